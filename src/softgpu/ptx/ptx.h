@@ -111,7 +111,7 @@ enum weft_ptx_operand_kind {
     WEFT_PTX_OPERAND_REGISTER,  /* index: function->registers */
     WEFT_PTX_OPERAND_SPECIAL,   /* index: enum weft_ptx_special */
     WEFT_PTX_OPERAND_INTEGER,   /* bits: 64-bit two's complement */
-    WEFT_PTX_OPERAND_FLOAT,     /* bits: of a double; 0f and 0F literals are widened exactly, type says F32 or F64 */
+    WEFT_PTX_OPERAND_FLOAT,     /* bits: raw, as `type` says: 0f… gives F32 (low 32 bits), 0d… and decimals F64 */
     WEFT_PTX_OPERAND_SYMBOL,    /* symbol, index, offset: its address */
     WEFT_PTX_OPERAND_ADDRESS,   /* [base + offset]; base: register (index), symbol, or neither */
     WEFT_PTX_OPERAND_LABEL,     /* index: into function->instructions, may equal their count (the end) */
@@ -131,7 +131,7 @@ enum weft_ptx_symbol {
 struct weft_ptx_operand {
     uint8_t kind;          /* enum weft_ptx_operand_kind */
     uint8_t symbol;        /* enum weft_ptx_symbol, of SYMBOL and ADDRESS */
-    uint8_t type;          /* FLOAT: F32 or F64 as written */
+    uint8_t type;          /* FLOAT: F32 or F64 */
     uint8_t element_count; /* VECTOR */
     bool negated;          /* !p of a predicate operand; -%r is refused as the ISA does */
     bool register_base;    /* ADDRESS: index is a register */
