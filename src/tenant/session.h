@@ -1,0 +1,32 @@
+/* A program's session with the node daemon: the socket that says which tenant it is, and what weftd granted over it. */
+#ifndef WEFT_TENANT_SESSION_H
+#define WEFT_TENANT_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/ledger.h"
+#include "policy/page.h"
+#include <weft/backend.h>
+#include <weft/err.h>
+
+struct weft_session {
+    int fd; /* owned; -1 is none */
+    char tenant[65];
+    size_t device_count;
+    struct weft_device_grant devices[WEFT_DEVICES_MAX]; /* descriptors owned */
+    struct weft_ledger *ledger;                         /* mapped, owned */
+    size_t ledger_bytes;
+    const struct weft_policy_page *policy; /* mapped read-only, owned */
+    uint32_t slot;                         /* in the tenant's ledger */
+};
+
+/* Connects to $WEFT_SOCKET, or /run/weft/tenant.sock where it is not set, says hello and takes the grants.
+ * WEFT_ECONN: no socket, or a dead one. WEFT_EPROTO, WEFT_EVERSION: not our daemon. Bounded by a time-out; starts no thread. */
+int weft_session_open(struct weft_session *session, struct weft_err *err);
+/* Closes our copies. weftd gives back what the process held only when the process is gone. */
+void weft_session_close(struct weft_session *session);
+/* A sentence for a person; weft run prints it. Never blocks; dropped where the daemon is away. Any thread. */
+void weft_session_report(struct weft_session *session, const char *text);
+
+#endif
