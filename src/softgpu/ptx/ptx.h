@@ -38,7 +38,7 @@ enum weft_ptx_type {
 enum weft_ptx_space {
     WEFT_PTX_GENERIC, /* none written */
     WEFT_PTX_REG, WEFT_PTX_GLOBAL, WEFT_PTX_SHARED, WEFT_PTX_LOCAL, WEFT_PTX_CONST, WEFT_PTX_PARAM,
-    WEFT_PTX_SHARED_CLUSTER, WEFT_PTX_TEX
+    WEFT_PTX_SHARED_CLUSTER, WEFT_PTX_SPACE_TEX
 };
 
 enum weft_ptx_rounding {
@@ -102,7 +102,7 @@ enum weft_ptx_flag {
     WEFT_PTX_NAN_RESULT = 1u << 16, /* .NaN, of min, max and fma */
     WEFT_PTX_RELU = 1u << 17,
     WEFT_PTX_ABS_RESULT = 1u << 18, /* .abs */
-    WEFT_PTX_TRAP = 1u << 19,
+    WEFT_PTX_TRAP_OUTSIDE = 1u << 19, /* .trap, of suld and sust */
     WEFT_PTX_SATFINITE = 1u << 20,
     WEFT_PTX_NOINC = 1u << 21,
     WEFT_PTX_FENCE_PROXY = 1u << 22,
