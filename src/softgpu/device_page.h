@@ -1,0 +1,56 @@
+/* The page of a soft device: what all processes that use the device share with each other and with weftd. It is a memfd that
+ * weftd makes, sealed against shrinking and growing, mapped read-write by clients. After it, at WEFT_DEVICE_LEDGER_OFFSET,
+ * lies a weft_ledger (device 0 of it) that charges device memory against `memory_ceiling_bytes`.
+ *
+ * Crash rule: each word is changed by one atomic instruction; what names an owner is taken back by weftd when the owner dies. */
+#ifndef WEFT_SOFTGPU_DEVICE_PAGE_H
+#define WEFT_SOFTGPU_DEVICE_PAGE_H
+
+#include <stdint.h>
+
+#include "policy/ledger.h"
+#include <weft/backend.h>
+
+#define WEFT_DEVICE_MAGIC 0x75706766u
+#define WEFT_DEVICE_MAJOR 1
+#define WEFT_DEVICE_MINOR 0
+#define WEFT_DEVICE_SMS_MAX 256
+
+/* A worker thread that runs kernels holds one SM, and gives it up between two bounded runs when others wait. */
+struct weft_device_sm {
+    uint64_t owner; /* 0: free. Else WEFT_DEVICE_OWNER(slot, thread); taken and given up by compare-and-swap */
+    uint64_t reserved[7];
+};
+#define WEFT_DEVICE_OWNER(slot, thread) (((uint64_t)(thread) << 32) | ((uint64_t)(slot) + 1))
+#define WEFT_DEVICE_OWNER_SLOT(owner) ((uint32_t)((owner)&0xffffffffu) - 1)
+
+/* One a process, indexed by its slot in the device's ledger. weftd zeroes it when the slot is taken. */
+struct weft_device_process {
+    uint64_t retired;        /* warp instructions, monotone; the base of virtual device time */
+    uint64_t device_time_ns; /* virtual: retired × cost ÷ the device's rate, monotone */
+    uint64_t reserved[6];
+};
+
+struct weft_device_page {
+    uint32_t magic;
+    uint16_t major, minor;
+    uint32_t bytes; /* of this struct as the writer knew it */
+    uint32_t sm_count;
+    uint8_t uuid[WEFT_UUID_BYTES];
+    char profile[WEFT_PROFILE_BYTES];
+    uint64_t memory_bytes;         /* what the profile states */
+    uint64_t memory_ceiling_bytes; /* what this host can back; never over memory_bytes */
+    uint64_t reserved[6];
+    uint32_t sm_released; /* futex: goes up whenever an SM becomes free */
+    uint32_t sm_waiters;  /* threads that want one; a hint, may be too high after a death */
+    uint64_t reserved2[7];
+    struct weft_device_sm sms[WEFT_DEVICE_SMS_MAX];
+    struct weft_device_process processes[WEFT_LEDGER_SLOTS];
+};
+
+#define WEFT_DEVICE_LEDGER_OFFSET ((sizeof(struct weft_device_page) + 4095) & ~(uint64_t)4095)
+
+_Static_assert(sizeof(struct weft_device_sm) == 64, "one cache line, shared with other processes");
+_Static_assert(sizeof(struct weft_device_process) == 64, "one cache line, shared with other processes");
+
+#endif
