@@ -1,5 +1,6 @@
-/* The seam between the face and whoever executes the calls. A backend fills the whole typed table of CUDA driver calls
- * (struct weft_cuda, generated from api/); tenant layers then replace the few entries that they care about. */
+/* The seam between the face and whoever executes the calls. A backend fills the whole typed table
+ * of CUDA driver calls (struct weft_cuda, generated from api/); tenant layers then replace the few
+ * entries that they care about. */
 #ifndef WEFT_BACKEND_H
 #define WEFT_BACKEND_H
 
@@ -21,35 +22,41 @@ enum weft_device_kind {
     WEFT_DEVICE_REMOTE = 3,
 };
 
-/* One device as weftd granted it to this process; the program sees them as ordinals 0, 1, … in this order. */
+/* One device as weftd granted it to this process; the program sees them as ordinals 0, 1, … in this
+ * order. */
 struct weft_device_grant {
     enum weft_device_kind kind;
     uint8_t uuid[WEFT_UUID_BYTES];
     uint32_t native_index;            /* native: index in the driver's own order */
     char profile[WEFT_PROFILE_BYTES]; /* soft: "small", "t4", … */
-    int arena_fd;                     /* soft: this process' device memory, a sparse memfd; -1 elsewhere */
-    int page_fd;                      /* soft: the device's shared page, see softgpu/device_page.h; -1 elsewhere */
-    uint32_t slot;                    /* soft: this process' slot in that page */
+    int arena_fd;  /* soft: this process' device memory, a sparse memfd; -1 elsewhere */
+    int page_fd;   /* soft: the device's shared page, see softgpu/device_page.h; -1 elsewhere */
+    uint32_t slot; /* soft: this process' slot in that page */
 };
 
 struct weft_backend_config {
-    const struct weft_device_grant *devices; /* borrowed, outlives the backend; the descriptors in it are borrowed too */
+    const struct weft_device_grant
+        *devices; /* borrowed, outlives the backend; the descriptors in it are borrowed too */
     size_t device_count;
-    /* Hands a sentence for a person to weftd, and `weft run` prints it. Any thread, never blocks, may drop. */
+    /* Hands a sentence for a person to weftd, and `weft run` prints it. Any thread, never blocks,
+     * may drop. */
     void (*report)(const char *text);
 };
 
 struct weft_backend {
     uint32_t version; /* WEFT_BACKEND_VERSION */
     const char *name;
-    /* Fills every entry of `table`. Called once a process before any other; must not start threads: the program may
-     * still fork, and a child that forked before cuInit opens the backend anew. */
-    int (*open)(const struct weft_backend_config *config, struct weft_cuda *table, struct weft_err *err);
-    /* In a child forked before cuInit: drops what `open` made, without touching what the parent still uses. */
+    /* Fills every entry of `table`. Called once a process before any other; must not start threads:
+     * the program may still fork, and a child that forked before cuInit opens the backend anew. */
+    int (*open)(const struct weft_backend_config *config, struct weft_cuda *table,
+                struct weft_err *err);
+    /* In a child forked before cuInit: drops what `open` made, without touching what the parent
+     * still uses. */
     void (*drop_after_fork)(void);
 };
 
-/* Each backend module (backend-soft.so, backend-remote.so) exports one symbol of this type and name. */
+/* Each backend module (backend-soft.so, backend-remote.so) exports one symbol of this type and
+ * name. */
 #define WEFT_BACKEND_SYMBOL "weft_backend_describe"
 typedef const struct weft_backend *(*weft_backend_describe_fn)(void);
 

@@ -1,25 +1,27 @@
-/* The one list of weft's errors, and the record in which a failure travels up to the place that reports it. */
+/* The one list of weft's errors, and the record in which a failure travels up to the place that
+ * reports it. */
 #ifndef WEFT_ERR_H
 #define WEFT_ERR_H
 
-/* X(name, number, text). Numbers are stable: they cross the socket. Functions return them negated. */
-#define WEFT_ERRORS(X)                                                                             \
-    X(WEFT_EINVAL, 1, "invalid argument")                                                          \
-    X(WEFT_ENOMEM, 2, "out of memory")                                                             \
-    X(WEFT_ELIMIT, 3, "a limit of the tenant is reached")                                          \
-    X(WEFT_ENOENT, 4, "not found")                                                                 \
-    X(WEFT_EEXIST, 5, "already there")                                                             \
-    X(WEFT_EPERM, 6, "not allowed")                                                                \
-    X(WEFT_EBUSY, 7, "busy")                                                                       \
-    X(WEFT_ENOSYS, 8, "not supported")                                                             \
-    X(WEFT_EPROTO, 9, "the peer does not speak our protocol")                                      \
-    X(WEFT_EVERSION, 10, "the peer has another version")                                           \
-    X(WEFT_ECONN, 11, "no connection")                                                             \
-    X(WEFT_EIO, 12, "input or output failed")                                                      \
-    X(WEFT_ESYNTAX, 13, "malformed text")                                                          \
-    X(WEFT_EFAULT, 14, "a kernel faulted")                                                         \
-    X(WEFT_ERANGE, 15, "out of range")                                                             \
-    X(WEFT_ETIMEDOUT, 16, "timed out")                                                             \
+/* X(name, number, text). Numbers are stable: they cross the socket. Functions return them negated.
+ */
+#define WEFT_ERRORS(X)                                        \
+    X(WEFT_EINVAL, 1, "invalid argument")                     \
+    X(WEFT_ENOMEM, 2, "out of memory")                        \
+    X(WEFT_ELIMIT, 3, "a limit of the tenant is reached")     \
+    X(WEFT_ENOENT, 4, "not found")                            \
+    X(WEFT_EEXIST, 5, "already there")                        \
+    X(WEFT_EPERM, 6, "not allowed")                           \
+    X(WEFT_EBUSY, 7, "busy")                                  \
+    X(WEFT_ENOSYS, 8, "not supported")                        \
+    X(WEFT_EPROTO, 9, "the peer does not speak our protocol") \
+    X(WEFT_EVERSION, 10, "the peer has another version")      \
+    X(WEFT_ECONN, 11, "no connection")                        \
+    X(WEFT_EIO, 12, "input or output failed")                 \
+    X(WEFT_ESYNTAX, 13, "malformed text")                     \
+    X(WEFT_EFAULT, 14, "a kernel faulted")                    \
+    X(WEFT_ERANGE, 15, "out of range")                        \
+    X(WEFT_ETIMEDOUT, 16, "timed out")                        \
     X(WEFT_EBUG, 17, "a bug in weft")
 
 enum weft_errno {
@@ -31,7 +33,8 @@ enum weft_errno {
 
 #define WEFT_ERR_TEXT_BYTES 512
 
-/* Belongs to the caller, never allocates; a zeroed one is valid. Functions that take it accept NULL. */
+/* Belongs to the caller, never allocates; a zeroed one is valid. Functions that take it accept
+ * NULL. */
 struct weft_err {
     int code; /* a negated enum weft_errno, or 0 */
     char text[WEFT_ERR_TEXT_BYTES];

@@ -1,12 +1,14 @@
-/* The ledger: who holds how many bytes of what, in memory that processes share and any of them may leave at any instant
- * by kill -9. A charge is one 16-byte compare-and-swap away from being refused or granted: no lock, no call to the daemon,
- * and two processes cannot pass the limit together.
+/* The ledger: who holds how many bytes of what, in memory that processes share and any of them may
+ * leave at any instant by kill -9. A charge is one 16-byte compare-and-swap away from being refused
+ * or granted: no lock, no call to the daemon, and two processes cannot pass the limit together.
  *
- * Exactness. Each slot announces a change (sequence number, what it held before, the difference) before it is made. The total
- * word is {bytes held, tag}, where the tag names the slot and the sequence number of the last change applied. Whoever
- * replaces a tag first writes down in the named slot that its change was applied (a monotone maximum). So after a death
- * the announced change was applied exactly if the tag, or the slot's own note, says so, and what the slot holds is known to
- * the byte. The idea is the helping of lock-free algorithms (Herlihy, "Wait-free synchronization", 1991).
+ * Exactness. Each slot announces a change (sequence number, what it held before, the difference)
+ * before it is made. The total word is {bytes held, tag}, where the tag names the slot and the
+ * sequence number of the last change applied. Whoever replaces a tag first writes down in the named
+ * slot that its change was applied (a monotone maximum). So after a death the announced change was
+ * applied exactly if the tag, or the slot's own note, says so, and what the slot holds is known to
+ * the byte. The idea is the helping of lock-free algorithms (Herlihy, "Wait-free synchronization",
+ * 1991).
  *
  * A tenant has one ledger (limit: the policy page), a soft device has one (limit: its capacity). */
 #ifndef WEFT_POLICY_LEDGER_H
@@ -28,29 +30,36 @@ struct weft_ledger;
 size_t weft_ledger_bytes(void);
 /* Writes an empty ledger into zeroed memory of weft_ledger_bytes(). Daemon only. */
 struct weft_ledger *weft_ledger_format(void *memory);
-/* Checks magic, version and size of memory that somebody else formatted. WEFT_EPROTO or WEFT_EVERSION. */
+/* Checks magic, version and size of memory that somebody else formatted. WEFT_EPROTO or
+ * WEFT_EVERSION. */
 int weft_ledger_open(struct weft_ledger **out, void *memory, size_t bytes, struct weft_err *err);
 
 /* Takes a free slot for a process. Daemon only. WEFT_ELIMIT when all are taken. */
 int weft_ledger_slot_take(struct weft_ledger *ledger, uint32_t *slot, struct weft_err *err);
-/* After the death of the slot's process: finishes or drops the announced change, gives back all it held, frees the slot.
- * Daemon only; idempotent; exact whatever instruction the process died at. */
+/* After the death of the slot's process: finishes or drops the announced change, gives back all it
+ * held, frees the slot. Daemon only; idempotent; exact whatever instruction the process died at. */
 void weft_ledger_slot_settle(struct weft_ledger *ledger, uint32_t slot);
 
-/* One process' hand on its slot. In the process' own memory; its lock serialises the process' threads only. */
+/* One process' hand on its slot. In the process' own memory; its lock serialises the process'
+ * threads only. */
 struct weft_ledger_account {
     struct weft_ledger *ledger; /* borrowed */
     uint32_t slot;
     uint32_t lock[WEFT_LEDGER_DEVICES]; /* a spin-then-yield word per device */
 };
 
-void weft_ledger_account_init(struct weft_ledger_account *account, struct weft_ledger *ledger, uint32_t slot);
-/* Charges `bytes` if the total stays at or under `limit`. Any thread. 0 or -WEFT_ELIMIT, without text: it is a hot path. */
-int weft_ledger_charge(struct weft_ledger_account *account, uint32_t device, uint64_t bytes, uint64_t limit);
-/* Gives back; never fails. Giving back more than the slot holds is our bug: the slot goes to 0 and it is logged. */
+void weft_ledger_account_init(struct weft_ledger_account *account, struct weft_ledger *ledger,
+                              uint32_t slot);
+/* Charges `bytes` if the total stays at or under `limit`. Any thread. 0 or -WEFT_ELIMIT, without
+ * text: it is a hot path. */
+int weft_ledger_charge(struct weft_ledger_account *account, uint32_t device, uint64_t bytes,
+                       uint64_t limit);
+/* Gives back; never fails. Giving back more than the slot holds is our bug: the slot goes to 0 and
+ * it is logged. */
 void weft_ledger_discharge(struct weft_ledger_account *account, uint32_t device, uint64_t bytes);
 
-/* What all slots hold together, and what one holds (its announced change settled as above). Any process. */
+/* What all slots hold together, and what one holds (its announced change settled as above). Any
+ * process. */
 uint64_t weft_ledger_total(const struct weft_ledger *ledger, uint32_t device);
 uint64_t weft_ledger_slot_held(const struct weft_ledger *ledger, uint32_t slot, uint32_t device);
 

@@ -1,6 +1,7 @@
-/* The policy page: what weftd grants a tenant, in memory that its processes map read-only. A reader takes one word with
- * acquire; several words that belong together are read under the sequence number (odd while weftd writes). A new life of
- * the daemon makes a new page, and clients swap to it when they reconnect. */
+/* The policy page: what weftd grants a tenant, in memory that its processes map read-only. A reader
+ * takes one word with acquire; several words that belong together are read under the sequence
+ * number (odd while weftd writes). A new life of the daemon makes a new page, and clients swap to
+ * it when they reconnect. */
 #ifndef WEFT_POLICY_PAGE_H
 #define WEFT_POLICY_PAGE_H
 
@@ -27,9 +28,11 @@ struct weft_policy_page {
     struct weft_policy_device devices[WEFT_POLICY_DEVICES];
 };
 
-_Static_assert(sizeof(struct weft_policy_page) == 64 + 64 * WEFT_POLICY_DEVICES, "shared with other processes");
+_Static_assert(sizeof(struct weft_policy_page) == 64 + 64 * WEFT_POLICY_DEVICES,
+               "shared with other processes");
 
-static inline uint64_t weft_policy_memory_limit(const struct weft_policy_page *page, uint32_t device)
+static inline uint64_t weft_policy_memory_limit(const struct weft_policy_page *page,
+                                                uint32_t device)
 {
     return __atomic_load_n(&page->devices[device].memory_limit_bytes, __ATOMIC_ACQUIRE);
 }

@@ -1,8 +1,10 @@
-/* The page of a soft device: what all processes that use the device share with each other and with weftd. It is a memfd that
- * weftd makes, sealed against shrinking and growing, mapped read-write by clients. After it, at WEFT_DEVICE_LEDGER_OFFSET,
- * lies a weft_ledger (device 0 of it) that charges device memory against `memory_ceiling_bytes`.
+/* The page of a soft device: what all processes that use the device share with each other and with
+ * weftd. It is a memfd that weftd makes, sealed against shrinking and growing, mapped read-write by
+ * clients. After it, at WEFT_DEVICE_LEDGER_OFFSET, lies a weft_ledger (device 0 of it) that charges
+ * device memory against `memory_ceiling_bytes`.
  *
- * Crash rule: each word is changed by one atomic instruction; what names an owner is taken back by weftd when the owner dies. */
+ * Crash rule: each word is changed by one atomic instruction; what names an owner is taken back by
+ * weftd when the owner dies. */
 #ifndef WEFT_SOFTGPU_DEVICE_PAGE_H
 #define WEFT_SOFTGPU_DEVICE_PAGE_H
 
@@ -16,15 +18,18 @@
 #define WEFT_DEVICE_MINOR 0
 #define WEFT_DEVICE_SMS_MAX 256
 
-/* A worker thread that runs kernels holds one SM, and gives it up between two bounded runs when others wait. */
+/* A worker thread that runs kernels holds one SM, and gives it up between two bounded runs when
+ * others wait. */
 struct weft_device_sm {
-    uint64_t owner; /* 0: free. Else WEFT_DEVICE_OWNER(slot, thread); taken and given up by compare-and-swap */
+    uint64_t owner; /* 0: free. Else WEFT_DEVICE_OWNER(slot, thread); taken and given up by
+                       compare-and-swap */
     uint64_t reserved[7];
 };
 #define WEFT_DEVICE_OWNER(slot, thread) (((uint64_t)(thread) << 32) | ((uint64_t)(slot) + 1))
 #define WEFT_DEVICE_OWNER_SLOT(owner) ((uint32_t)((owner)&0xffffffffu) - 1)
 
-/* One a process, indexed by its slot in the device's ledger. weftd zeroes it when the slot is taken. */
+/* One a process, indexed by its slot in the device's ledger. weftd zeroes it when the slot is
+ * taken. */
 struct weft_device_process {
     uint64_t retired;        /* warp instructions, monotone; the base of virtual device time */
     uint64_t device_time_ns; /* virtual: retired × cost ÷ the device's rate, monotone */
@@ -51,6 +56,7 @@ struct weft_device_page {
 #define WEFT_DEVICE_LEDGER_OFFSET ((sizeof(struct weft_device_page) + 4095) & ~(uint64_t)4095)
 
 _Static_assert(sizeof(struct weft_device_sm) == 64, "one cache line, shared with other processes");
-_Static_assert(sizeof(struct weft_device_process) == 64, "one cache line, shared with other processes");
+_Static_assert(sizeof(struct weft_device_process) == 64,
+               "one cache line, shared with other processes");
 
 #endif

@@ -1,10 +1,12 @@
-/* The soft driver's inner header: the objects behind CUDA's handles, and the border between its two halves.
- *   engine  context.c stream.c event.c module.c launch.c worker.c sm.c handle.c   who runs what, when, and how it fails
- *   memory  window.c arena.c linear.c host.c managed.c pool.c vmm.c copy.c device.c   what lies where, and what a device is
+/* The soft driver's inner header: the objects behind CUDA's handles, and the border between its two
+ * halves. engine  context.c stream.c event.c module.c launch.c worker.c sm.c handle.c   who runs
+ * what, when, and how it fails memory  window.c arena.c linear.c host.c managed.c pool.c vmm.c
+ * copy.c device.c   what lies where, and what a device is
  *
- * Handles are never pointers: a CUstream, CUevent, CUmodule … is a number that handle.c turns into an object under a reference,
- * or refuses, so a stale or invented handle is CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for contexts), not a crash.
- * Lock order: driver.lock > context.lock > stream.lock > memory.lock. No lock is held while a kernel or a copy runs. */
+ * Handles are never pointers: a CUstream, CUevent, CUmodule … is a number that handle.c turns into
+ * an object under a reference, or refuses, so a stale or invented handle is
+ * CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for contexts), not a crash. Lock order: driver.lock >
+ * context.lock > stream.lock > memory.lock. No lock is held while a kernel or a copy runs. */
 #ifndef WEFT_SOFTGPU_SOFT_H
 #define WEFT_SOFTGPU_SOFT_H
 
@@ -34,10 +36,11 @@ struct weft_soft_device {
     const struct weft_soft_profile *profile;
     struct weft_device_page *page; /* mapped, owned */
     size_t page_bytes;
-    struct weft_ledger_account account; /* of the device's ledger; limit: page->memory_ceiling_bytes */
+    struct weft_ledger_account
+        account; /* of the device's ledger; limit: page->memory_ceiling_bytes */
     uint8_t uuid[WEFT_UUID_BYTES];
-    int arena_fd;        /* borrowed from the grant */
-    void *memory;        /* the memory half's state of this device (struct weft_soft_arena), owned by it */
+    int arena_fd; /* borrowed from the grant */
+    void *memory; /* the memory half's state of this device (struct weft_soft_arena), owned by it */
     struct weft_soft_context *primary; /* driver.lock; NULL until first retained */
     uint32_t primary_references;       /* driver.lock */
     uint32_t primary_flags;            /* driver.lock */
@@ -48,7 +51,8 @@ struct weft_soft_context {
     struct weft_soft_device *device;
     CUcontext handle;
     atomic_int references;
-    atomic_int error;    /* CUresult: 0, or sticky after a fault: every later call in the context returns it */
+    atomic_int error; /* CUresult: 0, or sticky after a fault: every later call in the context
+                         returns it */
     atomic_bool destroyed;
     bool primary;
     uint32_t flags;
@@ -68,10 +72,11 @@ struct weft_soft_driver {
 };
 extern struct weft_soft_driver weft_soft;
 
-/* -- the engine half offers ------------------------------------------------------------------------------------------- */
+/* -- the engine half offers
+ * ------------------------------------------------------------------------------------------- */
 
-/* The calling thread's current context, without a reference: valid while it stays current. NOT_INITIALIZED, INVALID_CONTEXT (none),
- * CONTEXT_IS_DESTROYED, or the context's sticky error. */
+/* The calling thread's current context, without a reference: valid while it stays current.
+ * NOT_INITIALIZED, INVALID_CONTEXT (none), CONTEXT_IS_DESTROYED, or the context's sticky error. */
 CUresult weft_soft_context_current(struct weft_soft_context **out);
 /* A context by handle, under a new reference; put with weft_soft_context_put. */
 CUresult weft_soft_context_get(CUcontext handle, struct weft_soft_context **out);
@@ -79,29 +84,34 @@ void weft_soft_context_put(struct weft_soft_context *context);
 /* For calls that take a device and no context: NOT_INITIALIZED or INVALID_DEVICE. */
 CUresult weft_soft_device_get(CUdevice ordinal, struct weft_soft_device **out);
 
-/* The stream behind a handle in `context`, under a new reference: 0 and CU_STREAM_LEGACY are the legacy default stream,
- * CU_STREAM_PER_THREAD (and 0 where `per_thread`, for the _ptsz and _ptds calls) the thread's own. INVALID_HANDLE. */
+/* The stream behind a handle in `context`, under a new reference: 0 and CU_STREAM_LEGACY are the
+ * legacy default stream, CU_STREAM_PER_THREAD (and 0 where `per_thread`, for the _ptsz and _ptds
+ * calls) the thread's own. INVALID_HANDLE. */
 CUresult weft_soft_stream_get(struct weft_soft_context *context, CUstream handle, bool per_thread,
                               struct weft_soft_stream **out);
 void weft_soft_stream_put(struct weft_soft_stream *stream);
 struct weft_soft_context *weft_soft_stream_context(struct weft_soft_stream *stream);
 
-/* One piece of work of the host's kind: run once, in stream order, on a worker thread; `release` always follows, also when the
- * work is dropped because its context failed or was destroyed. A non-zero result becomes the context's sticky error. */
+/* One piece of work of the host's kind: run once, in stream order, on a worker thread; `release`
+ * always follows, also when the work is dropped because its context failed or was destroyed. A
+ * non-zero result becomes the context's sticky error. */
 struct weft_soft_task {
     CUresult (*run)(void *argument);
     void (*release)(void *argument); /* may be NULL */
     void *argument;
 };
-CUresult weft_soft_stream_submit(struct weft_soft_stream *stream, const struct weft_soft_task *task);
+CUresult weft_soft_stream_submit(struct weft_soft_stream *stream,
+                                 const struct weft_soft_task *task);
 /* Waits until all that was submitted before is done; the context's sticky error if it has one. */
 CUresult weft_soft_stream_wait(struct weft_soft_stream *stream);
 CUresult weft_soft_context_wait(struct weft_soft_context *context);
-/* True while nothing submitted is unfinished, so that a synchronous copy may run on the caller's thread at once: for the legacy stream
- * this takes the blocking streams of the context into account. */
+/* True while nothing submitted is unfinished, so that a synchronous copy may run on the caller's
+ * thread at once: for the legacy stream this takes the blocking streams of the context into
+ * account. */
 bool weft_soft_stream_idle(struct weft_soft_stream *stream);
 
-/* -- the memory half offers ------------------------------------------------------------------------------------------- */
+/* -- the memory half offers
+ * ------------------------------------------------------------------------------------------- */
 
 /* Makes window, alias and live bits; maps every device's arena. Starts no thread. */
 int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err);
@@ -110,10 +120,13 @@ CUresult weft_soft_memory_context_create(struct weft_soft_context *context);
 /* Frees all that was allocated in the context; nothing of it runs any more. */
 void weft_soft_memory_context_destroy(struct weft_soft_context *context);
 
-/* Device memory for the driver's own use (module variables), zeroed, 512-byte aligned and charged like any other. */
-CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes, CUdeviceptr *address);
+/* Device memory for the driver's own use (module variables), zeroed, 512-byte aligned and charged
+ * like any other. */
+CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes,
+                                   CUdeviceptr *address);
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address);
-/* Where the host reaches [address, address + bytes) of device, managed, pinned or registered memory; NULL where it is not all live. */
+/* Where the host reaches [address, address + bytes) of device, managed, pinned or registered
+ * memory; NULL where it is not all live. */
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes);
 
 /* Each half puts its calls into the table; all other entries answer NOT_SUPPORTED by name. */

@@ -1,4 +1,5 @@
-/* The memory limit: replaces the table's calls that allocate, free, or tell how much memory there is, on any backend. */
+/* The memory limit: replaces the table's calls that allocate, free, or tell how much memory there
+ * is, on any backend. */
 #ifndef WEFT_TENANT_QUOTA_H
 #define WEFT_TENANT_QUOTA_H
 
@@ -14,11 +15,12 @@ struct weft_quota_config {
     struct weft_ledger *ledger;            /* the tenant's, borrowed */
     uint32_t slot;                         /* this process' slot in it */
     const struct weft_policy_page *policy; /* borrowed */
-    uint32_t device_count;                 /* ordinals 0 … device_count - 1 are the ledger's devices */
+    uint32_t device_count; /* ordinals 0 … device_count - 1 are the ledger's devices */
 };
 
 /* Keeps the entries that it replaces. Once a process, before the table is published. */
-int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *config, struct weft_err *err);
+int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *config,
+                       struct weft_err *err);
 /* In a child forked before cuInit. */
 void weft_quota_drop_after_fork(void);
 

@@ -1,4 +1,5 @@
-/* A program's session with the node daemon: the socket that says which tenant it is, and what weftd granted over it. */
+/* A program's session with the node daemon: the socket that says which tenant it is, and what weftd
+ * granted over it. */
 #ifndef WEFT_TENANT_SESSION_H
 #define WEFT_TENANT_SESSION_H
 
@@ -21,12 +22,14 @@ struct weft_session {
     uint32_t slot;                         /* in the tenant's ledger */
 };
 
-/* Connects to $WEFT_SOCKET, or /run/weft/tenant.sock where it is not set, says hello and takes the grants.
- * WEFT_ECONN: no socket, or a dead one. WEFT_EPROTO, WEFT_EVERSION: not our daemon. Bounded by a time-out; starts no thread. */
+/* Connects to $WEFT_SOCKET, or /run/weft/tenant.sock where it is not set, says hello and takes the
+ * grants. WEFT_ECONN: no socket, or a dead one. WEFT_EPROTO, WEFT_EVERSION: not our daemon. Bounded
+ * by a time-out; starts no thread. */
 int weft_session_open(struct weft_session *session, struct weft_err *err);
 /* Closes our copies. weftd gives back what the process held only when the process is gone. */
 void weft_session_close(struct weft_session *session);
-/* A sentence for a person; weft run prints it. Never blocks; dropped where the daemon is away. Any thread. */
+/* A sentence for a person; weft run prints it. Never blocks; dropped where the daemon is away. Any
+ * thread. */
 void weft_session_report(struct weft_session *session, const char *text);
 
 #endif

@@ -39,8 +39,8 @@ const char *weft_strerror(int code)
     switch (code < 0 ? -code : code) {
     case WEFT_OK:
         return "success";
-#define X(name, number, text)                                                                      \
-    case name:                                                                                     \
+#define X(name, number, text) \
+    case name:                \
         return text;
         WEFT_ERRORS(X)
 #undef X

@@ -10,7 +10,8 @@
 
 #define LINE_BYTES 1024
 
-/* Written once by weft_log_init before other threads log; later changes are whole-word and harmless to race with. */
+/* Written once by weft_log_init before other threads log; later changes are whole-word and harmless
+ * to race with. */
 static struct {
     enum weft_log_level level;
     int fd;

@@ -1,5 +1,5 @@
-/* Logging for all of weft. Inside a program it is silent unless WEFT_LOG=LEVEL[:FILE] asks for it. A line is
- * `time level component pid tenant message`. Any thread; one write(2) a line. */
+/* Logging for all of weft. Inside a program it is silent unless WEFT_LOG=LEVEL[:FILE] asks for it.
+ * A line is `time level component pid tenant message`. Any thread; one write(2) a line. */
 #ifndef WEFT_UTIL_LOG_H
 #define WEFT_UTIL_LOG_H
 
@@ -14,7 +14,8 @@ enum weft_log_level {
     WEFT_LOG_DEBUG,
 };
 
-/* Reads WEFT_LOG; the daemon and the command raise the default to WARN on stderr first. Safe to call again. */
+/* Reads WEFT_LOG; the daemon and the command raise the default to WARN on stderr first. Safe to
+ * call again. */
 void weft_log_init(enum weft_log_level default_level);
 /* The tenant named in every later line; cut to 64 bytes. */
 void weft_log_set_tenant(const char *tenant);

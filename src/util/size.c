@@ -14,14 +14,15 @@ static int parse_unit(const char *text, const char *unit, uint64_t *factor, stru
         return 0;
     const char *letter = strchr(letters, toupper((unsigned char)*unit));
     if (!letter)
-        return weft_fail(err, WEFT_EINVAL, "\"%s\": unknown unit '%s'; use K, M, G or T", text, unit);
+        return weft_fail(err, WEFT_EINVAL, "\"%s\": unknown unit '%s'; use K, M, G or T", text,
+                         unit);
     *factor = 1ull << (10 * (letter - letters + 1));
     if (unit[1] == '\0' || strcasecmp(unit + 1, "iB") == 0)
         return 0;
     if (strcasecmp(unit + 1, "B") == 0)
         return weft_fail(err, WEFT_EINVAL,
-                         "\"%s\": '%s' can mean powers of 1000 or of 1024; write %c or %ciB (1024)", text,
-                         unit, *letter, *letter);
+                         "\"%s\": '%s' can mean powers of 1000 or of 1024; write %c or %ciB (1024)",
+                         text, unit, *letter, *letter);
     return weft_fail(err, WEFT_EINVAL, "\"%s\": unknown unit '%s'; use K, M, G or T", text, unit);
 }
 
@@ -32,7 +33,8 @@ int weft_size_parse(const char *text, uint64_t *bytes, struct weft_err *err)
     size_t digits = strspn(text, "0123456789.");
     char number[32];
     if (digits == 0 || digits >= sizeof(number))
-        return weft_fail(err, WEFT_EINVAL, "\"%s\": not a size; write a number and K, M, G or T", text);
+        return weft_fail(err, WEFT_EINVAL, "\"%s\": not a size; write a number and K, M, G or T",
+                         text);
     memcpy(number, text, digits);
     number[digits] = '\0';
     uint64_t factor;

@@ -1,4 +1,5 @@
-/* The small tools that every folder uses. Nothing here knows of GPUs, and nothing here needs more than libc. */
+/* The small tools that every folder uses. Nothing here knows of GPUs, and nothing here needs more
+ * than libc. */
 #ifndef WEFT_UTIL_UTIL_H
 #define WEFT_UTIL_UTIL_H
 
@@ -13,10 +14,11 @@
 #define WEFT_ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WEFT_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define WEFT_MAX(a, b) ((a) > (b) ? (a) : (b))
-#define WEFT_CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+#define WEFT_CONTAINER_OF(pointer, type, member) \
+    ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /* Our own bug, in code that lives in somebody's program: becomes an error, never an abort. */
-#define WEFT_CHECK(condition, err)                                                                 \
+#define WEFT_CHECK(condition, err) \
     ((condition) ? 0 : weft_fail(err, WEFT_EBUG, "%s:%d: %s", __FILE__, __LINE__, #condition))
 
 /* Scope cleanup. `_cleanup_free_ char *p`, `_cleanup_fd_ int fd = -1`. */
@@ -33,11 +35,11 @@ static inline void weft_close_pointer(const int *fd)
         close(*fd);
 }
 /* Hands an owned pointer on and leaves NULL behind. */
-#define weft_steal(pointer)                                                                        \
-    ({                                                                                             \
-        __typeof__(pointer) weft_stolen = (pointer);                                               \
-        (pointer) = NULL;                                                                          \
-        weft_stolen;                                                                               \
+#define weft_steal(pointer)                          \
+    ({                                               \
+        __typeof__(pointer) weft_stolen = (pointer); \
+        (pointer) = NULL;                            \
+        weft_stolen;                                 \
     })
 /* The same for a descriptor, which leaves -1 behind. */
 static inline int weft_steal_fd(int *fd)
@@ -55,17 +57,21 @@ static inline uint64_t weft_round_up(uint64_t value, uint64_t power_of_two)
 /* Monotonic clock. */
 uint64_t weft_clock_ns(void);
 
-/* "64M", "1.5GiB", "4096" into bytes, powers of 1024. The error quotes `text` and says which units there are. */
+/* "64M", "1.5GiB", "4096" into bytes, powers of 1024. The error quotes `text` and says which units
+ * there are. */
 int weft_size_parse(const char *text, uint64_t *bytes, struct weft_err *err);
-/* Bytes as people read them: "64.0 MiB". `text` holds at least WEFT_SIZE_TEXT_BYTES. Returns text. */
+/* Bytes as people read them: "64.0 MiB". `text` holds at least WEFT_SIZE_TEXT_BYTES. Returns text.
+ */
 #define WEFT_SIZE_TEXT_BYTES 24
 char *weft_size_format(uint64_t bytes, char *text);
 
-/* Reads or writes all of it unless the other side ends; EINTR is retried. Returns bytes moved, or a negative error. */
+/* Reads or writes all of it unless the other side ends; EINTR is retried. Returns bytes moved, or a
+ * negative error. */
 int64_t weft_read_all(int fd, void *data, size_t size, struct weft_err *err);
 int64_t weft_write_all(int fd, const void *data, size_t size, struct weft_err *err);
 
-/* A process' start time in clock ticks since boot (field 22 of /proc/PID/stat): with the pid it names a process. */
+/* A process' start time in clock ticks since boot (field 22 of /proc/PID/stat): with the pid it
+ * names a process. */
 int weft_process_start_time(int pid, uint64_t *ticks, struct weft_err *err);
 
 #endif

@@ -1,12 +1,15 @@
-/* The warp executor: PTX functions lowered once to a compact array, run 32 lanes at a time over registers laid out as
- * structure of arrays, under a lane mask. Its caller owns threads, streams and memory; the executor owns what a block is.
+/* The warp executor: PTX functions lowered once to a compact array, run 32 lanes at a time over
+ * registers laid out as structure of arrays, under a lane mask. Its caller owns threads, streams
+ * and memory; the executor owns what a block is.
  *
- * All state of a block is plain data: weft_exec_block_run stops after a bounded count of instructions and goes on later, on any
- * thread. Within a warp the lanes with the lowest PC run first; after a bounded number of backward branches the next
- * group of lanes runs, so that a lane that spins for another does not starve it. Warps of a block take turns after a
- * bounded count for the same reason.
+ * All state of a block is plain data: weft_exec_block_run stops after a bounded count of
+ * instructions and goes on later, on any thread. Within a warp the lanes with the lowest PC run
+ * first; after a bounded number of backward branches the next group of lanes runs, so that a lane
+ * that spins for another does not starve it. Warps of a block take turns after a bounded count for
+ * the same reason.
  *
- * A program and its kernels are immutable once created: any thread. A block is used by one thread at a time. */
+ * A program and its kernels are immutable once created: any thread. A block is used by one thread
+ * at a time. */
 #ifndef WEFT_SOFTGPU_EXEC_EXEC_H
 #define WEFT_SOFTGPU_EXEC_EXEC_H
 
@@ -20,17 +23,22 @@
 #define WEFT_EXEC_WARP_LANES 32
 #define WEFT_EXEC_LIVE_BLOCK_BYTES 512 /* one bit of `live` stands for so many bytes */
 
-/* How the device sees memory. Everything that weft allocates lies in one window of the process' address space; the executor
- * (and the copies) reach it through an alias, so that the program itself cannot touch device memory. */
+/* How the device sees memory. Everything that weft allocates lies in one window of the process'
+ * address space; the executor (and the copies) reach it through an alias, so that the program
+ * itself cannot touch device memory. */
 struct weft_exec_memory {
-    uint64_t window_base;  /* device addresses window_base … window_base + window_bytes - 1 */
+    uint64_t window_base; /* device addresses window_base … window_base + window_bytes - 1 */
     uint64_t window_bytes;
-    int64_t alias_delta;   /* host address = device address + alias_delta */
-    const uint64_t *live;  /* bit ((address - window_base) / 512) says that the 512 bytes are allocated; read relaxed */
-    uint64_t shared_base;  /* generic window of .shared; 64 KiB-aligned, WEFT_EXEC_SHARED_WINDOW_BYTES long, holds nothing else */
-    uint64_t local_base;   /* generic window of .local: address local_base + offset in the lane's own local memory */
-    uint64_t param_base;   /* generic window of the kernel's parameters */
-    /* Registered host memory, outside the window: the host address, or NULL where [address, +bytes) is not all registered. */
+    int64_t alias_delta;  /* host address = device address + alias_delta */
+    const uint64_t *live; /* bit ((address - window_base) / 512) says that the 512 bytes are
+                             allocated; read relaxed */
+    uint64_t shared_base; /* generic window of .shared; 64 KiB-aligned,
+                             WEFT_EXEC_SHARED_WINDOW_BYTES long, holds nothing else */
+    uint64_t local_base;  /* generic window of .local: address local_base + offset in the lane's own
+                             local memory */
+    uint64_t param_base;  /* generic window of the kernel's parameters */
+    /* Registered host memory, outside the window: the host address, or NULL where [address, +bytes)
+     * is not all registered. */
     void *(*foreign)(void *foreign_context, uint64_t address, uint64_t bytes);
     void *foreign_context;
 };
@@ -38,21 +46,24 @@ struct weft_exec_memory {
 #define WEFT_EXEC_LOCAL_WINDOW_BYTES (16u << 20)
 #define WEFT_EXEC_PARAM_WINDOW_BYTES (64u << 10)
 
-/* A code address as device code sees it (function pointers in tables and registers): a function of the module by index. */
+/* A code address as device code sees it (function pointers in tables and registers): a function of
+ * the module by index. */
 #define WEFT_EXEC_FUNCTION_ADDRESS(function_index) (0x10000ull + 16ull * (function_index))
 
 /* A module made ready. */
 struct weft_exec_program;
 struct weft_exec_kernel;
 
-/* `module` is borrowed and must outlive the program. `variable_addresses[i]` is the device address of module->variables[i] for
- * .global and .const (other spaces: ignored). Lowering itself happens per kernel, on first use. */
+/* `module` is borrowed and must outlive the program. `variable_addresses[i]` is the device address
+ * of module->variables[i] for .global and .const (other spaces: ignored). Lowering itself happens
+ * per kernel, on first use. */
 int weft_exec_program_create(struct weft_exec_program **out, const struct weft_ptx_module *module,
                              const uint64_t *variable_addresses, struct weft_err *err);
 void weft_exec_program_destroy(struct weft_exec_program *program);
 
-/* Lowers the entry function `function_index` with all it calls, once. WEFT_ENOSYS names the first instruction that is
- * not executed yet: "ptx:LINE: wmma.load… is not supported"; WEFT_EINVAL where it is no .entry. Borrowed from the program. */
+/* Lowers the entry function `function_index` with all it calls, once. WEFT_ENOSYS names the first
+ * instruction that is not executed yet: "ptx:LINE: wmma.load… is not supported"; WEFT_EINVAL where
+ * it is no .entry. Borrowed from the program. */
 int weft_exec_program_kernel(struct weft_exec_program *program, uint32_t function_index,
                              const struct weft_exec_kernel **out, struct weft_err *err);
 
@@ -60,7 +71,7 @@ struct weft_exec_kernel_info {
     const char *name;
     uint32_t param_bytes;
     uint32_t static_shared_bytes;
-    uint32_t local_bytes;           /* a thread, without the call stack */
+    uint32_t local_bytes; /* a thread, without the call stack */
     uint32_t const_bytes;
     uint32_t registers;             /* a plausible count a thread, 1…255 */
     uint32_t max_threads_per_block; /* from .maxntid and .reqntid, else 1024 */
@@ -73,10 +84,10 @@ struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_ke
 struct weft_exec_launch {
     const struct weft_exec_kernel *kernel;
     const struct weft_exec_memory *memory;
-    const void *params;             /* kernel_info.param_bytes, 16-byte aligned */
-    uint32_t grid[3], block[3];     /* checked by the caller against the device's limits */
+    const void *params;         /* kernel_info.param_bytes, 16-byte aligned */
+    uint32_t grid[3], block[3]; /* checked by the caller against the device's limits */
     uint32_t dynamic_shared_bytes;
-    uint32_t stack_bytes;           /* a thread: .local, call frames, alloca; over it the kernel faults */
+    uint32_t stack_bytes; /* a thread: .local, call frames, alloca; over it the kernel faults */
     uint32_t sm_count;
     uint64_t grid_id;
 };
@@ -88,7 +99,8 @@ enum weft_exec_fault_kind {
     WEFT_EXEC_FAULT_ILLEGAL_INSTRUCTION, /* trap is one; brkpt too */
     WEFT_EXEC_FAULT_INVALID_PC,
     WEFT_EXEC_FAULT_STACK_OVERFLOW,
-    WEFT_EXEC_FAULT_DEADLOCK,            /* a barrier that no remaining thread can complete, where that is certain */
+    WEFT_EXEC_FAULT_DEADLOCK, /* a barrier that no remaining thread can complete, where that is
+                                 certain */
     WEFT_EXEC_FAULT_ASSERT,
 };
 
@@ -98,7 +110,7 @@ struct weft_exec_fault {
     const char *insn;     /* its text, borrowed from the module */
     uint32_t line;        /* in the PTX */
     uint32_t thread[3], block[3];
-    uint64_t address;     /* of ILLEGAL_ADDRESS and MISALIGNED */
+    uint64_t address; /* of ILLEGAL_ADDRESS and MISALIGNED */
 };
 
 enum weft_exec_outcome {
@@ -110,18 +122,27 @@ enum weft_exec_outcome {
 
 /* Memory for one block of the launch, to be used for one block after the other. WEFT_ENOMEM. */
 struct weft_exec_block;
-int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_launch *launch, struct weft_err *err);
+int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_launch *launch,
+                           struct weft_err *err);
 void weft_exec_block_destroy(struct weft_exec_block *block);
-/* Sets it to the first instruction of the grid's block number `index` (x fastest). Registers and shared memory start as zeros. */
+/* Sets it to the first instruction of the grid's block number `index` (x fastest). Registers and
+ * shared memory start as zeros. */
 void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32_t sm_id);
-/* Runs at least one and, unless it ends, at most about `budget` warp instructions; adds those retired to *retired. */
-enum weft_exec_outcome weft_exec_block_run(struct weft_exec_block *block, uint64_t budget, uint64_t *retired);
+/* Runs at least one and, unless it ends, at most about `budget` warp instructions; adds those
+ * retired to *retired. */
+enum weft_exec_outcome weft_exec_block_run(struct weft_exec_block *block, uint64_t budget,
+                                           uint64_t *retired);
 /* After FAULTED. */
 const struct weft_exec_fault *weft_exec_block_fault(const struct weft_exec_block *block);
 
-/* The inner loops are built for several instruction sets; the best that the CPU has is used. Tests and benchmarks force one
- * for all blocks created later. False where the CPU lacks it. */
-enum weft_exec_isa { WEFT_EXEC_ISA_BASELINE, WEFT_EXEC_ISA_AVX2, WEFT_EXEC_ISA_AVX512, WEFT_EXEC_ISA_COUNT };
+/* The inner loops are built for several instruction sets; the best that the CPU has is used. Tests
+ * and benchmarks force one for all blocks created later. False where the CPU lacks it. */
+enum weft_exec_isa {
+    WEFT_EXEC_ISA_BASELINE,
+    WEFT_EXEC_ISA_AVX2,
+    WEFT_EXEC_ISA_AVX512,
+    WEFT_EXEC_ISA_COUNT
+};
 enum weft_exec_isa weft_exec_isa_best(void);
 bool weft_exec_isa_force(enum weft_exec_isa isa);
 

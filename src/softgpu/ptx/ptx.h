@@ -1,7 +1,9 @@
-/* PTX text into a module that is typed, resolved and free of text: what the executor and the reference interpreter read.
+/* PTX text into a module that is typed, resolved and free of text: what the executor and the
+ * reference interpreter read.
  *
- * One generic form: an instruction is opcode × types × space × modifiers, as the PTX ISA writes it, and nothing is folded
- * into per-form enumerators. All memory belongs to the module and goes with it. A parsed module is immutable: any thread. */
+ * One generic form: an instruction is opcode × types × space × modifiers, as the PTX ISA writes it,
+ * and nothing is folded into per-form enumerators. All memory belongs to the module and goes with
+ * it. A parsed module is immutable: any thread. */
 #ifndef WEFT_SOFTGPU_PTX_PTX_H
 #define WEFT_SOFTGPU_PTX_PTX_H
 
@@ -13,8 +15,9 @@
 
 #define WEFT_PTX_NONE UINT32_MAX
 
-/* Every mnemonic of the PTX ISA, also those that no executor runs yet: what is well-formed but not executed is refused
- * by the executor, by name, for the functions that use it. opcodes.def holds lines `OPCODE(ADD, "add")`. */
+/* Every mnemonic of the PTX ISA, also those that no executor runs yet: what is well-formed but not
+ * executed is refused by the executor, by name, for the functions that use it. opcodes.def holds
+ * lines `OPCODE(ADD, "add")`. */
 enum weft_ptx_opcode {
 #define OPCODE(name, text) WEFT_PTX_##name,
 #include "softgpu/ptx/opcodes.def"
@@ -24,62 +27,162 @@ enum weft_ptx_opcode {
 
 enum weft_ptx_type {
     WEFT_PTX_NOTYPE,
-    WEFT_PTX_U8, WEFT_PTX_U16, WEFT_PTX_U32, WEFT_PTX_U64,
-    WEFT_PTX_S8, WEFT_PTX_S16, WEFT_PTX_S32, WEFT_PTX_S64,
-    WEFT_PTX_B8, WEFT_PTX_B16, WEFT_PTX_B32, WEFT_PTX_B64, WEFT_PTX_B128,
-    WEFT_PTX_F16, WEFT_PTX_F32, WEFT_PTX_F64, WEFT_PTX_BF16, WEFT_PTX_TF32,
-    WEFT_PTX_F16X2, WEFT_PTX_BF16X2, WEFT_PTX_U16X2, WEFT_PTX_S16X2, WEFT_PTX_F32X2,
-    WEFT_PTX_E4M3, WEFT_PTX_E5M2, WEFT_PTX_E4M3X2, WEFT_PTX_E5M2X2,
-    WEFT_PTX_B1, WEFT_PTX_S4, WEFT_PTX_U4, WEFT_PTX_S2, WEFT_PTX_U2, /* matrix fragments */
-    WEFT_PTX_PRED, WEFT_PTX_TEXREF, WEFT_PTX_SAMPLERREF, WEFT_PTX_SURFREF,
+    WEFT_PTX_U8,
+    WEFT_PTX_U16,
+    WEFT_PTX_U32,
+    WEFT_PTX_U64,
+    WEFT_PTX_S8,
+    WEFT_PTX_S16,
+    WEFT_PTX_S32,
+    WEFT_PTX_S64,
+    WEFT_PTX_B8,
+    WEFT_PTX_B16,
+    WEFT_PTX_B32,
+    WEFT_PTX_B64,
+    WEFT_PTX_B128,
+    WEFT_PTX_F16,
+    WEFT_PTX_F32,
+    WEFT_PTX_F64,
+    WEFT_PTX_BF16,
+    WEFT_PTX_TF32,
+    WEFT_PTX_F16X2,
+    WEFT_PTX_BF16X2,
+    WEFT_PTX_U16X2,
+    WEFT_PTX_S16X2,
+    WEFT_PTX_F32X2,
+    WEFT_PTX_E4M3,
+    WEFT_PTX_E5M2,
+    WEFT_PTX_E4M3X2,
+    WEFT_PTX_E5M2X2,
+    WEFT_PTX_B1,
+    WEFT_PTX_S4,
+    WEFT_PTX_U4,
+    WEFT_PTX_S2,
+    WEFT_PTX_U2, /* matrix fragments */
+    WEFT_PTX_PRED,
+    WEFT_PTX_TEXREF,
+    WEFT_PTX_SAMPLERREF,
+    WEFT_PTX_SURFREF,
     WEFT_PTX_TYPE_COUNT
 };
 
 enum weft_ptx_space {
     WEFT_PTX_GENERIC, /* none written */
-    WEFT_PTX_REG, WEFT_PTX_GLOBAL, WEFT_PTX_SHARED, WEFT_PTX_LOCAL, WEFT_PTX_CONST, WEFT_PTX_PARAM,
-    WEFT_PTX_SHARED_CLUSTER, WEFT_PTX_SPACE_TEX
+    WEFT_PTX_REG,
+    WEFT_PTX_GLOBAL,
+    WEFT_PTX_SHARED,
+    WEFT_PTX_LOCAL,
+    WEFT_PTX_CONST,
+    WEFT_PTX_PARAM,
+    WEFT_PTX_SHARED_CLUSTER,
+    WEFT_PTX_SPACE_TEX
 };
 
 enum weft_ptx_rounding {
     WEFT_PTX_ROUND_NONE,
-    WEFT_PTX_RN, WEFT_PTX_RZ, WEFT_PTX_RM, WEFT_PTX_RP, WEFT_PTX_RNA, WEFT_PTX_RS,
-    WEFT_PTX_RNI, WEFT_PTX_RZI, WEFT_PTX_RMI, WEFT_PTX_RPI
+    WEFT_PTX_RN,
+    WEFT_PTX_RZ,
+    WEFT_PTX_RM,
+    WEFT_PTX_RP,
+    WEFT_PTX_RNA,
+    WEFT_PTX_RS,
+    WEFT_PTX_RNI,
+    WEFT_PTX_RZI,
+    WEFT_PTX_RMI,
+    WEFT_PTX_RPI
 };
 
 enum weft_ptx_compare {
     WEFT_PTX_COMPARE_NONE,
-    WEFT_PTX_EQ, WEFT_PTX_NE, WEFT_PTX_LT, WEFT_PTX_LE, WEFT_PTX_GT, WEFT_PTX_GE,
-    WEFT_PTX_LO, WEFT_PTX_LS, WEFT_PTX_HI, WEFT_PTX_HS, /* unsigned spellings of lt le gt ge */
-    WEFT_PTX_EQU, WEFT_PTX_NEU, WEFT_PTX_LTU, WEFT_PTX_LEU, WEFT_PTX_GTU, WEFT_PTX_GEU,
-    WEFT_PTX_NUM, WEFT_PTX_NAN
+    WEFT_PTX_EQ,
+    WEFT_PTX_NE,
+    WEFT_PTX_LT,
+    WEFT_PTX_LE,
+    WEFT_PTX_GT,
+    WEFT_PTX_GE,
+    WEFT_PTX_LO,
+    WEFT_PTX_LS,
+    WEFT_PTX_HI,
+    WEFT_PTX_HS, /* unsigned spellings of lt le gt ge */
+    WEFT_PTX_EQU,
+    WEFT_PTX_NEU,
+    WEFT_PTX_LTU,
+    WEFT_PTX_LEU,
+    WEFT_PTX_GTU,
+    WEFT_PTX_GEU,
+    WEFT_PTX_NUM,
+    WEFT_PTX_NAN
 };
 
 /* The operation of atom, red, redux, bar.red and mbarrier, and the Boolean of setp and set. */
 enum weft_ptx_operation {
     WEFT_PTX_OP_NONE,
-    WEFT_PTX_OP_AND, WEFT_PTX_OP_OR, WEFT_PTX_OP_XOR, WEFT_PTX_OP_ADD, WEFT_PTX_OP_INC, WEFT_PTX_OP_DEC,
-    WEFT_PTX_OP_MIN, WEFT_PTX_OP_MAX, WEFT_PTX_OP_EXCH, WEFT_PTX_OP_CAS, WEFT_PTX_OP_POPC
+    WEFT_PTX_OP_AND,
+    WEFT_PTX_OP_OR,
+    WEFT_PTX_OP_XOR,
+    WEFT_PTX_OP_ADD,
+    WEFT_PTX_OP_INC,
+    WEFT_PTX_OP_DEC,
+    WEFT_PTX_OP_MIN,
+    WEFT_PTX_OP_MAX,
+    WEFT_PTX_OP_EXCH,
+    WEFT_PTX_OP_CAS,
+    WEFT_PTX_OP_POPC
 };
 
 enum weft_ptx_order {
     WEFT_PTX_WEAK,
-    WEFT_PTX_VOLATILE, WEFT_PTX_RELAXED, WEFT_PTX_ACQUIRE, WEFT_PTX_RELEASE, WEFT_PTX_ACQ_REL, WEFT_PTX_SC, WEFT_PTX_MMIO
+    WEFT_PTX_VOLATILE,
+    WEFT_PTX_RELAXED,
+    WEFT_PTX_ACQUIRE,
+    WEFT_PTX_RELEASE,
+    WEFT_PTX_ACQ_REL,
+    WEFT_PTX_SC,
+    WEFT_PTX_MMIO
 };
 
-enum weft_ptx_scope { WEFT_PTX_SCOPE_NONE, WEFT_PTX_CTA, WEFT_PTX_CLUSTER, WEFT_PTX_GPU, WEFT_PTX_SYS };
+enum weft_ptx_scope {
+    WEFT_PTX_SCOPE_NONE,
+    WEFT_PTX_CTA,
+    WEFT_PTX_CLUSTER,
+    WEFT_PTX_GPU,
+    WEFT_PTX_SYS
+};
 
-/* What distinguishes variants of one mnemonic: shfl up/down/bfly/idx, vote all/any/uni/ballot, match any/all, prmt's modes,
- * shf and bmsk and bfind and bra and bar families. */
+/* What distinguishes variants of one mnemonic: shfl up/down/bfly/idx, vote all/any/uni/ballot,
+ * match any/all, prmt's modes, shf and bmsk and bfind and bra and bar families. */
 enum weft_ptx_mode {
     WEFT_PTX_MODE_NONE,
-    WEFT_PTX_UP, WEFT_PTX_DOWN, WEFT_PTX_BFLY, WEFT_PTX_IDX,
-    WEFT_PTX_ALL, WEFT_PTX_ANY, WEFT_PTX_UNIFORM, WEFT_PTX_BALLOT,
-    WEFT_PTX_F4E, WEFT_PTX_B4E, WEFT_PTX_RC8, WEFT_PTX_ECL, WEFT_PTX_ECR, WEFT_PTX_RC16,
-    WEFT_PTX_LEFT_WRAP, WEFT_PTX_LEFT_CLAMP, WEFT_PTX_RIGHT_WRAP, WEFT_PTX_RIGHT_CLAMP, WEFT_PTX_WRAP, WEFT_PTX_CLAMP,
-    WEFT_PTX_BAR_SYNC, WEFT_PTX_BAR_ARRIVE, WEFT_PTX_BAR_RED, WEFT_PTX_BAR_WARP,
-    WEFT_PTX_TESTP_FINITE, WEFT_PTX_TESTP_INFINITE, WEFT_PTX_TESTP_NUMBER, WEFT_PTX_TESTP_NOTANUMBER,
-    WEFT_PTX_TESTP_NORMAL, WEFT_PTX_TESTP_SUBNORMAL
+    WEFT_PTX_UP,
+    WEFT_PTX_DOWN,
+    WEFT_PTX_BFLY,
+    WEFT_PTX_IDX,
+    WEFT_PTX_ALL,
+    WEFT_PTX_ANY,
+    WEFT_PTX_UNIFORM,
+    WEFT_PTX_BALLOT,
+    WEFT_PTX_F4E,
+    WEFT_PTX_B4E,
+    WEFT_PTX_RC8,
+    WEFT_PTX_ECL,
+    WEFT_PTX_ECR,
+    WEFT_PTX_RC16,
+    WEFT_PTX_LEFT_WRAP,
+    WEFT_PTX_LEFT_CLAMP,
+    WEFT_PTX_RIGHT_WRAP,
+    WEFT_PTX_RIGHT_CLAMP,
+    WEFT_PTX_WRAP,
+    WEFT_PTX_CLAMP,
+    WEFT_PTX_BAR_SYNC,
+    WEFT_PTX_BAR_ARRIVE,
+    WEFT_PTX_BAR_RED,
+    WEFT_PTX_BAR_WARP,
+    WEFT_PTX_TESTP_FINITE,
+    WEFT_PTX_TESTP_INFINITE,
+    WEFT_PTX_TESTP_NUMBER,
+    WEFT_PTX_TESTP_NOTANUMBER,
+    WEFT_PTX_TESTP_NORMAL,
+    WEFT_PTX_TESTP_SUBNORMAL
 };
 
 enum weft_ptx_flag {
@@ -95,13 +198,13 @@ enum weft_ptx_flag {
     WEFT_PTX_SYNC = 1u << 9,
     WEFT_PTX_ALIGNED = 1u << 10,
     WEFT_PTX_NC = 1u << 11,
-    WEFT_PTX_TO = 1u << 12,    /* cvta.to */
+    WEFT_PTX_TO = 1u << 12, /* cvta.to */
     WEFT_PTX_SHIFTAMT = 1u << 13,
     WEFT_PTX_NOFTZ = 1u << 14,
     WEFT_PTX_XORSIGN = 1u << 15,
     WEFT_PTX_NAN_RESULT = 1u << 16, /* .NaN, of min, max and fma */
     WEFT_PTX_RELU = 1u << 17,
-    WEFT_PTX_ABS_RESULT = 1u << 18, /* .abs */
+    WEFT_PTX_ABS_RESULT = 1u << 18,   /* .abs */
     WEFT_PTX_TRAP_OUTSIDE = 1u << 19, /* .trap, of suld and sust */
     WEFT_PTX_SATFINITE = 1u << 20,
     WEFT_PTX_NOINC = 1u << 21,
@@ -110,21 +213,24 @@ enum weft_ptx_flag {
 
 enum weft_ptx_operand_kind {
     WEFT_PTX_OPERAND_NONE,
-    WEFT_PTX_OPERAND_REGISTER,  /* index: function->registers */
-    WEFT_PTX_OPERAND_SPECIAL,   /* index: enum weft_ptx_special */
-    WEFT_PTX_OPERAND_INTEGER,   /* bits: 64-bit two's complement */
-    WEFT_PTX_OPERAND_FLOAT,     /* bits: raw, as `type` says: 0f… gives F32 (low 32 bits), 0d… and decimals F64 */
-    WEFT_PTX_OPERAND_SYMBOL,    /* symbol, index, offset: its address */
-    WEFT_PTX_OPERAND_ADDRESS,   /* [base + offset]; base: register (index), symbol, or neither */
-    WEFT_PTX_OPERAND_LABEL,     /* index: into function->instructions, may equal their count (the end) */
-    WEFT_PTX_OPERAND_VECTOR,    /* elements[element_count] */
-    WEFT_PTX_OPERAND_SINK       /* '_' */
+    WEFT_PTX_OPERAND_REGISTER, /* index: function->registers */
+    WEFT_PTX_OPERAND_SPECIAL,  /* index: enum weft_ptx_special */
+    WEFT_PTX_OPERAND_INTEGER,  /* bits: 64-bit two's complement */
+    WEFT_PTX_OPERAND_FLOAT,   /* bits: raw, as `type` says: 0f… gives F32 (low 32 bits), 0d… and
+                                 decimals F64 */
+    WEFT_PTX_OPERAND_SYMBOL,  /* symbol, index, offset: its address */
+    WEFT_PTX_OPERAND_ADDRESS, /* [base + offset]; base: register (index), symbol, or neither */
+    WEFT_PTX_OPERAND_LABEL,   /* index: into function->instructions, may equal their count (the end)
+                               */
+    WEFT_PTX_OPERAND_VECTOR,  /* elements[element_count] */
+    WEFT_PTX_OPERAND_SINK     /* '_' */
 };
 
 enum weft_ptx_symbol {
     WEFT_PTX_SYMBOL_NONE,
     WEFT_PTX_SYMBOL_VARIABLE,  /* module->variables */
-    WEFT_PTX_SYMBOL_LOCAL,     /* function->variables: .local .shared .param .global .const declared inside */
+    WEFT_PTX_SYMBOL_LOCAL,     /* function->variables: .local .shared .param .global .const declared
+                                  inside */
     WEFT_PTX_SYMBOL_PARAMETER, /* function->parameters */
     WEFT_PTX_SYMBOL_RETURN,    /* function->returns */
     WEFT_PTX_SYMBOL_FUNCTION,  /* module->functions */
@@ -137,9 +243,10 @@ struct weft_ptx_operand {
     uint8_t element_count; /* VECTOR */
     bool negated;          /* !p of a predicate operand; -%r is refused as the ISA does */
     bool register_base;    /* ADDRESS: index is a register */
-    uint8_t component;     /* SPECIAL: 0 x, 1 y, 2 z, 3 w. REGISTER of vector type: the component, else 0 */
+    uint8_t
+        component; /* SPECIAL: 0 x, 1 y, 2 z, 3 w. REGISTER of vector type: the component, else 0 */
     uint32_t index;
-    int64_t offset;        /* SYMBOL and ADDRESS, in bytes */
+    int64_t offset; /* SYMBOL and ADDRESS, in bytes */
     uint64_t bits;
     struct weft_ptx_operand *elements;
 };
@@ -164,21 +271,24 @@ struct weft_ptx_insn {
     uint32_t guard; /* register of the predicate, or WEFT_PTX_NONE */
     bool guard_negated;
     uint8_t operand_count;
-    /* In the order written, destinations first. `d|p` are two operands: `paired` marks it. call: see below. */
+    /* In the order written, destinations first. `d|p` are two operands: `paired` marks it. call:
+     * see below. */
     bool paired;
     struct weft_ptx_operand operands[WEFT_PTX_OPERANDS_MAX];
-    struct weft_ptx_call *call; /* WEFT_PTX_CALL only */
+    struct weft_ptx_call *call;          /* WEFT_PTX_CALL only */
     struct weft_ptx_branch_table *table; /* brx.idx: its labels */
     uint32_t line, column;
     const char *text; /* "ld.global.v4.f32", for messages */
 };
 
-/* call (ret), target, (args), prototype. Arguments are operands: .param variables, registers or constants. */
+/* call (ret), target, (args), prototype. Arguments are operands: .param variables, registers or
+ * constants. */
 struct weft_ptx_call {
     struct weft_ptx_operand target; /* SYMBOL of a function, or REGISTER */
     uint32_t return_count, argument_count;
     struct weft_ptx_operand *returns, *arguments;
-    uint32_t prototype;             /* module->functions: a bodyless entry that describes it, or WEFT_PTX_NONE */
+    uint32_t
+        prototype; /* module->functions: a bodyless entry that describes it, or WEFT_PTX_NONE */
 };
 
 struct weft_ptx_branch_table {
@@ -192,7 +302,13 @@ struct weft_ptx_register {
     uint8_t vector; /* 1, 2 or 4 */
 };
 
-enum weft_ptx_linkage { WEFT_PTX_STATIC, WEFT_PTX_VISIBLE, WEFT_PTX_EXTERN, WEFT_PTX_WEAK_LINKAGE, WEFT_PTX_COMMON };
+enum weft_ptx_linkage {
+    WEFT_PTX_STATIC,
+    WEFT_PTX_VISIBLE,
+    WEFT_PTX_EXTERN,
+    WEFT_PTX_WEAK_LINKAGE,
+    WEFT_PTX_COMMON
+};
 
 /* In an initialiser: the address of a symbol, stored little-endian at `offset`. */
 struct weft_ptx_relocation {
@@ -208,8 +324,8 @@ struct weft_ptx_relocation {
 struct weft_ptx_variable {
     const char *name;
     uint8_t space, type, vector, linkage;
-    uint32_t align;  /* bytes, a power of two, at least the type's own */
-    uint64_t bytes;  /* 0: an unsized extern array, dynamic shared memory */
+    uint32_t align; /* bytes, a power of two, at least the type's own */
+    uint64_t bytes; /* 0: an unsized extern array, dynamic shared memory */
     uint64_t init_bytes;
     const uint8_t *init; /* NULL: zeros */
     uint32_t relocation_count;
@@ -219,18 +335,18 @@ struct weft_ptx_variable {
 
 struct weft_ptx_parameter {
     const char *name;
-    uint8_t space;   /* PARAM, or REG in a .func */
+    uint8_t space; /* PARAM, or REG in a .func */
     uint8_t type, vector;
     uint32_t align;
     uint32_t offset; /* in the parameter block; .param only */
     uint32_t bytes;
-    uint32_t reg;    /* space REG: the register that it is, else WEFT_PTX_NONE */
+    uint32_t reg; /* space REG: the register that it is, else WEFT_PTX_NONE */
 };
 
 struct weft_ptx_function {
     const char *name;
-    bool entry;   /* .entry */
-    bool body;    /* false: a declaration or a prototype */
+    bool entry; /* .entry */
+    bool body;  /* false: a declaration or a prototype */
     bool noreturn;
     uint8_t linkage;
     uint32_t maxntid[3], reqntid[3]; /* 0 where not given */
@@ -261,9 +377,11 @@ enum weft_ptx_special {
     WEFT_PTX_SPECIAL_COUNT
 };
 
-/* `text` needs no zero at its end; trailing zero bytes are ignored. Errors: WEFT_ESYNTAX, whose text reads
- * "ptx:LINE:COLUMN: reason" and quotes the token; WEFT_ENOMEM; WEFT_ERANGE for a named maximum. Bounded by input size. */
-int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size, struct weft_err *err);
+/* `text` needs no zero at its end; trailing zero bytes are ignored. Errors: WEFT_ESYNTAX, whose
+ * text reads "ptx:LINE:COLUMN: reason" and quotes the token; WEFT_ENOMEM; WEFT_ERANGE for a named
+ * maximum. Bounded by input size. */
+int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size,
+                   struct weft_err *err);
 void weft_ptx_destroy(struct weft_ptx_module *module);
 
 /* Index of the function with that name, WEFT_PTX_NONE where there is none. Likewise variables. */
