@@ -21,7 +21,7 @@
 #include <weft/err.h>
 
 #define WEFT_LEDGER_DEVICES 16
-#define WEFT_LEDGER_SLOTS 1024 /* slot 0 is the daemon's own, with which it settles */
+#define WEFT_LEDGER_SLOTS 1024 /* slot 0 is the daemon's own and never taken by a process */
 #define WEFT_LEDGER_DAEMON_SLOT 0
 
 /* The layout lives in ledger.c; fixed-width, versioned, page-aligned. */
@@ -37,21 +37,36 @@ int weft_ledger_open(struct weft_ledger **out, void *memory, size_t bytes, struc
 /* Takes a free slot for a process. Daemon only. WEFT_ELIMIT when all are taken. */
 int weft_ledger_slot_take(struct weft_ledger *ledger, uint32_t *slot, struct weft_err *err);
 /* After the death of the slot's process: finishes or drops the announced change, gives back all it
- * held, frees the slot. Daemon only; idempotent; exact whatever instruction the process died at. */
+ * held, frees the slot. Daemon only; exact whatever instruction the process died at. The give-back
+ * is one more announced change of the same slot, so a daemon that dies in the middle leaves an
+ * exact ledger too, and its next life calls this again for every taken slot whose process is gone.
+ * No-op for a free slot and for the daemon's own. */
 void weft_ledger_slot_settle(struct weft_ledger *ledger, uint32_t slot);
+/* Whether the slot belongs to a process, alive or not yet settled. */
+bool weft_ledger_slot_taken(const struct weft_ledger *ledger, uint32_t slot);
 
-/* One process' hand on its slot. In the process' own memory; its lock serialises the process'
- * threads only. */
+/* What a process knows of its own slot on one device, so that it need not trust shared memory for
+ * it. A cache line each, since threads use different devices at once. */
+struct weft_ledger_hand {
+    uint32_t lock;     /* guards the rest: spins, then yields */
+    uint64_t sequence; /* of the last change announced */
+    uint64_t held;     /* bytes, that change counted as it came out */
+} __attribute__((aligned(64)));
+
+/* One process' hand on its slot. In the process' own memory; its locks serialise the process'
+ * threads only. A child that is forked must not use its parent's. */
 struct weft_ledger_account {
     struct weft_ledger *ledger; /* borrowed */
     uint32_t slot;
-    uint32_t lock[WEFT_LEDGER_DEVICES]; /* a spin-then-yield word per device */
+    uint64_t state; /* the slot's state word when the account was made: names its generation */
+    struct weft_ledger_hand hands[WEFT_LEDGER_DEVICES];
 };
 
 void weft_ledger_account_init(struct weft_ledger_account *account, struct weft_ledger *ledger,
                               uint32_t slot);
 /* Charges `bytes` if the total stays at or under `limit`. Any thread. 0 or -WEFT_ELIMIT, without
- * text: it is a hot path. */
+ * text: it is a hot path. Once the slot was settled, every charge is refused and every discharge
+ * does nothing. */
 int weft_ledger_charge(struct weft_ledger_account *account, uint32_t device, uint64_t bytes,
                        uint64_t limit);
 /* Gives back; never fails. Giving back more than the slot holds is our bug: the slot goes to 0 and
