@@ -38,7 +38,7 @@ extern const uint16_t weft_cuda_entries_by_symbol[WEFT_CUDA_ENTRIES];
 extern const struct weft_cuda weft_cuda_unsupported;
 
 /* Any of the table's calls, to be cast to its own type before it is called. */
-typedef CUresult (*weft_cuda_fn)(void);
+typedef void (*weft_cuda_fn)(void);
 
 /* The entry's number, or -1. */
 int weft_cuda_entry_find(const char *symbol);

@@ -88,6 +88,8 @@ def table(api):
         NOTICE + "/* The typed table of CUDA driver calls. Not to be included together with <weft/cuda.h>, whose macros",
         " * rename the calls. */",
         "#ifndef WEFT_CUDA_TABLE_H\n#define WEFT_CUDA_TABLE_H\n", "#include <weft/cuda_abi.h>\n",
+        "/* The newest version of CUDA that the table knows, and how many symbols. */",
+        "#define WEFT_CUDA_VERSION %d" % max(call.since for call in api.calls),
         "#define WEFT_CUDA_ENTRIES %d\n" % len(api.calls), "struct weft_cuda {"] + fields + ["};\n", "#endif"]) + "\n"
 
 

@@ -1,0 +1,101 @@
+/* The few calls that the face answers itself. */
+#include "face/face.h"
+
+#include "util/log.h"
+
+#define ENTRY(call) (offsetof(struct weft_cuda, call) / sizeof(weft_cuda_fn))
+
+static CUresult face_init(unsigned int flags)
+{
+    CUresult result = weft_face.below.cuInit(flags);
+    if (result == CUDA_SUCCESS)
+        __atomic_store_n(&weft_face.driver_initialised, true, __ATOMIC_RELEASE);
+    return result;
+}
+
+/* The tables are undocumented: the real driver's are handed through untouched, and no other backend
+ * has any. */
+static CUresult face_get_export_table(const void **table, const CUuuid *id)
+{
+    if (weft_face_kind() == WEFT_DEVICE_NATIVE)
+        return weft_face.below.cuGetExportTable(table, id);
+    if (!table || !id)
+        return CUDA_ERROR_INVALID_VALUE;
+    char text[2 * sizeof(id->bytes) + 1];
+    for (size_t i = 0; i < sizeof(id->bytes); i++) {
+        static const char digits[] = "0123456789abcdef";
+        text[2 * i] = digits[(unsigned char)id->bytes[i] >> 4];
+        text[2 * i + 1] = digits[(unsigned char)id->bytes[i] & 15];
+    }
+    text[2 * sizeof(id->bytes)] = '\0';
+    weft_log(WEFT_LOG_WARN, "face", "cuGetExportTable: table %s is refused", text);
+    *table = NULL;
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+void weft_face_calls_install(struct weft_face *face, struct weft_cuda *table)
+{
+    face->below = *table;
+    __atomic_store_n(&face->kind, face->session.devices[0].kind, __ATOMIC_RELEASE);
+    table->cuInit = face_init;
+    table->cuGetExportTable = face_get_export_table;
+    table->cuGetProcAddress = weft_face_get_proc_address;
+    table->cuGetProcAddress_v2 = weft_face_get_proc_address_v2;
+}
+
+int weft_face_driver_version(void)
+{
+    int version = __atomic_load_n(&weft_face.driver_version, __ATOMIC_RELAXED);
+    if (version == 0 && weft_face_kind() &&
+        weft_face.below.cuDriverGetVersion(&version) == CUDA_SUCCESS)
+        __atomic_store_n(&weft_face.driver_version, version, __ATOMIC_RELAXED);
+    return version ? version : WEFT_CUDA_VERSION;
+}
+
+static CUresult refused(void)
+{
+    return __atomic_load_n(&weft_face.failure, __ATOMIC_RELAXED);
+}
+
+void weft_face_calls_remove(struct weft_face *face)
+{
+    __atomic_store_n(&face->kind, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&face->driver_version, 0, __ATOMIC_RELAXED);
+}
+
+static CUresult answer_text(const char *found, const char **text)
+{
+    if (!text)
+        return CUDA_ERROR_INVALID_VALUE;
+    *text = found;
+    return found ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult error_name(CUresult result, const char **text)
+{
+    return answer_text(weft_cuda_result_name(result), text);
+}
+
+static CUresult error_string(CUresult result, const char **text)
+{
+    return answer_text(weft_cuda_result_text(result), text);
+}
+
+/* A program without a session must still be able to say what went wrong. CUDA's runtime looks its
+ * functions up before it calls cuInit, so that this answers too and cuInit tells the reason. */
+weft_cuda_fn weft_face_refusal(const struct weft_face *face, uint32_t index)
+{
+    (void)face;
+    switch (index) {
+    case ENTRY(cuGetErrorName):
+        return (weft_cuda_fn)error_name;
+    case ENTRY(cuGetErrorString):
+        return (weft_cuda_fn)error_string;
+    case ENTRY(cuGetProcAddress):
+        return (weft_cuda_fn)weft_face_get_proc_address;
+    case ENTRY(cuGetProcAddress_v2):
+        return (weft_cuda_fn)weft_face_get_proc_address_v2;
+    default:
+        return (weft_cuda_fn)refused;
+    }
+}

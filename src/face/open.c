@@ -1,0 +1,150 @@
+/* From nothing to a filled table: session, backend, tenant layers, the face's own calls. */
+#include "face/face.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/native.h"
+#include "face/trace.h"
+#include "tenant/quota.h"
+#include "util/log.h"
+#include "util/util.h"
+
+static void report(const char *text)
+{
+    weft_session_report(&weft_face.session, text);
+}
+
+/* One kind for all: programs whose devices come from several backends need a router, which is not
+ * there yet. */
+static int kind_of(const struct weft_session *session, enum weft_device_kind *kind,
+                   struct weft_err *err)
+{
+    if (session->device_count == 0)
+        return weft_fail(err, WEFT_ENOENT, "tenant %s has no device", session->tenant);
+    *kind = session->devices[0].kind;
+    for (size_t i = 1; i < session->device_count; i++)
+        if (session->devices[i].kind != *kind)
+            return weft_fail(err, WEFT_ENOSYS, "devices of several kinds in one program");
+    return 0;
+}
+
+/* Modules lie beside our own library, wherever that was loaded from. */
+static int module_path(const char *name, char path[PATH_MAX], struct weft_err *err)
+{
+    Dl_info info;
+    if (!dladdr(&weft_face, &info) || !info.dli_fname)
+        return weft_fail(err, WEFT_EBUG, "cannot find our own library");
+    const char *slash = strrchr(info.dli_fname, '/');
+    int folder = slash ? (int)(slash - info.dli_fname) : 1;
+    int size = snprintf(path, PATH_MAX, "%.*s/%s", folder, slash ? info.dli_fname : ".", name);
+    return size < PATH_MAX ? 0 : weft_fail(err, WEFT_ERANGE, "%s: path too long", info.dli_fname);
+}
+
+/* The module stays loaded for good: its functions are in the table. */
+static int load_module(const char *name, const struct weft_backend **backend, struct weft_err *err)
+{
+    char path[PATH_MAX];
+    int rc = module_path(name, path, err);
+    if (rc)
+        return rc;
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!module)
+        return weft_fail(err, WEFT_ENOSYS, "%s", dlerror());
+    weft_backend_describe_fn describe =
+        (weft_backend_describe_fn)dlsym(module, WEFT_BACKEND_SYMBOL);
+    const struct weft_backend *found = describe ? describe() : NULL;
+    if (!found || found->version != WEFT_BACKEND_VERSION) {
+        dlclose(module);
+        return weft_fail(err, WEFT_EVERSION, "%s is of another version of weft", path);
+    }
+    *backend = found;
+    return 0;
+}
+
+static int choose_backend(enum weft_device_kind kind, const struct weft_backend **backend,
+                          struct weft_err *err)
+{
+    switch (kind) {
+    case WEFT_DEVICE_NATIVE:
+        *backend = weft_native_describe();
+        return 0;
+    case WEFT_DEVICE_SOFT:
+        return load_module("backend-soft.so", backend, err);
+    case WEFT_DEVICE_REMOTE:
+        return load_module("backend-remote.so", backend, err);
+    default:
+        return weft_fail(err, WEFT_EVERSION, "a device of unknown kind %d", (int)kind);
+    }
+}
+
+static int open_backend(struct weft_face *face, struct weft_cuda *table, struct weft_err *err)
+{
+    const struct weft_backend *backend;
+    enum weft_device_kind kind = 0;
+    int rc = kind_of(&face->session, &kind, err);
+    if (!rc)
+        rc = choose_backend(kind, &backend, err);
+    if (rc)
+        return rc;
+    struct weft_backend_config config = {
+        .devices = face->session.devices,
+        .device_count = face->session.device_count,
+        .report = report,
+    };
+    rc = backend->open(&config, table, err);
+    if (rc)
+        return weft_wrap(err, rc, "backend %s", backend->name);
+    face->backend = backend;
+    for (size_t i = 0; i < WEFT_CUDA_ENTRIES; i++)
+        face->missing[i] = kind == WEFT_DEVICE_NATIVE && weft_cuda_is_unsupported(table, i);
+    return 0;
+}
+
+static int install_layers(struct weft_face *face, struct weft_cuda *table, struct weft_err *err)
+{
+    struct weft_quota_config quota = {
+        .ledger = face->session.ledger,
+        .slot = face->session.slot,
+        .policy = face->session.policy,
+        .device_count = (uint32_t)face->session.device_count,
+    };
+    int rc = weft_quota_install(table, &quota, err);
+    if (rc)
+        return weft_wrap(err, rc, "memory limit");
+    weft_face_calls_install(face, table);
+    weft_face_trace_install(table);
+    return 0;
+}
+
+int weft_face_open(struct weft_face *face, struct weft_cuda *table, struct weft_err *err)
+{
+    int rc = weft_session_open(&face->session, err);
+    if (rc)
+        return rc;
+    weft_log_set_tenant(face->session.tenant);
+    rc = open_backend(face, table, err);
+    if (!rc)
+        rc = install_layers(face, table, err);
+    if (rc) {
+        report(err->text);
+        weft_session_close(&face->session);
+        return rc;
+    }
+    weft_log(WEFT_LOG_INFO, "face", "%zu devices, backend %s", face->session.device_count,
+             face->backend->name);
+    return 0;
+}
+
+void weft_face_drop_after_fork(struct weft_face *face)
+{
+    weft_quota_drop_after_fork();
+    if (face->backend)
+        face->backend->drop_after_fork();
+    weft_session_close(&face->session);
+    face->backend = NULL;
+    weft_face_calls_remove(face);
+    face->inherited = false;
+}
