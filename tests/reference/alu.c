@@ -1,0 +1,137 @@
+#include "alu.h"
+
+#include "types.h"
+
+static uint8_t doubled(uint8_t type)
+{
+    switch (type) {
+    case WEFT_PTX_U16:
+        return WEFT_PTX_U32;
+    case WEFT_PTX_S16:
+        return WEFT_PTX_S32;
+    case WEFT_PTX_U32:
+        return WEFT_PTX_U64;
+    default:
+        return WEFT_PTX_S64;
+    }
+}
+
+static uint8_t wide_type(const struct weft_ptx_insn *insn)
+{
+    return insn->flags & WEFT_PTX_WIDE ? doubled(insn->types[0]) : insn->types[0];
+}
+
+static uint8_t dot_product_type(const struct weft_ptx_insn *insn)
+{
+    bool is_signed = insn->types[0] == WEFT_PTX_S32 || insn->types[1] == WEFT_PTX_S32;
+    return is_signed ? WEFT_PTX_S32 : WEFT_PTX_U32;
+}
+
+uint8_t alu_source_type(const struct weft_ptx_insn *insn, unsigned index)
+{
+    uint8_t first = insn->types[0];
+    switch (insn->opcode) {
+    case WEFT_PTX_MAD:
+    case WEFT_PTX_MADC:
+    case WEFT_PTX_MAD24:
+        return index == 2 ? wide_type(insn) : first;
+    case WEFT_PTX_SHL:
+    case WEFT_PTX_SHR:
+        return index == 1 ? WEFT_PTX_U32 : first;
+    case WEFT_PTX_BFE:
+        return index >= 1 ? WEFT_PTX_U32 : first;
+    case WEFT_PTX_BFI:
+        return index >= 2 ? WEFT_PTX_U32 : first;
+    case WEFT_PTX_SELP:
+    case WEFT_PTX_SETP:
+        return index == 2 ? WEFT_PTX_PRED : first;
+    case WEFT_PTX_SET:
+        return index == 2 ? WEFT_PTX_PRED : insn->types[1];
+    case WEFT_PTX_SLCT:
+        return index == 2 ? insn->types[1] : first;
+    case WEFT_PTX_CVT:
+        return insn->types[1];
+    case WEFT_PTX_DP4A:
+    case WEFT_PTX_DP2A:
+        return index == 2 ? dot_product_type(insn) : insn->types[index];
+    default:
+        return first;
+    }
+}
+
+uint8_t alu_result_type(const struct weft_ptx_insn *insn)
+{
+    switch (insn->opcode) {
+    case WEFT_PTX_MUL:
+    case WEFT_PTX_MAD:
+    case WEFT_PTX_MUL24:
+    case WEFT_PTX_MAD24:
+        return wide_type(insn);
+    case WEFT_PTX_SETP:
+    case WEFT_PTX_TESTP:
+        return WEFT_PTX_PRED;
+    case WEFT_PTX_POPC:
+    case WEFT_PTX_CLZ:
+    case WEFT_PTX_BFIND:
+        return WEFT_PTX_U32;
+    case WEFT_PTX_DP4A:
+    case WEFT_PTX_DP2A:
+        return dot_product_type(insn);
+    default:
+        return insn->types[0];
+    }
+}
+
+static bool evaluate_one(struct alu *alu)
+{
+    return alu_compare(alu) || alu_convert(alu) || alu_bits(alu) ||
+           (type_is_float(alu->insn->types[0]) ? alu_float(alu) : alu_integer(alu));
+}
+
+/* A packed pair is two instructions on halves. */
+static bool evaluate_pair(struct alu *alu, uint8_t half)
+{
+    uint64_t result = 0;
+    for (unsigned shift = 0; shift < 32; shift += 16) {
+        struct weft_ptx_insn insn = *alu->insn;
+        insn.types[0] = half;
+        struct alu one = {.insn = &insn};
+        for (int i = 0; i < ALU_SOURCES_MAX; i++)
+            one.source[i] = alu->source[i] >> shift & 0xffff;
+        if (!evaluate_one(&one))
+            return false;
+        result |= one.result << shift;
+    }
+    alu->result = result;
+    return true;
+}
+
+static bool splits_into_halves(uint16_t opcode)
+{
+    switch (opcode) {
+    case WEFT_PTX_ADD:
+    case WEFT_PTX_SUB:
+    case WEFT_PTX_MUL:
+    case WEFT_PTX_FMA:
+    case WEFT_PTX_NEG:
+    case WEFT_PTX_ABS:
+    case WEFT_PTX_MIN:
+    case WEFT_PTX_MAX:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool alu_evaluate(struct alu *alu)
+{
+    uint8_t half = type_half(alu->insn->types[0]);
+    if (type_half(alu->insn->types[1]))
+        return false;
+    if (half && alu->insn->opcode != WEFT_PTX_CVT)
+        return splits_into_halves(alu->insn->opcode) && evaluate_pair(alu, half);
+    if (!evaluate_one(alu))
+        return false;
+    alu->result = low_bits(alu->result, type_bits(alu_result_type(alu->insn)));
+    return true;
+}

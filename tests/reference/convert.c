@@ -1,0 +1,92 @@
+/* cvt, by the kinds of its two types. */
+#include "alu.h"
+
+#include "real.h"
+#include "types.h"
+
+static __int128 clamped(__int128 value, uint8_t type)
+{
+    unsigned bits = type_bits(type);
+    __int128 low = type_is_signed(type) ? -((__int128)1 << (bits - 1)) : 0;
+    __int128 high = low + ((__int128)1 << bits) - 1;
+    return value < low ? low : value > high ? high : value;
+}
+
+static struct real float_source(const struct alu *alu)
+{
+    uint8_t type = alu->insn->types[1];
+    return real_unpack(real_format_of(type), alu_flush(alu->insn, type, alu->source[0]));
+}
+
+static uint64_t float_to_integer(const struct alu *alu)
+{
+    uint8_t to = alu->insn->types[0];
+    struct real value = float_source(alu);
+    if (value.class == REAL_NAN) {
+        bool wide = alu->insn->types[1] == WEFT_PTX_F64 || type_bits(to) == 64;
+        return wide ? 1ull << (type_bits(to) - 1) : 0;
+    }
+    return (uint64_t)clamped(real_to_integer(real_round_integral(value, alu->insn->rounding)), to);
+}
+
+static uint64_t integer_to_integer(const struct alu *alu)
+{
+    __int128 value = integer_value(alu->source[0], alu->insn->types[1]);
+    bool saturates = alu->insn->flags & WEFT_PTX_SAT;
+    return (uint64_t)(saturates ? clamped(value, alu->insn->types[0]) : value);
+}
+
+static uint64_t to_float(const struct alu *alu, struct real value)
+{
+    const struct weft_ptx_insn *insn = alu->insn;
+    uint8_t to = insn->types[0];
+    if (insn->rounding >= WEFT_PTX_RNI)
+        value = real_round_integral(value, insn->rounding);
+    uint64_t bits = real_pack(real_format_of(to), value, insn->rounding);
+    bits = alu_flush(insn, to, bits);
+    if (insn->flags & WEFT_PTX_RELU && value.class != REAL_NAN && value.negative)
+        bits = 0;
+    return insn->flags & WEFT_PTX_SAT ? alu_saturate(to, bits) : bits;
+}
+
+/* cvt.rn.f16x2.f32 d, a, b: a gives the upper half. */
+static uint64_t to_pair(struct alu *alu, uint8_t half)
+{
+    struct weft_ptx_insn insn = *alu->insn;
+    insn.types[0] = half;
+    struct alu upper = {.insn = &insn, .source = {alu->source[0]}};
+    struct alu lower = {.insn = &insn, .source = {alu->source[1]}};
+    return to_float(&upper, float_source(&upper)) << 16 | to_float(&lower, float_source(&lower));
+}
+
+/* cvt.rna.tf32.f32: eleven bits of significand, in place. */
+static uint64_t to_tf32(const struct alu *alu)
+{
+    struct real value = float_source(alu);
+    if (value.class != REAL_FINITE)
+        return real_pack(real_format_of(WEFT_PTX_F32), value, WEFT_PTX_RN);
+    return real_pack((struct real_format){8, 10}, value, alu->insn->rounding) << 13;
+}
+
+bool alu_convert(struct alu *alu)
+{
+    const struct weft_ptx_insn *insn = alu->insn;
+    if (insn->opcode != WEFT_PTX_CVT)
+        return false;
+    uint8_t to = insn->types[0];
+    uint8_t from = insn->types[1];
+    uint8_t half = type_half(to);
+    if (half && from == WEFT_PTX_F32)
+        alu->result = to_pair(alu, half);
+    else if (to == WEFT_PTX_TF32)
+        alu->result = to_tf32(alu);
+    else if (type_is_float(to) && type_is_float(from))
+        alu->result = to_float(alu, float_source(alu));
+    else if (type_is_float(to))
+        alu->result = to_float(alu, real_from_integer(integer_value(alu->source[0], from)));
+    else if (type_is_float(from))
+        alu->result = float_to_integer(alu);
+    else
+        alu->result = integer_to_integer(alu);
+    return true;
+}

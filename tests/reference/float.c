@@ -1,0 +1,208 @@
+/* Floating-point arithmetic. The .approx functions give the correctly rounded value of libm's long
+ * double: tests compare them within the error that the PTX ISA allows. */
+#include <math.h>
+
+#include "alu.h"
+
+#include "real.h"
+#include "types.h"
+
+static bool is_subnormal(uint64_t bits)
+{
+    return (bits & 0x7f800000) == 0 && (bits & 0x7fffff) != 0;
+}
+
+uint64_t alu_flush(const struct weft_ptx_insn *insn, uint8_t type, uint64_t bits)
+{
+    bool flushes = insn->flags & WEFT_PTX_FTZ && type == WEFT_PTX_F32;
+    return flushes && is_subnormal(bits) ? bits & 0x80000000 : bits;
+}
+
+uint64_t alu_saturate(uint8_t type, uint64_t bits)
+{
+    struct real_format format = real_format_of(type);
+    struct real value = real_unpack(format, bits);
+    struct real one = real_from_integer(1);
+    if (value.class == REAL_NAN || value.negative || value.class == REAL_ZERO)
+        return 0;
+    return real_compare(value, one) > 0 ? real_pack(format, one, WEFT_PTX_RN) : bits;
+}
+
+static struct real operand(const struct alu *alu, unsigned index)
+{
+    uint8_t type = alu->insn->types[0];
+    return real_unpack(real_format_of(type), alu_flush(alu->insn, type, alu->source[index]));
+}
+
+static uint64_t finished(const struct alu *alu, struct real value)
+{
+    const struct weft_ptx_insn *insn = alu->insn;
+    uint8_t type = insn->types[0];
+    uint64_t bits = real_pack(real_format_of(type), value, insn->rounding);
+    bits = alu_flush(insn, type, bits);
+    if (insn->flags & WEFT_PTX_RELU && (value.class == REAL_NAN ? false : value.negative))
+        bits = 0;
+    return insn->flags & WEFT_PTX_SAT ? alu_saturate(type, bits) : bits;
+}
+
+static struct real negated(struct real a)
+{
+    a.negative = !a.negative;
+    return a;
+}
+
+static uint64_t sign_bit(const struct alu *alu)
+{
+    return 1ull << (type_bits(alu->insn->types[0]) - 1);
+}
+
+/* min and max: a number beats NaN, unless .NaN asks for it, and -0 lies below +0. */
+static uint64_t extreme(const struct alu *alu, bool want_max)
+{
+    uint8_t type = alu->insn->types[0];
+    uint64_t flip = 0;
+    uint64_t sign = sign_bit(alu);
+    uint64_t a = alu_flush(alu->insn, type, alu->source[0]);
+    uint64_t b = alu_flush(alu->insn, type, alu->source[1]);
+    if (alu->insn->flags & WEFT_PTX_XORSIGN) {
+        flip = (a ^ b) & sign;
+        a &= ~sign;
+        b &= ~sign;
+    }
+    struct real_format format = real_format_of(type);
+    struct real x = real_unpack(format, a);
+    struct real y = real_unpack(format, b);
+    bool a_nan = x.class == REAL_NAN;
+    bool b_nan = y.class == REAL_NAN;
+    if ((a_nan && b_nan) || (alu->insn->flags & WEFT_PTX_NAN_RESULT && (a_nan || b_nan)))
+        return real_pack(format, (struct real){.class = REAL_NAN}, WEFT_PTX_RN);
+    if (a_nan || b_nan)
+        return (a_nan ? b : a) | flip;
+    int order = real_compare(x, y);
+    bool a_smaller = order < 0 || (order == 0 && x.negative);
+    return (a_smaller != want_max ? a : b) | flip;
+}
+
+static struct real from_long_double(long double value)
+{
+    if (isnan(value))
+        return (struct real){.class = REAL_NAN};
+    if (isinf(value))
+        return (struct real){.class = REAL_INFINITE, .negative = value < 0};
+    if (value == 0)
+        return (struct real){.class = REAL_ZERO, .negative = signbit(value)};
+    int exponent;
+    long double fraction = frexpl(fabsl(value), &exponent);
+    return (struct real){.class = REAL_FINITE,
+                         .negative = value < 0,
+                         .significand = (uint64_t)ldexpl(fraction, 64),
+                         .exponent = exponent - 64};
+}
+
+static long double to_long_double(struct real value)
+{
+    long double sign = value.negative ? -1 : 1;
+    switch (value.class) {
+    case REAL_NAN:
+        return NAN;
+    case REAL_INFINITE:
+        return sign * INFINITY;
+    case REAL_ZERO:
+        return sign * 0.0L;
+    default:
+        return sign * ldexpl((long double)(uint64_t)value.significand, value.exponent);
+    }
+}
+
+static bool function_value(struct alu *alu)
+{
+    long double x = to_long_double(operand(alu, 0));
+    long double y;
+    switch (alu->insn->opcode) {
+    case WEFT_PTX_SIN:
+        y = sinl(x);
+        break;
+    case WEFT_PTX_COS:
+        y = cosl(x);
+        break;
+    case WEFT_PTX_LG2:
+        y = log2l(x);
+        break;
+    case WEFT_PTX_EX2:
+        y = exp2l(x);
+        break;
+    case WEFT_PTX_TANH:
+        y = tanhl(x);
+        break;
+    case WEFT_PTX_RSQRT:
+        y = x == 0 ? copysignl(INFINITY, x) : 1 / sqrtl(x);
+        break;
+    default:
+        return false;
+    }
+    alu->result = finished(alu, from_long_double(y));
+    return true;
+}
+
+static uint64_t with_sign(const struct alu *alu, bool clear)
+{
+    uint64_t bits = alu_flush(alu->insn, alu->insn->types[0], alu->source[0]);
+    return clear ? bits & ~sign_bit(alu) : bits ^ sign_bit(alu);
+}
+
+static struct real product(const struct alu *alu)
+{
+    return real_multiply(operand(alu, 0), operand(alu, 1));
+}
+
+static bool sums(struct alu *alu)
+{
+    uint8_t rounding = alu->insn->rounding;
+    switch (alu->insn->opcode) {
+    case WEFT_PTX_ADD:
+        alu->result = finished(alu, real_add(operand(alu, 0), operand(alu, 1), rounding));
+        return true;
+    case WEFT_PTX_SUB:
+        alu->result = finished(alu, real_add(operand(alu, 0), negated(operand(alu, 1)), rounding));
+        return true;
+    case WEFT_PTX_MUL:
+        alu->result = finished(alu, product(alu));
+        return true;
+    case WEFT_PTX_FMA:
+    case WEFT_PTX_MAD:
+        alu->result = finished(alu, real_add(product(alu), operand(alu, 2), rounding));
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool alu_float(struct alu *alu)
+{
+    if (sums(alu))
+        return true;
+    switch (alu->insn->opcode) {
+    case WEFT_PTX_DIV:
+        alu->result = finished(alu, real_divide(operand(alu, 0), operand(alu, 1)));
+        return true;
+    case WEFT_PTX_RCP:
+        alu->result = finished(alu, real_divide(real_from_integer(1), operand(alu, 0)));
+        return true;
+    case WEFT_PTX_SQRT:
+        alu->result = finished(alu, real_square_root(operand(alu, 0)));
+        return true;
+    case WEFT_PTX_NEG:
+    case WEFT_PTX_ABS:
+        alu->result = with_sign(alu, alu->insn->opcode == WEFT_PTX_ABS);
+        return true;
+    case WEFT_PTX_MIN:
+    case WEFT_PTX_MAX:
+        alu->result = extreme(alu, alu->insn->opcode == WEFT_PTX_MAX);
+        return true;
+    case WEFT_PTX_COPYSIGN:
+        alu->result = (alu->source[0] & sign_bit(alu)) | (alu->source[1] & ~sign_bit(alu));
+        return true;
+    default:
+        return function_value(alu);
+    }
+}

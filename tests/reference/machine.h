@@ -1,0 +1,107 @@
+/* The state of a block and its threads, and what its parts do to it. Private to the reference. */
+#ifndef WEFT_TESTS_REFERENCE_MACHINE_H
+#define WEFT_TESTS_REFERENCE_MACHINE_H
+
+#include "reference.h"
+
+#define MACHINE_FRAMES_MAX 1024
+#define MACHINE_BARRIERS 16
+
+/* One activation of a function. */
+struct frame {
+    const struct weft_ptx_function *function;
+    const struct weft_ptx_call *call; /* the call that this frame waits in */
+    uint32_t pc;
+    uint64_t (*registers)[4];
+    uint64_t local_start; /* where its .local variables begin in the thread's local memory */
+    uint64_t local_end;
+    uint8_t *params; /* parameters, then returns, then .param variables */
+    uint32_t return_start, param_local_start, param_bytes;
+};
+
+enum thread_state { THREAD_READY, THREAD_WAITING, THREAD_EXITED };
+
+struct thread {
+    struct block *block;
+    enum thread_state state;
+    uint32_t index; /* in the block, x fastest */
+    uint32_t tid[3];
+    uint32_t frame_count, frame_room;
+    struct frame *frames;
+    uint8_t *local;
+    bool carry;
+    uint64_t steps;
+};
+
+struct block {
+    const struct reference_launch *launch;
+    uint32_t ctaid[3];
+    uint32_t thread_count;
+    struct thread *threads;
+    uint8_t *shared;
+    uint32_t shared_bytes;
+    uint32_t
+        arrived[MACHINE_BARRIERS]; /* threads that passed bar.arrive and are not yet counted off */
+    struct weft_exec_fault fault;
+    struct weft_err *err;
+};
+
+enum step { STEP_NEXT, STEP_JUMPED, STEP_WAIT, STEP_EXIT, STEP_FAULT, STEP_UNKNOWN };
+
+static inline struct frame *thread_frame(struct thread *thread)
+{
+    return &thread->frames[thread->frame_count - 1];
+}
+
+static inline const struct weft_ptx_insn *thread_insn(struct thread *thread)
+{
+    struct frame *frame = thread_frame(thread);
+    return &frame->function->insns[frame->pc];
+}
+
+/* operand.c: a source's bits as that type; the destination, extended to its register as the type
+ * says. */
+uint64_t operand_read(struct thread *thread, const struct weft_ptx_operand *operand, uint8_t type);
+void operand_write(struct thread *thread, const struct weft_ptx_operand *operand, uint8_t type,
+                   uint64_t bits);
+/* The element of a vector operand or of a vector register; the operand itself where it is neither.
+ */
+struct weft_ptx_operand operand_element(const struct weft_ptx_operand *operand, unsigned index);
+/* The number that an ADDRESS operand names in the space of its symbol, or in its register. */
+uint64_t operand_address(struct thread *thread, const struct weft_ptx_operand *operand);
+
+/* layout.c: offsets of variables in the block's shared memory, and in a frame's local and parameter
+ * memory. */
+uint32_t layout_shared_bytes(const struct weft_ptx_module *module);
+uint64_t layout_shared_offset(const struct weft_ptx_module *module,
+                              const struct weft_ptx_function *function, uint32_t index,
+                              bool module_variable);
+uint64_t layout_frame_offset(const struct weft_ptx_function *function, uint32_t index);
+uint64_t layout_frame_bytes(const struct weft_ptx_function *function, uint8_t space);
+
+/* memory.c: the bytes behind an address of a space, or NULL with the fault recorded. */
+void *memory_find(struct thread *thread, uint8_t space, uint64_t address, uint32_t bytes,
+                  uint32_t align);
+enum step memory_load(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step memory_store(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn);
+/* The value of a cell after an atomic operation other than cas; false where the reference does not
+ * know it. */
+bool memory_combine(uint8_t operation, uint8_t type, uint64_t old, uint64_t value, uint64_t *out);
+enum step memory_convert_address(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *insn);
+
+/* control.c */
+bool control_enter(struct thread *thread, const struct weft_ptx_function *function);
+enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step control_return(struct thread *thread);
+void control_leave_all(struct thread *thread);
+
+/* thread.c: runs a thread until it ends, waits, or `steps` are done. */
+enum step thread_run(struct thread *thread, uint64_t steps);
+enum step thread_fault(struct thread *thread, enum weft_exec_fault_kind kind, uint64_t address);
+
+/* together.c: lets waiting threads go whose instruction is complete. True where one was let go. */
+bool together_release(struct block *block);
+
+#endif

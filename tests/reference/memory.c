@@ -1,0 +1,246 @@
+/* Address spaces, loads, stores and atomics. */
+#include <string.h>
+
+#include "machine.h"
+
+#include "alu.h"
+#include "types.h"
+
+static bool is_live(const struct weft_exec_memory *memory, uint64_t address, uint32_t bytes)
+{
+    uint64_t offset = address - memory->window_base;
+    if (offset >= memory->window_bytes || memory->window_bytes - offset < bytes)
+        return false;
+    for (uint64_t at = offset; at < offset + bytes; at++) {
+        uint64_t bit = at / WEFT_EXEC_LIVE_BLOCK_BYTES;
+        if (!(memory->live[bit / 64] >> bit % 64 & 1))
+            return false;
+    }
+    return true;
+}
+
+static void *find_global(const struct weft_exec_memory *memory, uint64_t address, uint32_t bytes)
+{
+    if (is_live(memory, address, bytes))
+        return (void *)(address + (uint64_t)memory->alias_delta);
+    return memory->foreign ? memory->foreign(memory->foreign_context, address, bytes) : NULL;
+}
+
+static void *inside(uint8_t *start, uint64_t size, uint64_t offset, uint32_t bytes)
+{
+    return offset <= size && size - offset >= bytes ? start + offset : NULL;
+}
+
+static void *find_generic(struct thread *thread, uint64_t address, uint32_t bytes)
+{
+    struct block *block = thread->block;
+    const struct weft_exec_memory *memory = block->launch->memory;
+    if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
+        return inside(block->shared, block->shared_bytes, address - memory->shared_base, bytes);
+    if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
+        return inside(thread->local, block->launch->stack_bytes, address - memory->local_base,
+                      bytes);
+    if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
+        return inside(thread->frames[0].params, thread->frames[0].param_bytes,
+                      address - memory->param_base, bytes);
+    return find_global(memory, address, bytes);
+}
+
+void *memory_find(struct thread *thread, uint8_t space, uint64_t address, uint32_t bytes,
+                  uint32_t align)
+{
+    struct block *block = thread->block;
+    struct frame *frame = thread_frame(thread);
+    void *found;
+    if (address % align) {
+        thread_fault(thread, WEFT_EXEC_FAULT_MISALIGNED, address);
+        return NULL;
+    }
+    switch (space) {
+    case WEFT_PTX_SHARED:
+        found = inside(block->shared, block->shared_bytes, address, bytes);
+        break;
+    case WEFT_PTX_LOCAL:
+        found = inside(thread->local, block->launch->stack_bytes, address, bytes);
+        break;
+    case WEFT_PTX_PARAM:
+        found = inside(frame->params, frame->param_bytes, address, bytes);
+        break;
+    case WEFT_PTX_GENERIC:
+        found = find_generic(thread, address, bytes);
+        break;
+    default:
+        found = find_global(block->launch->memory, address, bytes);
+        break;
+    }
+    if (!found)
+        thread_fault(thread, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
+    return found;
+}
+
+/* A block is a cluster of its own. */
+static uint8_t effective_space(const struct weft_ptx_insn *insn)
+{
+    return insn->space == WEFT_PTX_SHARED_CLUSTER ? WEFT_PTX_SHARED : insn->space;
+}
+
+static unsigned element_count(const struct weft_ptx_insn *insn)
+{
+    return insn->vector ? insn->vector : 1;
+}
+
+enum step memory_load(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    uint8_t type = insn->types[0];
+    uint32_t size = weft_ptx_type_bytes(type);
+    uint32_t bytes = size * element_count(insn);
+    if (size > 8)
+        return STEP_UNKNOWN;
+    uint64_t address = operand_address(thread, &insn->operands[1]);
+    const uint8_t *from = memory_find(thread, effective_space(insn), address, bytes, bytes);
+    if (!from)
+        return STEP_FAULT;
+    for (unsigned i = 0; i < element_count(insn); i++) {
+        uint64_t value = 0;
+        memcpy(&value, from + i * size, size);
+        struct weft_ptx_operand to = operand_element(&insn->operands[0], i);
+        operand_write(thread, &to, type, value);
+    }
+    return STEP_NEXT;
+}
+
+enum step memory_store(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    uint8_t type = insn->types[0];
+    uint32_t size = weft_ptx_type_bytes(type);
+    uint32_t bytes = size * element_count(insn);
+    if (size > 8)
+        return STEP_UNKNOWN;
+    uint64_t address = operand_address(thread, &insn->operands[0]);
+    uint8_t *to = memory_find(thread, effective_space(insn), address, bytes, bytes);
+    if (!to)
+        return STEP_FAULT;
+    for (unsigned i = 0; i < element_count(insn); i++) {
+        struct weft_ptx_operand from = operand_element(&insn->operands[1], i);
+        uint64_t value = operand_read(thread, &from, type);
+        memcpy(to + i * size, &value, size);
+    }
+    return STEP_NEXT;
+}
+
+/* The operations that are instructions too. */
+static uint16_t plain_opcode(uint8_t operation)
+{
+    switch (operation) {
+    case WEFT_PTX_OP_AND:
+        return WEFT_PTX_AND;
+    case WEFT_PTX_OP_OR:
+        return WEFT_PTX_OR;
+    case WEFT_PTX_OP_XOR:
+        return WEFT_PTX_XOR;
+    case WEFT_PTX_OP_ADD:
+        return WEFT_PTX_ADD;
+    case WEFT_PTX_OP_MIN:
+        return WEFT_PTX_MIN;
+    default:
+        return WEFT_PTX_MAX;
+    }
+}
+
+bool memory_combine(uint8_t operation, uint8_t type, uint64_t old, uint64_t value, uint64_t *out)
+{
+    switch (operation) {
+    case WEFT_PTX_OP_EXCH:
+        *out = value;
+        return true;
+    case WEFT_PTX_OP_INC:
+        *out = old >= value ? 0 : old + 1;
+        return true;
+    case WEFT_PTX_OP_DEC:
+        *out = old == 0 || old > value ? value : old - 1;
+        return true;
+    default:
+        break;
+    }
+    struct weft_ptx_insn insn = {.opcode = plain_opcode(operation), .types = {type}};
+    struct alu alu = {.insn = &insn, .source = {old, value}};
+    bool known = alu_evaluate(&alu);
+    *out = alu.result;
+    return known;
+}
+
+enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    bool returns = insn->opcode == WEFT_PTX_ATOM;
+    const struct weft_ptx_operand *sources = &insn->operands[returns];
+    uint8_t type = insn->types[0];
+    uint32_t size = weft_ptx_type_bytes(type);
+    if (size > 8 || element_count(insn) != 1)
+        return STEP_UNKNOWN;
+    uint64_t address = operand_address(thread, &sources[0]);
+    void *cell = memory_find(thread, effective_space(insn), address, size, size);
+    if (!cell)
+        return STEP_FAULT;
+    uint64_t old = 0;
+    memcpy(&old, cell, size);
+    uint64_t value = operand_read(thread, &sources[1], type);
+    if (insn->operation == WEFT_PTX_OP_CAS)
+        value = old == value ? operand_read(thread, &sources[2], type) : old;
+    else if (!memory_combine(insn->operation, type, old, value, &value))
+        return STEP_UNKNOWN;
+    memcpy(cell, &value, size);
+    if (returns)
+        operand_write(thread, &insn->operands[0], type, old);
+    return STEP_NEXT;
+}
+
+static uint64_t window_of(const struct weft_exec_memory *memory, uint8_t space)
+{
+    switch (space) {
+    case WEFT_PTX_SHARED:
+        return memory->shared_base;
+    case WEFT_PTX_LOCAL:
+        return memory->local_base;
+    case WEFT_PTX_PARAM:
+        return memory->param_base;
+    default:
+        return 0;
+    }
+}
+
+enum step memory_convert_address(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    uint64_t window = window_of(thread->block->launch->memory, effective_space(insn));
+    uint64_t address = operand_read(thread, &insn->operands[1], insn->types[0]);
+    address = insn->flags & WEFT_PTX_TO ? address - window : address + window;
+    operand_write(thread, &insn->operands[0], insn->types[0], address);
+    return STEP_NEXT;
+}
+
+enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    const struct weft_exec_memory *memory = thread->block->launch->memory;
+    uint64_t address = operand_read(thread, &insn->operands[1], WEFT_PTX_B64);
+    bool shared = address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES;
+    bool local = address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES;
+    bool param = address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES;
+    bool result;
+    switch (effective_space(insn)) {
+    case WEFT_PTX_SHARED:
+        result = shared;
+        break;
+    case WEFT_PTX_LOCAL:
+        result = local;
+        break;
+    case WEFT_PTX_PARAM:
+        result = param;
+        break;
+    case WEFT_PTX_GLOBAL:
+        result = !shared && !local && !param;
+        break;
+    default:
+        return STEP_UNKNOWN;
+    }
+    operand_write(thread, &insn->operands[0], WEFT_PTX_PRED, result);
+    return STEP_NEXT;
+}
