@@ -1,0 +1,228 @@
+#include "wire/wire.h"
+
+/* What every decoder ends with: nothing missing, and nothing left over that our own minor should
+ * have known. */
+static int finish(const struct weft_reader *reader, uint16_t minor, const char *name,
+                  struct weft_err *err)
+{
+    if (reader->failed)
+        return weft_fail(err, WEFT_EPROTO, "a %s message is cut short or holds a bad value", name);
+    if (reader->left && minor <= WEFT_WIRE_MINOR)
+        return weft_fail(err, WEFT_EPROTO, "a %s message has %zu bytes too many", name,
+                         reader->left);
+    return 0;
+}
+
+/* A byte that may only be 0 or 1. */
+static bool read_bool(struct weft_reader *reader)
+{
+    uint8_t value = weft_read_u8(reader);
+    reader->failed |= value > 1;
+    return value == 1;
+}
+
+void weft_wire_error_encode(const struct weft_wire_error *message, struct weft_writer *writer)
+{
+    weft_write_u16(writer, message->code);
+    weft_write_text(writer, message->text);
+}
+
+int weft_wire_error_decode(struct weft_reader reader, uint16_t minor,
+                           struct weft_wire_error *message, struct weft_err *err)
+{
+    message->code = weft_read_u16(&reader);
+    weft_read_text(&reader, message->text, sizeof(message->text));
+    return finish(&reader, minor, "ERROR", err);
+}
+
+void weft_wire_hello_encode(const struct weft_wire_hello *message, struct weft_writer *writer)
+{
+    weft_write_u64(writer, message->start_ticks);
+    weft_write_text(writer, message->version);
+}
+
+int weft_wire_hello_decode(struct weft_reader reader, uint16_t minor,
+                           struct weft_wire_hello *message, struct weft_err *err)
+{
+    message->start_ticks = weft_read_u64(&reader);
+    weft_read_text(&reader, message->version, sizeof(message->version));
+    return finish(&reader, minor, "HELLO", err);
+}
+
+static void device_encode(const struct weft_wire_device *device, struct weft_writer *writer)
+{
+    weft_write_u8(writer, (uint8_t)device->kind);
+    weft_write_u8(writer, device->has_arena);
+    weft_write_u8(writer, device->has_page);
+    weft_write_u32(writer, device->native_index);
+    weft_write_u32(writer, device->page_slot);
+    weft_write_bytes(writer, device->uuid, sizeof(device->uuid));
+    weft_write_text(writer, device->profile);
+}
+
+static void device_decode(struct weft_reader *reader, struct weft_wire_device *device)
+{
+    uint8_t kind = weft_read_u8(reader);
+    reader->failed |= kind < WEFT_DEVICE_NATIVE || kind > WEFT_DEVICE_REMOTE;
+    device->kind = (enum weft_device_kind)kind;
+    device->has_arena = read_bool(reader);
+    device->has_page = read_bool(reader);
+    device->native_index = weft_read_u32(reader);
+    device->page_slot = weft_read_u32(reader);
+    weft_read_bytes(reader, device->uuid, sizeof(device->uuid));
+    weft_read_text(reader, device->profile, sizeof(device->profile));
+}
+
+void weft_wire_welcome_encode(const struct weft_wire_welcome *message, struct weft_writer *writer)
+{
+    weft_write_u32(writer, message->slot);
+    weft_write_text(writer, message->tenant);
+    weft_write_u32(writer, message->device_count);
+    for (uint32_t i = 0; i < message->device_count && i < WEFT_DEVICES_MAX; i++)
+        device_encode(&message->devices[i], writer);
+}
+
+int weft_wire_welcome_decode(struct weft_reader reader, uint16_t minor,
+                             struct weft_wire_welcome *message, struct weft_err *err)
+{
+    message->slot = weft_read_u32(&reader);
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    message->device_count = weft_read_u32(&reader);
+    if (message->device_count > WEFT_DEVICES_MAX)
+        return weft_fail(err, WEFT_EPROTO,
+                         "a WELCOME message with %u devices; at most %d are allowed",
+                         message->device_count, WEFT_DEVICES_MAX);
+    for (uint32_t i = 0; i < message->device_count; i++)
+        device_decode(&reader, &message->devices[i]);
+    return finish(&reader, minor, "WELCOME", err);
+}
+
+void weft_wire_report_encode(const struct weft_wire_report *message, struct weft_writer *writer)
+{
+    weft_write_u32(writer, message->pid);
+    weft_write_text(writer, message->text);
+}
+
+int weft_wire_report_decode(struct weft_reader reader, uint16_t minor,
+                            struct weft_wire_report *message, struct weft_err *err)
+{
+    message->pid = weft_read_u32(&reader);
+    weft_read_text(&reader, message->text, sizeof(message->text));
+    return finish(&reader, minor, "REPORT", err);
+}
+
+static void gpu_item_encode(const struct weft_gpu_item *item, struct weft_writer *writer)
+{
+    weft_write_u8(writer, (uint8_t)item->kind);
+    weft_write_u32(writer, item->index);
+    weft_write_u32(writer, item->count);
+    weft_write_bytes(writer, item->uuid, sizeof(item->uuid));
+    weft_write_text(writer, item->place);
+}
+
+static void gpu_item_decode(struct weft_reader *reader, struct weft_gpu_item *item)
+{
+    uint8_t kind = weft_read_u8(reader);
+    reader->failed |= kind < WEFT_GPU_INDEX || kind > WEFT_GPU_TCP;
+    item->kind = (enum weft_gpu_item_kind)kind;
+    item->index = weft_read_u32(reader);
+    item->count = weft_read_u32(reader);
+    reader->failed |= item->count == 0 || item->count > WEFT_DEVICES_MAX;
+    weft_read_bytes(reader, item->uuid, sizeof(item->uuid));
+    weft_read_text(reader, item->place, sizeof(item->place));
+}
+
+void weft_wire_run_begin_encode(const struct weft_wire_run_begin *message,
+                                struct weft_writer *writer)
+{
+    weft_write_text(writer, message->tenant);
+    weft_write_u64(writer, message->memory_bytes);
+    weft_write_u32(writer, (uint32_t)message->gpus.count);
+    for (size_t i = 0; i < message->gpus.count && i < WEFT_DEVICES_MAX; i++)
+        gpu_item_encode(&message->gpus.items[i], writer);
+}
+
+int weft_wire_run_begin_decode(struct weft_reader reader, uint16_t minor,
+                               struct weft_wire_run_begin *message, struct weft_err *err)
+{
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    message->memory_bytes = weft_read_u64(&reader);
+    message->gpus.count = weft_read_u32(&reader);
+    if (message->gpus.count > WEFT_DEVICES_MAX)
+        return weft_fail(err, WEFT_EPROTO,
+                         "a RUN_BEGIN message with %zu devices; at most %d are allowed",
+                         message->gpus.count, WEFT_DEVICES_MAX);
+    for (size_t i = 0; i < message->gpus.count; i++)
+        gpu_item_decode(&reader, &message->gpus.items[i]);
+    return finish(&reader, minor, "RUN_BEGIN", err);
+}
+
+void weft_wire_run_ready_encode(const struct weft_wire_run_ready *message,
+                                struct weft_writer *writer)
+{
+    weft_write_u8(writer, message->joined);
+    weft_write_u32(writer, message->device_count);
+    weft_write_text(writer, message->tenant);
+    weft_write_text(writer, message->socket);
+}
+
+int weft_wire_run_ready_decode(struct weft_reader reader, uint16_t minor,
+                               struct weft_wire_run_ready *message, struct weft_err *err)
+{
+    message->joined = read_bool(&reader);
+    message->device_count = weft_read_u32(&reader);
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    weft_read_text(&reader, message->socket, sizeof(message->socket));
+    return finish(&reader, minor, "RUN_READY", err);
+}
+
+void weft_wire_run_child_encode(const struct weft_wire_run_child *message,
+                                struct weft_writer *writer)
+{
+    weft_write_u32(writer, message->pid);
+}
+
+int weft_wire_run_child_decode(struct weft_reader reader, uint16_t minor,
+                               struct weft_wire_run_child *message, struct weft_err *err)
+{
+    message->pid = weft_read_u32(&reader);
+    return finish(&reader, minor, "RUN_CHILD", err);
+}
+
+void weft_wire_done_encode(const struct weft_wire_done *message, struct weft_writer *writer)
+{
+    weft_write_text(writer, message->note);
+}
+
+int weft_wire_done_decode(struct weft_reader reader, uint16_t minor, struct weft_wire_done *message,
+                          struct weft_err *err)
+{
+    weft_read_text(&reader, message->note, sizeof(message->note));
+    return finish(&reader, minor, "DONE", err);
+}
+
+void weft_wire_query_encode(const struct weft_wire_query *message, struct weft_writer *writer)
+{
+    weft_write_u8(writer, message->kind);
+}
+
+int weft_wire_query_decode(struct weft_reader reader, uint16_t minor,
+                           struct weft_wire_query *message, struct weft_err *err)
+{
+    message->kind = weft_read_u8(&reader);
+    return finish(&reader, minor, "QUERY", err);
+}
+
+void weft_wire_set_encode(const struct weft_wire_set *message, struct weft_writer *writer)
+{
+    weft_write_text(writer, message->tenant);
+    weft_write_u64(writer, message->memory_bytes);
+}
+
+int weft_wire_set_decode(struct weft_reader reader, uint16_t minor, struct weft_wire_set *message,
+                         struct weft_err *err)
+{
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    message->memory_bytes = weft_read_u64(&reader);
+    return finish(&reader, minor, "SET", err);
+}
