@@ -1,0 +1,192 @@
+#include "tenant/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "transport/places.h"
+#include "transport/transport.h"
+#include "util/util.h"
+
+static int say_hello(struct weft_link *link, struct weft_err *err)
+{
+    struct weft_wire_hello hello = {.version = WEFT_VERSION};
+    struct weft_packet packet;
+    int rc = weft_process_start_time(getpid(), &hello.start_ticks, err);
+    if (rc)
+        return rc;
+    weft_packet_init(&packet);
+    weft_wire_hello_encode(&hello, &packet.body);
+    rc = weft_packet_seal(&packet, WEFT_WIRE_HELLO, 0, err);
+    if (rc)
+        return rc;
+    return weft_link_send(link, &packet, NULL, 0, WEFT_TRANSPORT_TIMEOUT_MS, err);
+}
+
+/* Maps all of a descriptor that weftd sealed; at least `minimum` bytes. */
+static int map_shared(int fd, int protection, size_t minimum, const char *what, void **memory,
+                      size_t *bytes, struct weft_err *err)
+{
+    struct statx found; /* fstat would need a glibc over our floor */
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &found) || found.stx_size < minimum)
+        return weft_fail(err, WEFT_EPROTO, "%s: smaller than %zu bytes", what, minimum);
+    void *mapped = mmap(NULL, (size_t)found.stx_size, protection, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
+        return weft_fail(err, WEFT_ENOMEM, "%s: mmap: %s", what, strerror(errno));
+    *memory = mapped;
+    *bytes = (size_t)found.stx_size;
+    return 0;
+}
+
+static int map_policy(struct weft_session *session, int fd, struct weft_err *err)
+{
+    void *memory;
+    size_t bytes;
+    int rc = map_shared(fd, PROT_READ, sizeof(struct weft_policy_page), "the policy page", &memory,
+                        &bytes, err);
+    if (rc)
+        return rc;
+    session->policy = memory;
+    if (session->policy->magic != WEFT_POLICY_MAGIC)
+        return weft_fail(err, WEFT_EPROTO, "the policy page is not weft's");
+    if (session->policy->major != WEFT_POLICY_MAJOR)
+        return weft_fail(err, WEFT_EVERSION, "the policy page has version %u, this weft %d",
+                         session->policy->major, WEFT_POLICY_MAJOR);
+    return 0;
+}
+
+static int map_ledger(struct weft_session *session, int fd, struct weft_err *err)
+{
+    void *memory;
+    int rc = map_shared(fd, PROT_READ | PROT_WRITE, weft_ledger_bytes(), "the ledger", &memory,
+                        &session->ledger_bytes, err);
+    if (rc)
+        return rc;
+    session->ledger = memory;
+    return weft_ledger_open(&session->ledger, memory, session->ledger_bytes, err);
+}
+
+static int take_descriptor(struct weft_inbox *inbox, size_t *next, int *fd, struct weft_err *err)
+{
+    if (*next >= inbox->fd_count)
+        return weft_fail(err, WEFT_EPROTO, "a WELCOME message with too few descriptors");
+    *fd = weft_steal_fd(&inbox->fds[(*next)++]);
+    return 0;
+}
+
+static int take_device(struct weft_inbox *inbox, size_t *next, const struct weft_wire_device *from,
+                       struct weft_device_grant *to, struct weft_err *err)
+{
+    to->kind = from->kind;
+    memcpy(to->uuid, from->uuid, sizeof(to->uuid));
+    to->native_index = from->native_index;
+    memcpy(to->profile, from->profile, sizeof(to->profile));
+    to->slot = from->page_slot;
+    int rc = from->has_arena ? take_descriptor(inbox, next, &to->arena_fd, err) : 0;
+    if (rc == 0 && from->has_page)
+        rc = take_descriptor(inbox, next, &to->page_fd, err);
+    return rc;
+}
+
+static int take_grants(struct weft_session *session, struct weft_inbox *inbox, struct weft_err *err)
+{
+    struct weft_wire_welcome welcome;
+    int rc = weft_wire_welcome_decode(weft_inbox_reader(inbox), inbox->header.minor, &welcome, err);
+    if (rc)
+        return rc;
+    if (inbox->fd_count < 2)
+        return weft_fail(err, WEFT_EPROTO, "a WELCOME message with too few descriptors");
+    memcpy(session->tenant, welcome.tenant, sizeof(session->tenant));
+    session->slot = welcome.slot;
+    rc = map_ledger(session, inbox->fds[0], err);
+    if (rc == 0)
+        rc = map_policy(session, inbox->fds[1], err);
+    size_t next = 2;
+    for (uint32_t i = 0; rc == 0 && i < welcome.device_count; i++) {
+        session->device_count = i + 1;
+        rc = take_device(inbox, &next, &welcome.devices[i], &session->devices[i], err);
+    }
+    return rc;
+}
+
+static int exchange(struct weft_session *session, struct weft_link *link, struct weft_err *err)
+{
+    int rc = say_hello(link, err);
+    if (rc)
+        return rc;
+    struct weft_inbox inbox;
+    weft_inbox_init(&inbox, WEFT_WIRE_FDS_MAX);
+    rc = weft_link_expect(link, &inbox, WEFT_WIRE_WELCOME, WEFT_TRANSPORT_TIMEOUT_MS, err);
+    if (rc == 0)
+        rc = take_grants(session, &inbox, err);
+    weft_inbox_finish(&inbox);
+    return rc;
+}
+
+int weft_session_open(struct weft_session *session, struct weft_err *err)
+{
+    struct weft_session opened = {.fd = -1};
+    struct weft_link link;
+    const char *path;
+    for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
+        opened.devices[i].arena_fd = opened.devices[i].page_fd = -1;
+    int rc = weft_places_tenant_socket(&path, err);
+    if (rc == 0)
+        rc = weft_unix_connect(path, &link, err);
+    if (rc == -WEFT_ENOENT && err)
+        err->code = -WEFT_ECONN;
+    if (rc)
+        return rc == -WEFT_ENOENT ? -WEFT_ECONN : rc;
+    opened.fd = link.fd;
+    rc = exchange(&opened, &link, err);
+    if (rc) {
+        weft_session_close(&opened);
+        return weft_wrap(err, rc, "weftd at %s", path);
+    }
+    *session = opened;
+    return 0;
+}
+
+static void close_descriptor(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void weft_session_close(struct weft_session *session)
+{
+    for (size_t i = 0; i < session->device_count; i++) {
+        close_descriptor(&session->devices[i].arena_fd);
+        close_descriptor(&session->devices[i].page_fd);
+    }
+    if (session->policy)
+        munmap((void *)session->policy, sizeof(*session->policy));
+    if (session->ledger)
+        munmap(session->ledger, session->ledger_bytes);
+    if (session->ledger ||
+        session->fd > 0) /* a zeroed session has descriptor 0, which is not its own */
+        close_descriptor(&session->fd);
+    *session = (struct weft_session){.fd = -1};
+}
+
+void weft_session_report(struct weft_session *session, const char *text)
+{
+    if (session->fd < 0)
+        return;
+    struct weft_wire_report report = {0};
+    struct weft_packet packet;
+    snprintf(report.text, sizeof(report.text), "%s", text);
+    weft_packet_init(&packet);
+    weft_wire_report_encode(&report, &packet.body);
+    if (weft_packet_seal(&packet, WEFT_WIRE_REPORT, 0, NULL))
+        return;
+    /* One send of at most 1 KiB goes as a whole or not at all, so threads need no lock; what does
+     * not go is dropped. */
+    ssize_t sent = send(session->fd, packet.bytes, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)sent;
+}
