@@ -1,0 +1,257 @@
+/* weftd's inside. One thread, one event loop: nothing here is shared between threads, and nothing
+ * on the way of a program's hello waits for anything. Memory that programs share is changed as
+ * policy/ledger.h and softgpu/device_page.h say. */
+#ifndef WEFT_DAEMON_DAEMON_H
+#define WEFT_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "policy/gpus.h"
+#include "policy/ledger.h"
+#include "policy/page.h"
+#include "softgpu/device_page.h"
+#include "softgpu/profiles.h"
+#include "transport/places.h"
+#include "transport/transport.h"
+#include "wire/wire.h"
+
+#define WEFT_DAEMON_TENANTS_MAX 1024
+#define WEFT_DAEMON_CONNECTIONS_MAX 16384
+#define WEFT_DAEMON_DEVICES_MAX 256
+#define WEFT_DAEMON_QUEUE_MAX (32u << 20) /* bytes that wait for one slow reader */
+#define WEFT_DAEMON_FRAME_TIMEOUT_MS \
+    10000 /* from the first byte of a frame, or the connection, to its last byte */
+
+struct weft_daemon_tenant;
+struct weft_daemon_process;
+struct weft_daemon_connection;
+
+/* A device of this node, from its first use to the daemon's end. */
+struct weft_daemon_device {
+    enum weft_device_kind kind;
+    uint32_t index; /* native: in NVML's order; soft: among the devices of its profile */
+    uint8_t uuid[WEFT_UUID_BYTES];
+    char name[96]; /* the model, or "weft soft PROFILE" */
+    uint64_t memory_bytes;
+    uint32_t sm_count, cc_major, cc_minor;   /* 0 where not known */
+    uint32_t tenants;                        /* live ones that hold it */
+    const struct weft_soft_profile *profile; /* soft */
+    int page_fd;                             /* soft, owned; -1 elsewhere */
+    struct weft_device_page *page;           /* soft, mapped, owned */
+    size_t page_bytes;
+    struct weft_ledger *ledger; /* soft: in the page */
+};
+
+/* A socket that is listened at. */
+struct weft_daemon_listener {
+    uv_poll_t poll;
+    struct weft_daemon *daemon;
+    struct weft_daemon_tenant *tenant; /* NULL: the control socket */
+    int fd;                            /* owned; -1 is none */
+    char path[WEFT_WIRE_PATH_BYTES];
+};
+
+struct weft_daemon_tenant {
+    struct weft_daemon_tenant *next;
+    struct weft_daemon *daemon;
+    char name[WEFT_WIRE_TENANT_BYTES];
+    uid_t uid;
+    uint64_t memory_limit_bytes; /* a device; WEFT_POLICY_UNLIMITED: the whole device */
+    uint32_t device_count;
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    uint64_t ended_time_ns[WEFT_DEVICES_MAX]; /* device time of processes that are gone */
+    int ledger_fd, policy_fd;                 /* owned */
+    struct weft_ledger *ledger;               /* mapped, owned */
+    struct weft_policy_page *policy;          /* mapped writable, owned */
+    struct weft_daemon_listener *listener;
+    struct weft_daemon_process *processes; /* owned; when the last is gone, so is the tenant */
+};
+
+enum weft_daemon_role {
+    WEFT_DAEMON_RUNNER,  /* a `weft run` */
+    WEFT_DAEMON_CHILD,   /* what it started, which may never say hello */
+    WEFT_DAEMON_PROGRAM, /* said hello and was granted the devices */
+};
+
+/* One lease: a process of a tenant, held by a pidfd. */
+struct weft_daemon_process {
+    uv_poll_t poll; /* on the pidfd */
+    struct weft_daemon_process *next;
+    struct weft_daemon_tenant *tenant;
+    struct weft_daemon_connection *connection; /* borrowed; NULL once closed */
+    enum weft_daemon_role role;
+    pid_t pid;
+    int pidfd;                               /* owned */
+    uint32_t slot;                           /* PROGRAM: in the tenant's ledger */
+    uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each soft device's ledger; 0 is none */
+    int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
+};
+
+/* Bytes on their way out. */
+struct weft_daemon_chunk;
+
+struct weft_daemon_connection {
+    uv_poll_t poll;
+    uv_timer_t deadline;
+    int open_handles; /* of the two above; the memory goes with the last */
+    struct weft_daemon_connection *next, **link_to_this;
+    struct weft_daemon *daemon;
+    struct weft_daemon_tenant
+        *tenant; /* borrowed: whose socket it came by; NULL: control, or the tenant is gone */
+    struct weft_daemon_process *process; /* borrowed: who it is, once it said so */
+    struct weft_link link;
+    struct weft_peer peer;
+    struct weft_inbox inbox;
+    struct weft_daemon_chunk *first_chunk, **last_chunk; /* owned */
+    size_t queued_bytes;
+    bool closing;     /* being torn down */
+    bool close_after; /* once the queue is empty */
+    bool by_tenant_socket;
+};
+
+struct weft_daemon {
+    uv_loop_t loop;
+    uv_timer_t idle;
+    uv_signal_t on_term, on_int;
+    char dir[WEFT_PLACES_PATH_BYTES];
+    uint64_t idle_exit_ms; /* 0: stays */
+    bool stopping;
+    int lock_fd; /* owned; held for the daemon's whole life */
+    struct weft_daemon_listener *control;
+    struct weft_daemon_connection *connections;
+    size_t connection_count;
+    struct weft_daemon_tenant *tenants;
+    size_t tenant_count;
+    struct weft_daemon_device *devices[WEFT_DAEMON_DEVICES_MAX]; /* native first, in their order */
+    size_t device_count, native_count;
+};
+
+/* -- node.c: the life of the daemon
+ * ---------------------------------------------------------------------------------- */
+
+/* Takes the lock on `dir`, cleans what a dead daemon left, listens. WEFT_EBUSY where another weftd
+ * serves it. */
+int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_exit_ms,
+                     struct weft_err *err);
+/* Serves until a signal, or until nobody has needed it for idle_exit_ms. */
+void weft_daemon_run(struct weft_daemon *daemon);
+void weft_daemon_finish(struct weft_daemon *daemon);
+/* Starts or stops the count to the daemon's leaving. To be called whenever connections or tenants
+ * come or go. */
+void weft_daemon_idle_check(struct weft_daemon *daemon);
+
+/* -- listener.c
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
+                                const char *path, mode_t mode, uid_t owner,
+                                struct weft_daemon_listener **out, struct weft_err *err);
+/* Removes the socket's file too. */
+void weft_daemon_listener_destroy(struct weft_daemon_listener *listener);
+
+/* -- connection.c
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Takes the link over. */
+void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
+                                   struct weft_link *link);
+void weft_daemon_connection_close(struct weft_daemon_connection *connection);
+/* Reads and serves what has already arrived; used where an answer must come after it. */
+void weft_daemon_connection_drain(struct weft_daemon_connection *connection);
+/* Queue a message. `fds` are duplicated. An answer that cannot be queued closes the connection. */
+void weft_daemon_connection_send(struct weft_daemon_connection *connection,
+                                 struct weft_packet *packet, enum weft_wire_type type,
+                                 const int *fds, size_t fd_count);
+void weft_daemon_connection_send_answer(struct weft_daemon_connection *connection, const char *text,
+                                        size_t size);
+void weft_daemon_connection_send_error(struct weft_daemon_connection *connection, int code,
+                                       const char *text);
+
+/* -- serve.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Serves the frame in the connection's inbox. */
+void weft_daemon_serve(struct weft_daemon_connection *connection);
+
+/* -- tenant.c
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+struct weft_daemon_tenant *weft_daemon_tenant_find(struct weft_daemon *daemon, const char *name);
+/* Makes the tenant of a RUN_BEGIN, or finds the live one that it may join. */
+int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_run_begin *begin,
+                             const struct weft_peer *peer, struct weft_daemon_tenant **out,
+                             bool *joined, struct weft_err *err);
+/* WEFT_EPERM unless `uid` made the tenant or is root. */
+int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
+                             struct weft_err *err);
+/* Live at once. *note is a sentence where the person should know more, else empty. */
+int weft_daemon_tenant_set_memory(struct weft_daemon_tenant *tenant, uint64_t bytes,
+                                  char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
+/* Ends the tenant if its last process is gone. */
+void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant);
+void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant);
+
+/* -- process.c
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+/* Takes the lease of a process. `pidfd` is taken over, also on failure. */
+int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daemon_role role,
+                               pid_t pid, int pidfd, struct weft_daemon_process **out,
+                               struct weft_err *err);
+/* Gives a program its slots and its memory. */
+int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_err *err);
+/* Settles all that it held; the tenant is not touched. */
+void weft_daemon_process_destroy(struct weft_daemon_process *process);
+/* Looks at every lease now, so that what comes after knows of every death so far. */
+void weft_daemon_process_reap(struct weft_daemon *daemon);
+/* A pidfd of a process by number; -1 where it is gone. */
+int weft_daemon_process_open(pid_t pid);
+/* A pidfd of the connection's peer, checked to be the process that connected. Returns it. */
+int weft_daemon_process_pidfd(const struct weft_daemon_connection *connection, uint64_t start_ticks,
+                              struct weft_err *err);
+
+/* -- device.c, native.c, ceiling.c
+ * ------------------------------------------------------------------------------------- */
+
+/* Finds (soft: makes) the devices that a list names. */
+int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
+                               struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
+                               uint32_t *count, struct weft_err *err);
+void weft_daemon_device_destroy(struct weft_daemon_device *device);
+/* How a person names the device: "soft=small" (the first of its profile), "0". */
+void weft_daemon_device_label(const struct weft_daemon_device *device, char *label, size_t size);
+/* Adds this machine's GPUs, by the vendor's management library and without initialising CUDA. None
+ * is no error. */
+void weft_daemon_native_discover(struct weft_daemon *daemon);
+/* Divides the memory that this machine can spare among the soft devices in use. */
+void weft_daemon_ceiling_divide(struct weft_daemon *daemon);
+
+/* -- view.c: what ps and ls answer
+ * ------------------------------------------------------------------------------------- */
+
+/* NULL where memory is out. `only` limits it to one tenant. */
+json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon_tenant *only);
+json_t *weft_daemon_view_ls(struct weft_daemon *daemon);
+
+/* -- memory.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* A memfd of `bytes`, sealed against shrinking and growing. Mapped writable at *memory unless that
+ * is NULL. Returns it. */
+int weft_daemon_memory_create(const char *name, uint64_t bytes, void **memory,
+                              struct weft_err *err);
+/* Forbids every new writable mapping and write; ours stays. */
+void weft_daemon_memory_seal_readonly(int fd);
+
+#endif

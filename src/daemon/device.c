@@ -1,0 +1,251 @@
+#include "daemon/daemon.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "util/util.h"
+
+void weft_daemon_device_label(const struct weft_daemon_device *device, char *label, size_t size)
+{
+    if (device->kind == WEFT_DEVICE_SOFT)
+        snprintf(label, size, "soft=%s", device->profile->name);
+    else
+        snprintf(label, size, "%u", device->index);
+}
+
+void weft_daemon_device_destroy(struct weft_daemon_device *device)
+{
+    if (!device)
+        return;
+    if (device->page)
+        munmap(device->page, device->page_bytes);
+    if (device->page_fd >= 0)
+        close(device->page_fd);
+    free(device);
+}
+
+/* FNV-1a of two texts and a number: a name that stays the same over every life of the daemon on
+ * this machine. */
+static uint64_t hash_name(uint64_t hash, const char *machine, const char *profile, uint32_t index)
+{
+    char text[256];
+    int length = snprintf(text, sizeof(text), "%s/%s/%u", machine, profile, index);
+    for (int i = 0; i < length && i < (int)sizeof(text) - 1; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static void make_uuid(uint8_t uuid[WEFT_UUID_BYTES], const char *profile, uint32_t index)
+{
+    char machine[65] = "";
+    FILE *file = fopen("/etc/machine-id", "re");
+    if (file) {
+        if (!fgets(machine, sizeof(machine), file))
+            machine[0] = '\0';
+        fclose(file);
+    }
+    uint64_t halves[2] = {hash_name(0xcbf29ce484222325u, machine, profile, index),
+                          hash_name(0x84222325cbf29ce4u, machine, profile, index)};
+    memcpy(uuid, halves, WEFT_UUID_BYTES);
+    uuid[6] =
+        (uint8_t)((uuid[6] & 0x0f) | 0x80); /* RFC 9562, version 8: made by a rule of our own */
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
+static void format_page(struct weft_daemon_device *device)
+{
+    struct weft_device_page *page = device->page;
+    page->magic = WEFT_DEVICE_MAGIC;
+    page->major = WEFT_DEVICE_MAJOR;
+    page->minor = WEFT_DEVICE_MINOR;
+    page->bytes = sizeof(*page);
+    page->sm_count = device->sm_count;
+    memcpy(page->uuid, device->uuid, sizeof(page->uuid));
+    snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
+    page->memory_bytes = device->memory_bytes;
+    page->memory_ceiling_bytes = 0; /* until weft_daemon_ceiling_divide */
+    device->ledger = weft_ledger_format((char *)page + WEFT_DEVICE_LEDGER_OFFSET);
+}
+
+static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profile *profile,
+                       uint32_t index, struct weft_daemon_device **out, struct weft_err *err)
+{
+    if (daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
+        return weft_fail(err, WEFT_ELIMIT, "weftd holds no more than %d devices",
+                         WEFT_DAEMON_DEVICES_MAX);
+    struct weft_daemon_device *device = calloc(1, sizeof(*device));
+    if (!device)
+        return weft_fail(err, WEFT_ENOMEM, "soft device %s", profile->name);
+    *device = (struct weft_daemon_device){
+        .kind = WEFT_DEVICE_SOFT,
+        .index = index,
+        .memory_bytes = profile->memory_bytes,
+        .sm_count = profile->sm_count,
+        .cc_major = profile->cc_major,
+        .cc_minor = profile->cc_minor,
+        .profile = profile,
+        .page_bytes = weft_round_up(WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes(), 4096),
+    };
+    snprintf(device->name, sizeof(device->name), "weft soft %s", profile->name);
+    make_uuid(device->uuid, profile->name, index);
+    void *memory;
+    device->page_fd = weft_daemon_memory_create("weft-device", device->page_bytes, &memory, err);
+    if (device->page_fd < 0) {
+        int rc = device->page_fd;
+        weft_daemon_device_destroy(device);
+        return rc;
+    }
+    device->page = memory;
+    format_page(device);
+    daemon->devices[daemon->device_count++] = device;
+    *out = device;
+    return 0;
+}
+
+static int find_soft(struct weft_daemon *daemon, const struct weft_soft_profile *profile,
+                     uint32_t index, struct weft_daemon_device **out, struct weft_err *err)
+{
+    for (size_t i = 0; i < daemon->device_count; i++) {
+        struct weft_daemon_device *device = daemon->devices[i];
+        if (device->profile == profile && device->index == index) {
+            *out = device;
+            return 0;
+        }
+    }
+    return create_soft(daemon, profile, index, out, err);
+}
+
+/* The devices chosen so far. */
+struct choice {
+    struct weft_daemon *daemon;
+    struct weft_daemon_device **devices;
+    uint32_t count;
+};
+
+static bool is_chosen(const struct choice *choice, const struct weft_daemon_device *device)
+{
+    for (uint32_t i = 0; i < choice->count; i++) {
+        if (choice->devices[i] == device)
+            return true;
+    }
+    return false;
+}
+
+static int choose(struct choice *choice, struct weft_daemon_device *device, struct weft_err *err)
+{
+    if (is_chosen(choice, device))
+        return weft_fail(err, WEFT_EINVAL, "--gpu: device %s is named twice", device->name);
+    if (choice->count == WEFT_DEVICES_MAX)
+        return weft_fail(err, WEFT_ERANGE, "--gpu: more than %d devices", WEFT_DEVICES_MAX);
+    choice->devices[choice->count++] = device;
+    return 0;
+}
+
+static int unknown_profile(const char *name, struct weft_err *err)
+{
+    char names[256] = "";
+    size_t count, used = 0;
+    const struct weft_soft_profile *profiles = weft_soft_profiles(&count);
+    for (size_t i = 0; i < count && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
+                                 profiles[i].name);
+    return weft_fail(err, WEFT_ENOENT, "--gpu soft=%s: no such profile; there are %s", name, names);
+}
+
+/* Every further `soft` of one profile in a list is the next device of that profile. */
+static int choose_soft(struct choice *choice, const struct weft_gpu_item *item,
+                       struct weft_err *err)
+{
+    const char *name = *item->place ? item->place : WEFT_SOFT_PROFILE_DEFAULT;
+    const struct weft_soft_profile *profile = weft_soft_profile_find(name);
+    if (!profile)
+        return unknown_profile(name, err);
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < choice->count; i++)
+        first += choice->devices[i]->profile == profile;
+    for (uint32_t i = 0; i < item->count; i++) {
+        struct weft_daemon_device *device = NULL;
+        int rc = find_soft(choice->daemon, profile, first + i, &device, err);
+        if (rc == 0)
+            rc = choose(choice, device, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int no_native(struct weft_err *err)
+{
+    return weft_fail(err, WEFT_ENOENT,
+                     "this machine has no GPU; for one emulated on the CPU use --gpu soft");
+}
+
+static int choose_any(struct choice *choice, struct weft_err *err)
+{
+    struct weft_daemon_device *best = NULL;
+    for (size_t i = 0; i < choice->daemon->native_count; i++) {
+        struct weft_daemon_device *device = choice->daemon->devices[i];
+        if (!is_chosen(choice, device) && (!best || device->tenants < best->tenants))
+            best = device;
+    }
+    if (!best)
+        return choice->count ? weft_fail(err, WEFT_ENOENT, "--gpu any: no further GPU is there")
+                             : no_native(err);
+    return choose(choice, best, err);
+}
+
+static int choose_uuid(struct choice *choice, const struct weft_gpu_item *item,
+                       struct weft_err *err)
+{
+    for (size_t i = 0; i < choice->daemon->device_count; i++) {
+        struct weft_daemon_device *device = choice->daemon->devices[i];
+        if (memcmp(device->uuid, item->uuid, WEFT_UUID_BYTES) == 0)
+            return choose(choice, device, err);
+    }
+    char text[WEFT_UUID_TEXT_BYTES];
+    return weft_fail(err, WEFT_ENOENT, "--gpu GPU-%s: no such device here; `weft ls` lists them",
+                     weft_uuid_format(item->uuid, text));
+}
+
+static int choose_item(struct choice *choice, const struct weft_gpu_item *item,
+                       struct weft_err *err)
+{
+    struct weft_daemon *daemon = choice->daemon;
+    switch (item->kind) {
+    case WEFT_GPU_INDEX:
+        if (item->index < daemon->native_count)
+            return choose(choice, daemon->devices[item->index], err);
+        if (daemon->native_count == 0)
+            return no_native(err);
+        return weft_fail(err, WEFT_ENOENT, "--gpu %u: this machine has devices 0 to %zu",
+                         item->index, daemon->native_count - 1);
+    case WEFT_GPU_UUID:
+        return choose_uuid(choice, item, err);
+    case WEFT_GPU_SOFT:
+        return choose_soft(choice, item, err);
+    case WEFT_GPU_ANY:
+        return choose_any(choice, err);
+    case WEFT_GPU_MIG:
+        return weft_fail(err, WEFT_ENOSYS, "--gpu: MIG devices are not supported yet");
+    default:
+        return weft_fail(err, WEFT_ENOSYS, "--gpu: remote devices (%s) are not supported yet",
+                         item->place);
+    }
+}
+
+int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
+                               struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
+                               uint32_t *count, struct weft_err *err)
+{
+    struct choice choice = {.daemon = daemon, .devices = devices};
+    int rc = 0;
+    if (list->count == 0 && daemon->native_count == 0)
+        return no_native(err);
+    for (size_t i = 0; rc == 0 && list->count == 0 && i < daemon->native_count; i++)
+        rc = choose(&choice, daemon->devices[i], err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++)
+        rc = choose_item(&choice, &list->items[i], err);
+    if (rc == 0)
+        *count = choice.count;
+    return rc;
+}

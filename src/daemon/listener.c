@@ -1,0 +1,81 @@
+#include "daemon/daemon.h"
+
+#include <string.h>
+
+#include "util/log.h"
+
+#define ACCEPTS_A_TURN 256 /* then the loop looks at everything else */
+
+/* Only who made a tenant, and root, may connect to its socket. */
+static bool is_allowed(const struct weft_daemon_listener *listener, const struct weft_link *link)
+{
+    struct weft_err err = {0};
+    struct weft_peer peer;
+    if (!listener->tenant)
+        return true;
+    if (weft_unix_peer(link, &peer, &err) ||
+        weft_daemon_tenant_allow(listener->tenant, peer.uid, &err)) {
+        weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", listener->path, err.text);
+        return false;
+    }
+    return true;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct weft_daemon_listener *listener = poll->data;
+    (void)events;
+    for (int i = 0; status == 0 && i < ACCEPTS_A_TURN; i++) {
+        struct weft_err err = {0};
+        struct weft_link link;
+        int rc = weft_unix_accept(listener->fd, &link, &err);
+        if (rc < 0)
+            weft_log(WEFT_LOG_ERROR, "weftd", "%s: %s", listener->path, err.text);
+        if (rc <= 0)
+            return;
+        if (is_allowed(listener, &link))
+            weft_daemon_connection_create(listener->daemon, listener->tenant, &link);
+        else
+            weft_link_close(&link);
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct weft_daemon_listener *listener = handle->data;
+    free(listener);
+}
+
+int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
+                                const char *path, mode_t mode, uid_t owner,
+                                struct weft_daemon_listener **out, struct weft_err *err)
+{
+    _cleanup_fd_ int fd = weft_unix_listen(path, mode, owner, err);
+    if (fd < 0)
+        return fd;
+    struct weft_daemon_listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return weft_fail(err, WEFT_ENOMEM, "socket %s", path);
+    listener->daemon = daemon;
+    listener->tenant = tenant;
+    listener->poll.data = listener;
+    snprintf(listener->path, sizeof(listener->path), "%s", path);
+    if (uv_poll_init(&daemon->loop, &listener->poll, fd)) {
+        free(listener);
+        return weft_fail(err, WEFT_EIO, "socket %s: cannot be watched", path);
+    }
+    listener->fd = weft_steal_fd(&fd);
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    *out = listener;
+    return 0;
+}
+
+void weft_daemon_listener_destroy(struct weft_daemon_listener *listener)
+{
+    if (!listener)
+        return;
+    unlink(listener->path);
+    uv_poll_stop(&listener->poll);
+    close(listener->fd);
+    uv_close((uv_handle_t *)&listener->poll, on_closed);
+}

@@ -1,0 +1,125 @@
+/* weftd: the node's daemon. It stays in the foreground; who wants it in the background starts it
+ * so. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/daemon.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define IDLE_EXIT_MAX_S 86400
+
+struct arguments {
+    const char *socket, *idle_exit, *ready_fd;
+    bool help, version;
+};
+
+static int parse_number(const char *option, const char *text, long maximum, long *number,
+                        struct weft_err *err)
+{
+    char *end;
+    errno = 0;
+    *number = strtol(text, &end, 10);
+    if (errno || end == text || *end || *number < 0 || *number > maximum)
+        return weft_fail(err, WEFT_EINVAL, "--%s \"%s\": write a whole number from 0 to %ld",
+                         option, text, maximum);
+    return 0;
+}
+
+/* Root serves the node; everybody else serves himself. */
+static int choose_folder(const char *asked, char dir[WEFT_PLACES_PATH_BYTES], struct weft_err *err)
+{
+    if (!asked && geteuid() != 0)
+        return weft_places_private_dir(true, dir, err);
+    if (!asked)
+        asked = WEFT_PLACES_NODE_DIR;
+    if (mkdir(asked, 0755) && errno != EEXIST)
+        return weft_fail(err, WEFT_EIO, "--socket %s: cannot make the folder: %s", asked,
+                         strerror(errno));
+    char *real = realpath(asked, NULL);
+    if (!real)
+        return weft_fail(err, WEFT_EIO, "--socket %s: %s", asked, strerror(errno));
+    int length = snprintf(dir, WEFT_PLACES_PATH_BYTES, "%s", real);
+    free(real);
+    return length < WEFT_PLACES_PATH_BYTES
+               ? 0
+               : weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
+}
+
+/* Who started us waits for one byte. */
+static void say_ready(long fd)
+{
+    if (fd <= STDERR_FILENO)
+        return;
+    ssize_t written = write((int)fd, "r", 1);
+    (void)written; /* who does not wait any more does not need it */
+    close((int)fd);
+}
+
+static int serve(const struct arguments *arguments, struct weft_err *err)
+{
+    static struct weft_daemon daemon;
+    char dir[WEFT_PLACES_PATH_BYTES];
+    long idle_exit_s = 0, ready_fd = -1;
+    int rc = 0;
+    if (arguments->idle_exit)
+        rc = parse_number("idle-exit", arguments->idle_exit, IDLE_EXIT_MAX_S, &idle_exit_s, err);
+    if (rc == 0 && arguments->ready_fd)
+        rc = parse_number("ready-fd", arguments->ready_fd, 1 << 20, &ready_fd, err);
+    if (rc)
+        return rc;
+    rc = choose_folder(arguments->socket, dir, err);
+    if (rc == 0)
+        rc = weft_daemon_init(&daemon, dir, (uint64_t)idle_exit_s * 1000, err);
+    if (rc == 0) {
+        weft_log(WEFT_LOG_INFO, "weftd", "weft %s serves %s", WEFT_VERSION, dir);
+        say_ready(ready_fd);
+        weft_daemon_run(&daemon);
+    }
+    weft_daemon_finish(&daemon);
+    return rc == -WEFT_EINVAL ? -WEFT_EIO : rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    const struct weft_option options[] = {
+        {"socket", "DIR",
+         "the folder of the sockets; default: /run/weft for root, else the user's own",
+         .value = &arguments.socket},
+        {"idle-exit", "SECONDS", "leave when nobody has needed it for so long; default: stay",
+         .value = &arguments.idle_exit},
+        {"ready-fd", "N", "write a byte to this descriptor once it listens",
+         .value = &arguments.ready_fd},
+        {"help", NULL, "print this", .flag = &arguments.help},
+        {"version", NULL, "print the version", .flag = &arguments.version},
+    };
+    struct weft_err err = {0};
+    int words = weft_options_parse(argc - 1, argv + 1, options, WEFT_ARRAY_COUNT(options), &err);
+    if (words >= 0 && words < argc - 1)
+        words = weft_fail(&err, WEFT_EINVAL, "unexpected word \"%s\"", argv[1 + words]);
+    if (words < 0) {
+        fprintf(stderr, "weft: weftd: %s\n", err.text);
+        return 2;
+    }
+    if (arguments.help) {
+        printf("usage: weftd [--socket DIR]\n\nServes the GPUs of this node until it is told to "
+               "end.\n\n");
+        weft_options_print(stdout, options, WEFT_ARRAY_COUNT(options));
+        return 0;
+    }
+    if (arguments.version) {
+        printf("weftd %s\n", WEFT_VERSION);
+        return 0;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    weft_log_init(WEFT_LOG_WARN);
+    if (serve(&arguments, &err)) {
+        fprintf(stderr, "weft: weftd: %s\n", err.text);
+        return 1;
+    }
+    return 0;
+}

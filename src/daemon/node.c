@@ -1,0 +1,180 @@
+#include "daemon/daemon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "util/log.h"
+
+#define STALE_FILES_MAX 100000
+
+static int lock_folder(struct weft_daemon *daemon, struct weft_err *err)
+{
+    char path[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(daemon->dir, "weftd.lock", path, err);
+    if (rc)
+        return rc;
+    daemon->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (daemon->lock_fd < 0)
+        return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
+    if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return weft_fail(err, WEFT_EBUSY, "another weftd serves %s", daemon->dir);
+    return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
+}
+
+/* Tenants' sockets of a daemon that was killed: with the lock in hand, nobody listens there. */
+static int prepare_tenants_folder(struct weft_daemon *daemon, struct weft_err *err)
+{
+    char folder[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(daemon->dir, "tenants", folder, err);
+    if (rc)
+        return rc;
+    if (mkdir(folder, 0755) && errno != EEXIST)
+        return weft_fail(err, WEFT_EIO, "%s: %s", folder, strerror(errno));
+    DIR *listing = opendir(folder);
+    if (!listing)
+        return weft_fail(err, WEFT_EIO, "%s: %s", folder, strerror(errno));
+    const struct dirent *entry;
+    for (int i = 0; i < STALE_FILES_MAX && (entry = readdir(listing)); i++) {
+        size_t length = strlen(entry->d_name);
+        if (length > 5 && strcmp(entry->d_name + length - 5, ".sock") == 0)
+            unlinkat(dirfd(listing), entry->d_name, 0);
+    }
+    closedir(listing);
+    return 0;
+}
+
+/* The lock's file stays: who removes it while another opens it lets two daemons hold "the" lock. */
+static void remove_files(struct weft_daemon *daemon)
+{
+    char path[WEFT_PLACES_PATH_BYTES];
+    if (weft_places_join(daemon->dir, "tenants", path, NULL) == 0)
+        rmdir(path);
+}
+
+static int listen_control(struct weft_daemon *daemon, struct weft_err *err)
+{
+    char path[WEFT_PLACES_PATH_BYTES];
+    struct stat found;
+    int rc = weft_places_join(daemon->dir, WEFT_PLACES_CONTROL_NAME, path, err);
+    if (rc)
+        return rc;
+    /* A folder that others may enter is a node's: every user may ask, and weftd looks at who does.
+     */
+    bool shared = stat(daemon->dir, &found) == 0 && (found.st_mode & 0011);
+    return weft_daemon_listener_create(daemon, NULL, path, shared ? 0666 : 0600, (uid_t)-1,
+                                       &daemon->control, err);
+}
+
+static void stop(struct weft_daemon *daemon)
+{
+    if (daemon->stopping)
+        return;
+    daemon->stopping = true;
+    weft_daemon_listener_destroy(daemon->control);
+    daemon->control = NULL;
+    while (daemon->tenants)
+        weft_daemon_tenant_destroy(daemon->tenants);
+    while (daemon->connections)
+        weft_daemon_connection_close(daemon->connections);
+    uv_close((uv_handle_t *)&daemon->idle, NULL);
+    uv_close((uv_handle_t *)&daemon->on_term, NULL);
+    uv_close((uv_handle_t *)&daemon->on_int, NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    weft_log(WEFT_LOG_INFO, "weftd", "ends on signal %d", number);
+    stop(handle->data);
+}
+
+static void on_idle(uv_timer_t *timer)
+{
+    weft_log(WEFT_LOG_INFO, "weftd", "nobody needs it any more");
+    stop(timer->data);
+}
+
+void weft_daemon_idle_check(struct weft_daemon *daemon)
+{
+    bool idle = !daemon->tenants && !daemon->connections;
+    if (daemon->stopping || !daemon->idle_exit_ms)
+        return;
+    if (!idle)
+        uv_timer_stop(&daemon->idle);
+    else
+        uv_timer_start(&daemon->idle, on_idle, daemon->idle_exit_ms, 0);
+}
+
+static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
+{
+    int rc = uv_loop_init(&daemon->loop);
+    if (rc)
+        return weft_fail(err, WEFT_EIO, "event loop: %s", uv_strerror(rc));
+    uv_timer_init(&daemon->loop, &daemon->idle);
+    uv_signal_init(&daemon->loop, &daemon->on_term);
+    uv_signal_init(&daemon->loop, &daemon->on_int);
+    daemon->idle.data = daemon->on_term.data = daemon->on_int.data = daemon;
+    uv_signal_start(&daemon->on_term, on_signal, SIGTERM);
+    uv_signal_start(&daemon->on_int, on_signal, SIGINT);
+    return 0;
+}
+
+/* A process that holds the devices takes about four descriptors here. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_exit_ms,
+                     struct weft_err *err)
+{
+    *daemon = (struct weft_daemon){.lock_fd = -1, .idle_exit_ms = idle_exit_ms};
+    if (strlen(dir) >= sizeof(daemon->dir))
+        return weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
+    snprintf(daemon->dir, sizeof(daemon->dir), "%s", dir);
+    raise_descriptor_limit();
+    int rc = lock_folder(daemon, err);
+    if (rc == 0)
+        rc = prepare_tenants_folder(daemon, err);
+    if (rc)
+        return rc;
+    weft_daemon_native_discover(daemon);
+    rc = init_loop(daemon, err);
+    if (rc)
+        return rc;
+    rc = listen_control(daemon, err);
+    if (rc) {
+        stop(daemon);
+        weft_daemon_run(daemon);
+        return rc;
+    }
+    weft_daemon_idle_check(daemon);
+    return 0;
+}
+
+void weft_daemon_run(struct weft_daemon *daemon)
+{
+    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&daemon->loop);
+    remove_files(daemon);
+}
+
+void weft_daemon_finish(struct weft_daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->device_count; i++)
+        weft_daemon_device_destroy(daemon->devices[i]);
+    daemon->device_count = 0;
+    if (daemon->lock_fd >= 0)
+        close(daemon->lock_fd);
+    daemon->lock_fd = -1;
+}

@@ -1,0 +1,237 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "util/log.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+#define REAP_BATCH 512
+
+int weft_daemon_process_open(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int weft_daemon_process_pidfd(const struct weft_daemon_connection *connection, uint64_t start_ticks,
+                              struct weft_err *err)
+{
+    pid_t pid = connection->peer.pid;
+    int fd = -1;
+    socklen_t size = sizeof(fd);
+    if (pid <= 0)
+        return weft_fail(err, WEFT_EPERM,
+                         "the process is in a PID namespace that weftd cannot see into");
+    if (getsockopt(connection->link.fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0)
+        return fd;
+    _cleanup_fd_ int opened = weft_daemon_process_open(pid);
+    if (opened < 0)
+        return weft_fail(err, WEFT_ECONN, "process %d: %s", (int)pid, strerror(errno));
+    /* Older kernels: the number may have gone to another process since; its start time tells. */
+    uint64_t found;
+    int rc = weft_process_start_time(pid, &found, err);
+    if (rc)
+        return rc;
+    if (start_ticks && found != start_ticks)
+        return weft_fail(err, WEFT_EPERM, "process %d is not the one that connected", (int)pid);
+    return weft_steal_fd(&opened);
+}
+
+static bool is_dead(const struct weft_daemon_process *process)
+{
+    struct pollfd look = {.fd = process->pidfd, .events = POLLIN};
+    return poll(&look, 1, 0) > 0;
+}
+
+static void remove_process(struct weft_daemon_process *process)
+{
+    struct weft_daemon_tenant *tenant = process->tenant;
+    weft_daemon_process_destroy(process);
+    weft_daemon_tenant_check(tenant);
+}
+
+static void on_exit_seen(uv_poll_t *poll, int status, int events)
+{
+    struct weft_daemon_process *process = poll->data;
+    (void)status;
+    (void)events;
+    if (is_dead(process))
+        remove_process(process);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct weft_daemon_process *process = handle->data;
+    free(process);
+}
+
+int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daemon_role role,
+                               pid_t pid, int pidfd, struct weft_daemon_process **out,
+                               struct weft_err *err)
+{
+    struct weft_daemon_process *process = calloc(1, sizeof(*process));
+    if (!process || uv_poll_init(&tenant->daemon->loop, &process->poll, pidfd)) {
+        free(process);
+        close(pidfd);
+        return weft_fail(err, WEFT_ENOMEM, "process %d cannot be watched", (int)pid);
+    }
+    process->poll.data = process;
+    process->tenant = tenant;
+    process->role = role;
+    process->pid = pid;
+    process->pidfd = pidfd;
+    for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
+        process->arena_fds[i] = -1;
+    process->next = tenant->processes;
+    tenant->processes = process;
+    uv_poll_start(&process->poll, UV_READABLE, on_exit_seen);
+    *out = process;
+    return 0;
+}
+
+/* A slot in the ledger of a soft device, and memory of its own there. */
+static int grant_soft(struct weft_daemon_process *process, uint32_t index, struct weft_err *err)
+{
+    struct weft_daemon_device *device = process->tenant->devices[index];
+    uint32_t slot;
+    int rc = weft_ledger_slot_take(device->ledger, &slot, err);
+    if (rc)
+        return weft_wrap(err, rc, "%s", device->name);
+    process->device_slots[index] = slot;
+    memset(&device->page->processes[slot], 0, sizeof(device->page->processes[slot]));
+    int fd = weft_daemon_memory_create("weft-arena", device->memory_bytes, NULL, err);
+    if (fd < 0)
+        return fd;
+    process->arena_fds[index] = fd;
+    return 0;
+}
+
+int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_err *err)
+{
+    struct weft_daemon_tenant *tenant = process->tenant;
+    int rc = weft_ledger_slot_take(tenant->ledger, &process->slot, err);
+    for (uint32_t i = 0; rc == 0 && i < tenant->device_count; i++) {
+        if (tenant->devices[i]->kind == WEFT_DEVICE_SOFT)
+            rc = grant_soft(process, i, err);
+    }
+    return rc;
+}
+
+/* Takes back the SMs that the dead process' workers held, and wakes who waits for one. */
+static void free_sms(struct weft_device_page *page, uint32_t slot)
+{
+    bool freed = false;
+    for (uint32_t i = 0; i < WEFT_DEVICE_SMS_MAX; i++) {
+        uint64_t owner = __atomic_load_n(&page->sms[i].owner, __ATOMIC_ACQUIRE);
+        if (owner && WEFT_DEVICE_OWNER_SLOT(owner) == slot)
+            freed |= __atomic_compare_exchange_n(&page->sms[i].owner, &owner, 0, false,
+                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+    if (!freed)
+        return;
+    __atomic_add_fetch(&page->sm_released, 1, __ATOMIC_ACQ_REL);
+    syscall(SYS_futex, &page->sm_released, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static void settle_soft(struct weft_daemon_process *process, uint32_t index)
+{
+    struct weft_daemon_device *device = process->tenant->devices[index];
+    uint32_t slot = process->device_slots[index];
+    if (slot == WEFT_LEDGER_DAEMON_SLOT)
+        return;
+    free_sms(device->page, slot);
+    process->tenant->ended_time_ns[index] +=
+        __atomic_load_n(&device->page->processes[slot].device_time_ns, __ATOMIC_RELAXED);
+    weft_ledger_slot_settle(device->ledger, slot);
+    if (process->arena_fds[index] >= 0) {
+        /* A forked child may still map it: the pages go back all the same. */
+        fallocate(process->arena_fds[index], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                  (off_t)device->memory_bytes);
+    }
+}
+
+static void unlink_process(struct weft_daemon_process *process)
+{
+    struct weft_daemon_process **link = &process->tenant->processes;
+    while (*link && *link != process)
+        link = &(*link)->next;
+    if (*link)
+        *link = process->next;
+}
+
+static void settle(struct weft_daemon_process *process)
+{
+    for (uint32_t i = 0; i < process->tenant->device_count; i++)
+        settle_soft(process, i);
+    if (process->slot != WEFT_LEDGER_DAEMON_SLOT)
+        weft_ledger_slot_settle(process->tenant->ledger, process->slot);
+}
+
+void weft_daemon_process_destroy(struct weft_daemon_process *process)
+{
+    /* Programs outlive a daemon that is told to end, and keep what they hold. */
+    if (!process->tenant->daemon->stopping)
+        settle(process);
+    for (uint32_t i = 0; i < process->tenant->device_count; i++) {
+        if (process->arena_fds[i] >= 0)
+            close(process->arena_fds[i]);
+    }
+    unlink_process(process);
+    if (process->connection) {
+        process->connection->process = NULL;
+        weft_daemon_connection_close(process->connection);
+    }
+    uv_poll_stop(&process->poll);
+    close(process->pidfd);
+    uv_close((uv_handle_t *)&process->poll, on_closed);
+}
+
+/* Looks at up to REAP_BATCH leases, from number `first` on, in one call. */
+static void reap_batch(struct weft_daemon *daemon, size_t first)
+{
+    struct pollfd look[REAP_BATCH];
+    struct weft_daemon_process *processes[REAP_BATCH];
+    size_t seen = 0, count = 0;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (struct weft_daemon_process *process = tenant->processes; process;
+             process = process->next) {
+            if (seen++ < first || count == REAP_BATCH)
+                continue;
+            look[count] = (struct pollfd){.fd = process->pidfd, .events = POLLIN};
+            processes[count++] = process;
+        }
+    }
+    if (count == 0 || poll(look, count, 0) <= 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (look[i].revents)
+            weft_daemon_process_destroy(processes[i]);
+    }
+}
+
+void weft_daemon_process_reap(struct weft_daemon *daemon)
+{
+    /* From the end to the start, so that what is removed does not move what is still to be looked
+     * at. */
+    size_t total = 0;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (struct weft_daemon_process *process = tenant->processes; process;
+             process = process->next)
+            total++;
+    }
+    size_t batches = (total + REAP_BATCH - 1) / REAP_BATCH;
+    while (batches-- > 0)
+        reap_batch(daemon, batches * REAP_BATCH);
+    struct weft_daemon_tenant *next;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = next) {
+        next = tenant->next;
+        weft_daemon_tenant_check(tenant);
+    }
+}

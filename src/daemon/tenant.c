@@ -1,0 +1,275 @@
+#include "daemon/daemon.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "util/log.h"
+
+#define NAMES_TRIED 1000
+
+struct weft_daemon_tenant *weft_daemon_tenant_find(struct weft_daemon *daemon, const char *name)
+{
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        if (strcmp(tenant->name, name) == 0)
+            return tenant;
+    }
+    return NULL;
+}
+
+int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
+                             struct weft_err *err)
+{
+    if (uid == 0 || uid == tenant->uid)
+        return 0;
+    return weft_fail(err, WEFT_EPERM,
+                     "tenant %s belongs to uid %u; only that user and root may join or change it",
+                     tenant->name, (unsigned)tenant->uid);
+}
+
+static int check_name(const char *name, struct weft_err *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    if (!isalnum((unsigned char)*name) || name[strspn(name, allowed)])
+        return weft_fail(err, WEFT_EINVAL,
+                         "--tenant \"%s\": a name has letters, digits, '.', '_' and '-', and "
+                         "starts with a letter or digit",
+                         name);
+    return 0;
+}
+
+/* run-PID; where a tenant of that name lives on from an earlier process of that number, run-PID-2
+ * and so on. */
+static int choose_name(struct weft_daemon *daemon, pid_t pid, char name[WEFT_WIRE_TENANT_BYTES],
+                       struct weft_err *err)
+{
+    snprintf(name, WEFT_WIRE_TENANT_BYTES, "run-%d", (int)pid);
+    for (int i = 2; weft_daemon_tenant_find(daemon, name); i++) {
+        if (i > NAMES_TRIED)
+            return weft_fail(err, WEFT_EBUSY,
+                             "no free name for the tenant; give one with --tenant");
+        snprintf(name, WEFT_WIRE_TENANT_BYTES, "run-%d-%d", (int)pid, i);
+    }
+    return 0;
+}
+
+static int check_memory(uint64_t bytes, struct weft_daemon_device *const *devices, uint32_t count,
+                        struct weft_err *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char asked[WEFT_SIZE_TEXT_BYTES], has[WEFT_SIZE_TEXT_BYTES];
+        if (bytes > devices[i]->memory_bytes)
+            return weft_fail(err, WEFT_ERANGE, "--memory %s is more than %s has: %s",
+                             weft_size_format(bytes, asked), devices[i]->name,
+                             weft_size_format(devices[i]->memory_bytes, has));
+    }
+    return 0;
+}
+
+static void write_policy(struct weft_daemon_tenant *tenant)
+{
+    struct weft_policy_page *page = tenant->policy;
+    __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        __atomic_store_n(&page->devices[i].memory_limit_bytes, tenant->memory_limit_bytes,
+                         __ATOMIC_RELEASE);
+    __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
+}
+
+static int make_pages(struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    void *memory;
+    int fd = weft_daemon_memory_create("weft-ledger", weft_ledger_bytes(), &memory, err);
+    if (fd < 0)
+        return fd;
+    tenant->ledger_fd = fd;
+    tenant->ledger = weft_ledger_format(memory);
+    fd = weft_daemon_memory_create("weft-policy", sizeof(*tenant->policy), &memory, err);
+    if (fd < 0)
+        return fd;
+    tenant->policy_fd = fd;
+    tenant->policy = memory;
+    *tenant->policy = (struct weft_policy_page){
+        .magic = WEFT_POLICY_MAGIC,
+        .major = WEFT_POLICY_MAJOR,
+        .minor = WEFT_POLICY_MINOR,
+        .bytes = sizeof(*tenant->policy),
+        .device_count = tenant->device_count,
+    };
+    write_policy(tenant);
+    weft_daemon_memory_seal_readonly(fd);
+    return 0;
+}
+
+static int make_socket(struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    char folder[WEFT_PLACES_PATH_BYTES], path[WEFT_PLACES_PATH_BYTES],
+        name[WEFT_WIRE_TENANT_BYTES + 8];
+    snprintf(name, sizeof(name), "%s.sock", tenant->name);
+    int rc = weft_places_join(tenant->daemon->dir, "tenants", folder, err);
+    if (rc == 0)
+        rc = weft_places_join(folder, name, path, err);
+    if (rc == 0)
+        rc = weft_unix_path_check(path, err);
+    if (rc)
+        return rc;
+    return weft_daemon_listener_create(tenant->daemon, tenant, path, 0600, tenant->uid,
+                                       &tenant->listener, err);
+}
+
+/* What construction has made so far, or all of a tenant that nobody uses any more. */
+static void release(struct weft_daemon_tenant *tenant)
+{
+    weft_daemon_listener_destroy(tenant->listener);
+    if (tenant->policy)
+        munmap(tenant->policy, sizeof(*tenant->policy));
+    if (tenant->ledger)
+        munmap(tenant->ledger, weft_ledger_bytes());
+    if (tenant->policy_fd >= 0)
+        close(tenant->policy_fd);
+    if (tenant->ledger_fd >= 0)
+        close(tenant->ledger_fd);
+    free(tenant);
+}
+
+static int create(struct weft_daemon *daemon, const char *name,
+                  const struct weft_wire_run_begin *begin, uid_t uid,
+                  struct weft_daemon_tenant **out, struct weft_err *err)
+{
+    if (daemon->tenant_count == WEFT_DAEMON_TENANTS_MAX)
+        return weft_fail(err, WEFT_ELIMIT, "%d tenants are alive; weftd holds no more",
+                         WEFT_DAEMON_TENANTS_MAX);
+    struct weft_daemon_tenant *tenant = calloc(1, sizeof(*tenant));
+    if (!tenant)
+        return weft_fail(err, WEFT_ENOMEM, "tenant %s", name);
+    tenant->daemon = daemon;
+    tenant->uid = uid;
+    tenant->ledger_fd = tenant->policy_fd = -1;
+    tenant->memory_limit_bytes = begin->memory_bytes ? begin->memory_bytes : WEFT_POLICY_UNLIMITED;
+    snprintf(tenant->name, sizeof(tenant->name), "%s", name);
+    int rc = weft_daemon_device_resolve(daemon, &begin->gpus, tenant->devices,
+                                        &tenant->device_count, err);
+    if (rc == 0)
+        rc = check_memory(begin->memory_bytes, tenant->devices, tenant->device_count, err);
+    if (rc == 0)
+        rc = make_pages(tenant, err);
+    if (rc == 0)
+        rc = make_socket(tenant, err);
+    if (rc) {
+        release(tenant);
+        return rc;
+    }
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        tenant->devices[i]->tenants++;
+    tenant->next = daemon->tenants;
+    daemon->tenants = tenant;
+    daemon->tenant_count++;
+    weft_daemon_ceiling_divide(daemon);
+    weft_daemon_idle_check(daemon);
+    weft_log(WEFT_LOG_INFO, "weftd", "tenant %s begins", tenant->name);
+    *out = tenant;
+    return 0;
+}
+
+/* A second run may leave limits and devices out, or name the same ones. */
+static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_run_begin *begin,
+                      struct weft_err *err)
+{
+    if (begin->memory_bytes && begin->memory_bytes != tenant->memory_limit_bytes)
+        return weft_fail(err, WEFT_EEXIST,
+                         "tenant %s is alive with another memory limit; leave --memory out to join "
+                         "it, or change it: "
+                         "weft set %s --memory %llu",
+                         tenant->name, tenant->name, (unsigned long long)begin->memory_bytes);
+    if (begin->gpus.count == 0)
+        return 0;
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    uint32_t count;
+    int rc = weft_daemon_device_resolve(tenant->daemon, &begin->gpus, devices, &count, err);
+    if (rc)
+        return rc;
+    if (count != tenant->device_count ||
+        memcmp(devices, tenant->devices, count * sizeof(devices[0])) != 0)
+        return weft_fail(err, WEFT_EEXIST,
+                         "tenant %s is alive with other devices; leave --gpu out to join it, or "
+                         "take another --tenant",
+                         tenant->name);
+    return 0;
+}
+
+int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_run_begin *begin,
+                             const struct weft_peer *peer, struct weft_daemon_tenant **out,
+                             bool *joined, struct weft_err *err)
+{
+    char name[WEFT_WIRE_TENANT_BYTES];
+    memcpy(name, begin->tenant, sizeof(name));
+    int rc = *name ? check_name(name, err) : choose_name(daemon, peer->pid, name, err);
+    if (rc)
+        return rc;
+    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, name);
+    if (!tenant) {
+        rc = create(daemon, name, begin, peer->uid, out, err);
+        *joined = false;
+        return rc;
+    }
+    rc = weft_daemon_tenant_allow(tenant, peer->uid, err);
+    if (rc == 0)
+        rc = check_join(tenant, begin, err);
+    if (rc)
+        return rc;
+    *out = tenant;
+    *joined = true;
+    return 0;
+}
+
+int weft_daemon_tenant_set_memory(struct weft_daemon_tenant *tenant, uint64_t bytes,
+                                  char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err)
+{
+    int rc = check_memory(bytes, tenant->devices, tenant->device_count, err);
+    if (rc)
+        return rc;
+    tenant->memory_limit_bytes = bytes;
+    write_policy(tenant);
+    note[0] = '\0';
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        uint64_t held = weft_ledger_total(tenant->ledger, i);
+        char text[WEFT_SIZE_TEXT_BYTES];
+        if (held > bytes)
+            snprintf(
+                note, WEFT_WIRE_TEXT_BYTES,
+                "%s holds %s on device %u, more than the new limit; it keeps that and gets no more",
+                tenant->name, weft_size_format(held, text), i);
+    }
+    return 0;
+}
+
+void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
+{
+    if (!tenant->processes)
+        weft_daemon_tenant_destroy(tenant);
+}
+
+void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
+{
+    struct weft_daemon *daemon = tenant->daemon;
+    struct weft_daemon_tenant **link = &daemon->tenants;
+    while (*link != tenant)
+        link = &(*link)->next;
+    *link = tenant->next;
+    daemon->tenant_count--;
+    while (tenant->processes)
+        weft_daemon_process_destroy(tenant->processes);
+    for (struct weft_daemon_connection *c = daemon->connections; c; c = c->next) {
+        if (c->tenant == tenant)
+            c->tenant = NULL;
+    }
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        tenant->devices[i]->tenants--;
+    weft_log(WEFT_LOG_INFO, "weftd", "tenant %s ends", tenant->name);
+    release(tenant);
+    weft_daemon_ceiling_divide(daemon);
+    weft_daemon_idle_check(daemon);
+}

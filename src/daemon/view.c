@@ -1,0 +1,144 @@
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define COMMAND_BYTES 256
+#define NS_PER_S 1e9
+
+/* The command line with blanks between its words, or the process' name where it has none; cut, and
+ * in ASCII. */
+static void read_command(pid_t pid, char command[COMMAND_BYTES])
+{
+    char path[32];
+    int64_t size = 0;
+    for (int attempt = 0; attempt < 2 && size <= 0; attempt++) {
+        snprintf(path, sizeof(path), attempt == 0 ? "/proc/%d/cmdline" : "/proc/%d/comm", (int)pid);
+        _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        size = fd < 0 ? 0 : weft_read_all(fd, command, COMMAND_BYTES - 1, NULL);
+    }
+    size = WEFT_MAX(size, 0);
+    while (size > 0 && (command[size - 1] == '\0' || command[size - 1] == '\n'))
+        size--;
+    command[size] = '\0';
+    for (int64_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)command[i];
+        command[i] = c == '\0' ? ' ' : (c < ' ' || c > '~') ? '?' : (char)c;
+    }
+}
+
+static json_t *device_uuid(const struct weft_daemon_device *device)
+{
+    char text[WEFT_UUID_TEXT_BYTES];
+    return json_sprintf("GPU-%s", weft_uuid_format(device->uuid, text));
+}
+
+/* Of all weights of tenants on that device. */
+static double share_of(const struct weft_daemon_device *device)
+{
+    return device->tenants ? 1.0 / device->tenants : 1.0;
+}
+
+static uint64_t time_used_ns(const struct weft_daemon_tenant *tenant, uint32_t index)
+{
+    uint64_t total = tenant->ended_time_ns[index];
+    const struct weft_daemon_device *device = tenant->devices[index];
+    for (const struct weft_daemon_process *process = tenant->processes; process && device->page;
+         process = process->next) {
+        if (process->device_slots[index])
+            total += __atomic_load_n(
+                &device->page->processes[process->device_slots[index]].device_time_ns,
+                __ATOMIC_RELAXED);
+    }
+    return total;
+}
+
+static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t index)
+{
+    const struct weft_daemon_device *device = tenant->devices[index];
+    uint64_t limit = WEFT_MIN(tenant->memory_limit_bytes, device->memory_bytes);
+    return json_pack("{s:o, s:i, s:s, s:I, s:I, s:f, s:f}", "device", device_uuid(device),
+                     "ordinal", (int)index, "name", device->name, "memory_used_bytes",
+                     (json_int_t)weft_ledger_total(tenant->ledger, index), "memory_limit_bytes",
+                     (json_int_t)limit, "time_used_s",
+                     (double)time_used_ns(tenant, index) / NS_PER_S, "share", share_of(device));
+}
+
+static uint64_t held_by_pid(const struct weft_daemon_tenant *tenant, pid_t pid, uint32_t index)
+{
+    uint64_t held = 0;
+    for (const struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next) {
+        if (process->role == WEFT_DAEMON_PROGRAM && process->pid == pid && process->slot)
+            held += weft_ledger_slot_held(tenant->ledger, process->slot, index);
+    }
+    return held;
+}
+
+static json_t *process_entry(const struct weft_daemon_tenant *tenant, pid_t pid)
+{
+    char command[COMMAND_BYTES];
+    json_t *devices = json_array();
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        json_array_append_new(devices, json_pack("{s:o, s:i, s:I}", "device",
+                                                 device_uuid(tenant->devices[i]), "ordinal", (int)i,
+                                                 "memory_used_bytes",
+                                                 (json_int_t)held_by_pid(tenant, pid, i)));
+    read_command(pid, command);
+    return json_pack("{s:i, s:s, s:o}", "pid", (int)pid, "command", command, "devices", devices);
+}
+
+/* A process that opened weft twice has two leases and is shown once: at the last of them in the
+ * list. */
+static bool is_shown_later(const struct weft_daemon_process *process)
+{
+    for (const struct weft_daemon_process *later = process->next; later; later = later->next) {
+        if (later->role == WEFT_DAEMON_PROGRAM && later->pid == process->pid)
+            return true;
+    }
+    return false;
+}
+
+static json_t *tenant_entry(const struct weft_daemon_tenant *tenant)
+{
+    json_t *devices = json_array(), *processes = json_array();
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        json_array_append_new(devices, tenant_device(tenant, i));
+    for (const struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next) {
+        if (process->role == WEFT_DAEMON_PROGRAM && !is_shown_later(process))
+            json_array_append_new(processes, process_entry(tenant, process->pid));
+    }
+    return json_pack("{s:s, s:s, s:i, s:o, s:o}", "name", tenant->name, "class", "normal", "weight",
+                     100, "devices", devices, "processes", processes);
+}
+
+json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon_tenant *only)
+{
+    json_t *tenants = json_array();
+    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        if (!only || tenant == only)
+            json_array_insert_new(tenants, 0,
+                                  tenant_entry(tenant)); /* the list has the youngest first */
+    }
+    return json_pack("{s:i, s:o}", "version", 1, "tenants", tenants);
+}
+
+json_t *weft_daemon_view_ls(struct weft_daemon *daemon)
+{
+    json_t *devices = json_array();
+    for (size_t i = 0; i < daemon->device_count; i++) {
+        const struct weft_daemon_device *device = daemon->devices[i];
+        char label[64];
+        weft_daemon_device_label(device, label, sizeof(label));
+        json_array_append_new(
+            devices, json_pack("{s:s, s:o, s:s, s:s, s:I, s:i, s:s*, s:i}", "gpu", label, "device",
+                               device_uuid(device), "kind",
+                               device->kind == WEFT_DEVICE_SOFT ? "soft" : "native", "name",
+                               device->name, "memory_bytes", (json_int_t)device->memory_bytes,
+                               "sm_count", (int)device->sm_count, "profile",
+                               device->profile ? device->profile->name : NULL, "tenants",
+                               (int)device->tenants));
+    }
+    return json_pack("{s:i, s:o}", "version", 1, "devices", devices);
+}
