@@ -1,0 +1,247 @@
+/* The program under `weft run`: its environment, its signals, its end. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#define PUMP_FRAMES_MAX 1024 /* reports printed before signals are looked at again */
+#define SYNC_TIMEOUT_MS 2000
+
+static const int handed_on[] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
+                                SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
+
+struct launch {
+    pid_t pid;
+    int signals;            /* owned signalfd */
+    struct weft_link *link; /* borrowed; its fd is -1 once weftd is gone */
+    struct weft_inbox inbox;
+    bool synced; /* a DONE has come */
+    bool ended;
+    int status; /* as waitpid has it, once ended */
+};
+
+/* Puts `ours` before what the user has in the variable. */
+static int put_first(const char *name, const char *ours)
+{
+    const char *theirs = getenv(name);
+    if (!theirs || !*theirs)
+        return setenv(name, ours, 1);
+    size_t size = strlen(ours) + 1 + strlen(theirs) + 1;
+    _cleanup_free_ char *both = malloc(size);
+    if (!both)
+        return -1;
+    snprintf(both, size, "%s:%s", ours, theirs);
+    return setenv(name, both, 1);
+}
+
+static int set_environment(const char *library_dir, const char *socket)
+{
+    char face[WEFT_PLACES_PATH_BYTES];
+    if (weft_places_join(library_dir, "libcuda.so.1", face, NULL))
+        return -1;
+    if (put_first("LD_PRELOAD", face) || put_first("LD_LIBRARY_PATH", library_dir))
+        return -1;
+    return setenv("WEFT_SOCKET", socket, 1);
+}
+
+/* In the child. What goes wrong is told to the parent as an errno. */
+static void become_program(char **argv, const char *library_dir, const char *socket,
+                           const sigset_t *mask, int tell)
+{
+    int number;
+    if (set_environment(library_dir, socket)) {
+        number = ENOMEM;
+    } else {
+        sigprocmask(SIG_SETMASK, mask, NULL);
+        execvp(argv[0], argv);
+        number = errno;
+    }
+    ssize_t written = write(tell, &number, sizeof(number));
+    (void)written;
+    _exit(WEFT_CLI_RUN_FAILED);
+}
+
+static int cannot_start(const char *program, int number)
+{
+    weft_cli_say("%s: %s", program, strerror(number));
+    return number == ENOENT ? WEFT_CLI_RUN_NOT_FOUND : WEFT_CLI_RUN_CANNOT_EXECUTE;
+}
+
+static void print_report(const struct weft_inbox *inbox)
+{
+    struct weft_wire_report report;
+    if (weft_wire_report_decode(weft_inbox_reader(inbox), inbox->header.minor, &report, NULL) == 0)
+        weft_cli_say("%s", report.text);
+}
+
+/* Takes what weftd has sent. Its loss is no reason to end the program, which goes on under its last
+ * policy. */
+static void pump_daemon(struct launch *launch)
+{
+    struct weft_err err = {0};
+    int rc = 0;
+    for (int i = 0; i < PUMP_FRAMES_MAX; i++) {
+        rc = weft_inbox_fill(&launch->inbox, launch->link, &err);
+        if (rc <= 0)
+            break;
+        if (launch->inbox.header.type == WEFT_WIRE_REPORT)
+            print_report(&launch->inbox);
+        else if (launch->inbox.header.type == WEFT_WIRE_DONE)
+            launch->synced = true;
+        weft_inbox_next(&launch->inbox);
+    }
+    if (rc < 0) {
+        if (!launch->ended)
+            weft_cli_say("weftd is gone (%s); the program goes on under its last limits", err.text);
+        weft_link_close(launch->link);
+    }
+}
+
+/* Looks what became of the program: its end, or a stop that the shell must see in us. */
+static void look_at_child(struct launch *launch)
+{
+    int status;
+    pid_t found;
+    while ((found = waitpid(launch->pid, &status, WNOHANG | WUNTRACED)) > 0 ||
+           (found < 0 && errno == EINTR)) {
+        if (found > 0 && WIFSTOPPED(status)) {
+            kill(getpid(), SIGSTOP);
+        } else if (found > 0) {
+            launch->ended = true;
+            launch->status = status;
+            return;
+        }
+    }
+}
+
+static void hand_on(struct launch *launch, const struct signalfd_siginfo *info)
+{
+    if (info->ssi_signo == SIGCHLD)
+        return;
+    /* What the terminal sends goes to the whole foreground group: the program has it already. */
+    if (info->ssi_code == SI_KERNEL && getpgid(launch->pid) == getpgrp())
+        return;
+    kill(launch->pid, (int)info->ssi_signo);
+}
+
+static void pump_signals(struct launch *launch)
+{
+    struct signalfd_siginfo info;
+    while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        hand_on(launch, &info);
+    look_at_child(launch);
+}
+
+static void supervise(struct launch *launch)
+{
+    look_at_child(launch);
+    while (!launch->ended) {
+        struct pollfd wait[] = {
+            {.fd = launch->signals, .events = POLLIN},
+            {.fd = launch->link->fd, .events = POLLIN}, /* ignored once it is -1 */
+        };
+        if (poll(wait, WEFT_ARRAY_COUNT(wait), -1) < 0 && errno != EINTR)
+            return;
+        if (wait[1].revents)
+            pump_daemon(launch);
+        pump_signals(launch);
+    }
+}
+
+static int send_message(struct launch *launch, struct weft_packet *packet, enum weft_wire_type type)
+{
+    if (launch->link->fd < 0 || weft_packet_seal(packet, type, 0, NULL))
+        return -WEFT_ECONN;
+    return weft_link_send(launch->link, packet, NULL, 0, SYNC_TIMEOUT_MS, NULL);
+}
+
+static void tell_child(struct launch *launch)
+{
+    struct weft_wire_run_child child = {.pid = (uint32_t)launch->pid};
+    struct weft_packet packet;
+    weft_packet_init(&packet);
+    weft_wire_run_child_encode(&child, &packet.body);
+    send_message(launch, &packet, WEFT_WIRE_RUN_CHILD);
+}
+
+/* The program's last reports may still be on their way through weftd: asks for them, and waits a
+ * bounded time. */
+static void sync_reports(struct launch *launch)
+{
+    struct weft_packet packet;
+    weft_packet_init(&packet);
+    if (send_message(launch, &packet, WEFT_WIRE_RUN_SYNC))
+        return;
+    uint64_t deadline_ns = weft_clock_ns() + SYNC_TIMEOUT_MS * 1000000ull;
+    while (!launch->synced && launch->link->fd >= 0 && weft_clock_ns() < deadline_ns) {
+        struct pollfd wait = {.fd = launch->link->fd, .events = POLLIN};
+        if (poll(&wait, 1, SYNC_TIMEOUT_MS) > 0)
+            pump_daemon(launch);
+    }
+}
+
+/* Signals arrive at a descriptor from before the fork on, so that none is lost; *before is the mask
+ * for the program. */
+static int open_signals(sigset_t *before)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCHLD);
+    for (size_t i = 0; i < WEFT_ARRAY_COUNT(handed_on); i++)
+        sigaddset(&mask, handed_on[i]);
+    sigprocmask(SIG_BLOCK, &mask, before);
+    return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Forks and waits for the program's exec. Returns 0, or the errno with which it failed. */
+static int start(struct launch *launch, char **argv, const char *library_dir, const char *socket,
+                 const sigset_t *mask)
+{
+    int ends[2], number = 0;
+    if (pipe2(ends, O_CLOEXEC))
+        return errno;
+    launch->pid = fork();
+    if (launch->pid == 0)
+        become_program(argv, library_dir, socket, mask, ends[1]);
+    number = launch->pid < 0 ? errno : 0;
+    close(ends[1]);
+    if (launch->pid > 0) {
+        /* Told before the exec ends, so that the tenant outlives us whenever we are killed. */
+        tell_child(launch);
+        if (weft_read_all(ends[0], &number, sizeof(number), NULL) != (int64_t)sizeof(number))
+            number = 0;
+    }
+    close(ends[0]);
+    if (number && launch->pid > 0)
+        waitpid(launch->pid, NULL, 0);
+    return number;
+}
+
+int weft_cli_launch(char **argv, const char *library_dir, const char *socket,
+                    struct weft_link *link)
+{
+    struct launch launch = {.link = link};
+    sigset_t mask;
+    _cleanup_fd_ int signals = open_signals(&mask);
+    launch.signals = signals;
+    if (signals < 0) {
+        weft_cli_say("signalfd: %s", strerror(errno));
+        return WEFT_CLI_RUN_FAILED;
+    }
+    int number = start(&launch, argv, library_dir, socket, &mask);
+    if (number)
+        return cannot_start(argv[0], number);
+    weft_inbox_init(&launch.inbox, 0);
+    supervise(&launch);
+    sync_reports(&launch);
+    weft_inbox_finish(&launch.inbox);
+    if (WIFSIGNALED(launch.status))
+        return WEFT_CLI_RUN_SIGNALLED + WTERMSIG(launch.status);
+    return WEXITSTATUS(launch.status);
+}

@@ -1,0 +1,55 @@
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "-";
+}
+
+static char *size_of(const json_t *object, const char *key, char *text)
+{
+    return weft_size_format((uint64_t)json_integer_value(json_object_get(object, key)), text);
+}
+
+/* One line for a tenant's device, then one for each process that holds something there or may. */
+static void add_device(struct weft_table *table, const json_t *tenant, const json_t *device,
+                       size_t ordinal)
+{
+    char used[WEFT_SIZE_TEXT_BYTES], limit[WEFT_SIZE_TEXT_BYTES], pid[24];
+    size_t index;
+    json_t *process;
+    weft_table_add(table, (const char *const[]){text_of(tenant, "name"), text_of(device, "name"),
+                                                "-", size_of(device, "memory_used_bytes", used),
+                                                size_of(device, "memory_limit_bytes", limit), ""});
+    json_array_foreach(json_object_get(tenant, "processes"), index, process)
+    {
+        const json_t *held = json_array_get(json_object_get(process, "devices"), ordinal);
+        snprintf(pid, sizeof(pid), "%lld", json_integer_value(json_object_get(process, "pid")));
+        weft_table_add(table,
+                       (const char *const[]){"", "", pid, size_of(held, "memory_used_bytes", used),
+                                             "", text_of(process, "command")});
+    }
+}
+
+static void print_people(const json_t *tenants)
+{
+    struct weft_table table = {.columns = 6};
+    size_t index, ordinal;
+    json_t *tenant, *device;
+    weft_table_add(&table,
+                   (const char *const[]){"TENANT", "DEVICE", "PID", "MEMORY", "LIMIT", "COMMAND"});
+    json_array_foreach(tenants, index, tenant)
+    {
+        json_array_foreach(json_object_get(tenant, "devices"), ordinal, device)
+            add_device(&table, tenant, device, ordinal);
+    }
+    weft_table_print(&table);
+}
+
+int weft_cli_ps(const struct weft_verb *verb, int argc, char **argv)
+{
+    static const struct weft_view view = {WEFT_WIRE_QUERY_PS, "tenants", print_people};
+    return weft_cli_show(verb, argc, argv, &view);
+}

@@ -1,0 +1,152 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BEGIN_TRIES \
+    5 /* a daemon that is just leaving hangs up on us; the next try starts another */
+
+struct run_options {
+    const char *gpu, *memory, *tenant;
+    bool help;
+};
+
+static int make_request(const struct run_options *asked, struct weft_wire_run_begin *begin,
+                        struct weft_err *err)
+{
+    int rc = 0;
+    *begin = (struct weft_wire_run_begin){0};
+    if (asked->tenant && (!*asked->tenant || strlen(asked->tenant) >= sizeof(begin->tenant)))
+        return weft_fail(err, WEFT_EINVAL, "--tenant \"%.20s\": a name has 1 to %d characters",
+                         asked->tenant, WEFT_WIRE_TENANT_BYTES - 1);
+    snprintf(begin->tenant, sizeof(begin->tenant), "%s", asked->tenant ? asked->tenant : "");
+    if (asked->memory && strchr(asked->memory, ':'))
+        return weft_fail(
+            err, WEFT_ENOSYS,
+            "--memory \"%s\": a guarantee (MIN:MAX) is not supported yet; write the ceiling alone",
+            asked->memory);
+    if (asked->memory)
+        rc = weft_size_parse(asked->memory, &begin->memory_bytes, err);
+    if (rc)
+        return weft_wrap(err, rc, "--memory");
+    if (asked->gpu)
+        rc = weft_gpu_list_parse(asked->gpu, &begin->gpus, err);
+    return rc ? weft_wrap(err, rc, "--gpu") : 0;
+}
+
+static int exchange_begin(struct weft_link *link, const struct weft_wire_run_begin *begin,
+                          struct weft_wire_run_ready *ready, struct weft_err *err)
+{
+    struct weft_packet packet;
+    struct weft_inbox inbox;
+    weft_packet_init(&packet);
+    weft_wire_run_begin_encode(begin, &packet.body);
+    int rc = weft_packet_seal(&packet, WEFT_WIRE_RUN_BEGIN, 0, err);
+    if (rc == 0)
+        rc = weft_link_send(link, &packet, NULL, 0, WEFT_TRANSPORT_TIMEOUT_MS, err);
+    if (rc)
+        return rc;
+    weft_inbox_init(&inbox, 0);
+    rc = weft_link_expect(link, &inbox, WEFT_WIRE_RUN_READY, WEFT_TRANSPORT_TIMEOUT_MS, err);
+    if (rc == 0)
+        rc = weft_wire_run_ready_decode(weft_inbox_reader(&inbox), inbox.header.minor, ready, err);
+    weft_inbox_finish(&inbox);
+    return rc;
+}
+
+static int begin_run(const char *binary_dir, const struct weft_wire_run_begin *begin,
+                     struct weft_link *link, struct weft_wire_run_ready *ready,
+                     struct weft_err *err)
+{
+    int rc = -WEFT_ECONN;
+    for (int i = 0; i < BEGIN_TRIES && rc == -WEFT_ECONN; i++) {
+        rc = weft_cli_connect_or_start(binary_dir, link, err);
+        if (rc)
+            return rc;
+        rc = exchange_begin(link, begin, ready, err);
+        if (rc)
+            weft_link_close(link);
+    }
+    return rc;
+}
+
+/* lib/ beside the command in a build tree, ../lib/weft in an installation. */
+static int find_libraries(const char *binary_dir, char dir[WEFT_PLACES_PATH_BYTES],
+                          struct weft_err *err)
+{
+    static const char *const places[] = {"lib", "../lib/weft"};
+    for (size_t i = 0; i < WEFT_ARRAY_COUNT(places); i++) {
+        char path[WEFT_PLACES_PATH_BYTES], face[WEFT_PLACES_PATH_BYTES];
+        int rc = weft_places_join(binary_dir, places[i], path, err);
+        if (rc == 0)
+            rc = weft_places_join(path, "libcuda.so.1", face, err);
+        if (rc)
+            return rc;
+        if (access(face, R_OK) != 0)
+            continue;
+        char *real = realpath(path, NULL);
+        if (!real)
+            continue;
+        snprintf(dir, WEFT_PLACES_PATH_BYTES, "%s", real);
+        free(real);
+        if (strpbrk(dir, ": \t"))
+            return weft_fail(
+                err, WEFT_EINVAL,
+                "%s: the loader takes no path with blanks or colons; move weft elsewhere", dir);
+        return 0;
+    }
+    return weft_fail(
+        err, WEFT_ENOENT,
+        "libcuda.so.1 is neither in %s/lib nor in %s/../lib/weft; the installation is not complete",
+        binary_dir, binary_dir);
+}
+
+static int run(const struct run_options *asked, char **program)
+{
+    char binary_dir[WEFT_PLACES_PATH_BYTES], library_dir[WEFT_PLACES_PATH_BYTES];
+    struct weft_wire_run_begin begin;
+    struct weft_wire_run_ready ready;
+    struct weft_link link;
+    struct weft_err err = {0};
+    int rc = make_request(asked, &begin, &err);
+    if (rc == 0)
+        rc = weft_cli_binary_dir(binary_dir, &err);
+    if (rc == 0)
+        rc = find_libraries(binary_dir, library_dir, &err);
+    if (rc == 0)
+        rc = begin_run(binary_dir, &begin, &link, &ready, &err);
+    if (rc) {
+        weft_cli_say("%s", err.text);
+        return WEFT_CLI_RUN_FAILED;
+    }
+    int status = weft_cli_launch(program, library_dir, ready.socket, &link);
+    weft_link_close(&link);
+    return status;
+}
+
+int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
+{
+    struct run_options asked = {0};
+    const struct weft_option options[] = {
+        {"gpu", "LIST", "devices: N, GPU-uuid, soft[=PROFILE[xN]], any, …; default: all native",
+         .value = &asked.gpu},
+        {"memory", "SIZE", "limit on each device; K, M, G or T are powers of 1024",
+         .value = &asked.memory},
+        {"tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
+         .value = &asked.tenant},
+        {"help", NULL, "print this", .flag = &asked.help},
+    };
+    struct weft_err err = {0};
+    int words = weft_options_parse(argc, argv, options, WEFT_ARRAY_COUNT(options), &err);
+    if (words >= 0 && asked.help) {
+        weft_cli_help(verb, options, WEFT_ARRAY_COUNT(options));
+        return 0;
+    }
+    if (words == argc)
+        words = weft_fail(&err, WEFT_EINVAL, "which program? weft run %s", verb->usage);
+    if (words < 0) {
+        weft_cli_say("run: %s", err.text);
+        return WEFT_CLI_RUN_FAILED;
+    }
+    return run(&asked, argv + words);
+}

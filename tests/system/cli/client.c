@@ -1,0 +1,118 @@
+/* A program under `weft run` for tests of the socket and the ledger alone: no CUDA, only a session.
+ * It does what its arguments say, one after the other, and tells each step on stdout. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tenant/session.h"
+
+static struct weft_session session = {.fd = -1};
+static struct weft_ledger_account account;
+static struct weft_err err;
+
+static int open_session(const char *argument)
+{
+    (void)argument;
+    int rc = weft_session_open(&session, &err);
+    if (rc) {
+        printf("open failed %d: %s\n", -rc, err.text);
+        return -1;
+    }
+    weft_ledger_account_init(&account, session.ledger, session.slot);
+    printf("open %s devices %zu\n", session.tenant, session.device_count);
+    return 0;
+}
+
+static int close_session(const char *argument)
+{
+    (void)argument;
+    weft_session_close(&session);
+    printf("closed\n");
+    return 0;
+}
+
+/* Charges bytes on device 0 under the policy's limit. */
+static int charge(const char *argument)
+{
+    uint64_t limit = weft_policy_memory_limit(session.policy, 0);
+    int rc = weft_ledger_charge(&account, 0, strtoull(argument, NULL, 10), limit);
+    printf("charge %s: %s\n", argument, rc ? "refused" : "ok");
+    return 0;
+}
+
+static int limit(const char *argument)
+{
+    (void)argument;
+    printf("limit %llu\n", (unsigned long long)weft_policy_memory_limit(session.policy, 0));
+    return 0;
+}
+
+static int report(const char *argument)
+{
+    weft_session_report(&session, argument);
+    return 0;
+}
+
+/* The parent leaves at once; its child goes on with what follows, holding all that the parent
+ * opened. */
+static int leave_child(const char *argument)
+{
+    (void)argument;
+    fflush(stdout);
+    if (fork() > 0)
+        _exit(0);
+    printf("child %d\n", (int)getpid());
+    return 0;
+}
+
+static int kill_self(const char *argument)
+{
+    fflush(stdout);
+    kill(getpid(), atoi(argument));
+    return 0;
+}
+
+static int wait_line(const char *argument)
+{
+    char line[64];
+    printf("waiting %d\n", (int)getpid());
+    fflush(stdout);
+    if (!fgets(line, sizeof(line), stdin))
+        pause();
+    (void)argument;
+    return 0;
+}
+
+static int leave(const char *argument)
+{
+    fflush(stdout);
+    _exit(atoi(argument));
+}
+
+static const struct {
+    const char *name;
+    int (*step)(const char *argument);
+} steps[] = {
+    {"open", open_session}, {"close", close_session}, {"charge", charge},
+    {"limit", limit},       {"report", report},       {"orphan", leave_child},
+    {"kill", kill_self},    {"wait", wait_line},      {"exit", leave},
+};
+
+/* Each argument is STEP or STEP=VALUE. */
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        size_t length = strcspn(argv[i], "=");
+        const char *value = argv[i][length] ? argv[i] + length + 1 : "";
+        for (size_t s = 0; s < sizeof(steps) / sizeof(steps[0]); s++) {
+            if (strlen(steps[s].name) == length && strncmp(steps[s].name, argv[i], length) == 0 &&
+                steps[s].step(value))
+                return 3;
+        }
+        fflush(stdout);
+    }
+    return 0;
+}
