@@ -27,6 +27,7 @@
 #define WEFT_SOFT_DRIVER_VERSION 13000
 
 struct weft_cuda;
+struct weft_soft_memory;
 struct weft_soft_stream;
 
 /* One granted device. Immutable after open, but for what names its lock. */
@@ -69,6 +70,7 @@ struct weft_soft_driver {
     struct weft_soft_device devices[WEFT_DEVICES_MAX];
     void (*report)(const char *text); /* a sentence for a person, see backend.h */
     struct weft_exec_memory view;     /* the process' window, set up by weft_soft_memory_open */
+    struct weft_soft_memory *memory;  /* the memory half's state of the process, owned by it */
 };
 extern struct weft_soft_driver weft_soft;
 
@@ -119,6 +121,10 @@ void weft_soft_memory_drop_after_fork(struct weft_soft_driver *driver);
 CUresult weft_soft_memory_context_create(struct weft_soft_context *context);
 /* Frees all that was allocated in the context; nothing of it runs any more. */
 void weft_soft_memory_context_destroy(struct weft_soft_context *context);
+
+/* The engine calls it after a stream, an event or a context has been waited for: pools give back
+ * what they keep over their threshold. */
+void weft_soft_memory_synchronised(struct weft_soft_context *context);
 
 /* Device memory for the driver's own use (module variables), zeroed, 512-byte aligned and charged
  * like any other. */

@@ -1,0 +1,150 @@
+/* The records of what is allocated, by address, and how each kind ends. */
+#include <stdlib.h>
+
+#include "softgpu/memory/memory.h"
+#include "util/util.h"
+
+static struct weft_soft_allocation *of_node(struct weft_soft_node *node)
+{
+    return node ? WEFT_CONTAINER_OF(node, struct weft_soft_allocation, by_address) : NULL;
+}
+
+static void link_into(struct weft_soft_holdings *holdings, struct weft_soft_allocation *allocation)
+{
+    allocation->previous = NULL;
+    allocation->next = holdings->first;
+    if (holdings->first)
+        holdings->first->previous = allocation;
+    holdings->first = allocation;
+}
+
+/* Which kinds lie in the window and have memory: only their blocks live. */
+static bool has_blocks(const struct weft_soft_allocation *allocation)
+{
+    return allocation->kind &
+           (WEFT_SOFT_LINEAR | WEFT_SOFT_MANAGED | WEFT_SOFT_POOLED | WEFT_SOFT_HOST);
+}
+
+void weft_soft_allocation_publish(struct weft_soft_allocation *allocation,
+                                  struct weft_soft_context *context)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    allocation->context = context;
+    allocation->context_handle = context ? context->handle : NULL;
+    pthread_mutex_lock(&memory->lock);
+    allocation->id = ++memory->last_id;
+    weft_soft_tree_insert(&memory->allocations, &allocation->by_address);
+    if (context)
+        link_into(context->memory, allocation);
+    if (has_blocks(allocation))
+        weft_soft_window_set_live(&memory->window, weft_soft_allocation_address(allocation),
+                                  allocation->bytes, true);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+struct weft_soft_allocation *weft_soft_allocation_find(uint64_t address)
+{
+    struct weft_soft_allocation *allocation =
+        of_node(weft_soft_tree_floor(weft_soft.memory->allocations, address, UINT64_MAX));
+    if (!allocation || address - weft_soft_allocation_address(allocation) >= allocation->bytes)
+        return NULL;
+    return allocation;
+}
+
+void weft_soft_allocation_unlink(struct weft_soft_allocation *allocation)
+{
+    weft_soft_tree_remove(&weft_soft.memory->allocations, &allocation->by_address);
+    if (allocation->next)
+        allocation->next->previous = allocation->previous;
+    if (allocation->previous)
+        allocation->previous->next = allocation->next;
+    else if (allocation->context)
+        ((struct weft_soft_holdings *)allocation->context->memory)->first = allocation->next;
+    allocation->previous = allocation->next = NULL;
+}
+
+struct weft_soft_allocation *weft_soft_allocation_claim(uint64_t address, uint32_t kinds)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    pthread_mutex_lock(&memory->lock);
+    struct weft_soft_allocation *allocation =
+        of_node(weft_soft_tree_floor(memory->allocations, address, UINT64_MAX));
+    if (allocation && weft_soft_allocation_address(allocation) == address &&
+        (allocation->kind & kinds))
+        weft_soft_allocation_unlink(allocation);
+    else
+        allocation = NULL;
+    pthread_mutex_unlock(&memory->lock);
+    return allocation;
+}
+
+static void end_life(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    pthread_mutex_lock(&memory->lock);
+    weft_soft_window_set_live(&memory->window, weft_soft_allocation_address(allocation),
+                              allocation->bytes, false);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+static void release_host(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    uint64_t address = weft_soft_allocation_address(allocation);
+    weft_soft_window_hide(&memory->window, address, allocation->extent);
+    weft_soft_window_clear(&memory->window, address, allocation->extent);
+    pthread_mutex_lock(&memory->lock);
+    weft_soft_ranges_give(&memory->host, address, allocation->extent);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+static void release_registered(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    pthread_mutex_lock(&memory->lock);
+    weft_soft_foreign_remove(&memory->foreign, weft_soft_allocation_address(allocation));
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    uint64_t address = weft_soft_allocation_address(allocation);
+    if (has_blocks(allocation))
+        end_life(allocation);
+    switch (allocation->kind) {
+    case WEFT_SOFT_MANAGED:
+        weft_soft_window_hide(&memory->window, address, allocation->extent);
+        weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
+        break;
+    case WEFT_SOFT_LINEAR:
+        weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
+        break;
+    case WEFT_SOFT_HOST:
+        release_host(allocation);
+        break;
+    case WEFT_SOFT_REGISTERED:
+        release_registered(allocation);
+        break;
+    case WEFT_SOFT_POOLED:
+    case WEFT_SOFT_RESERVED:
+    case WEFT_SOFT_MAPPED:
+        break;
+    }
+    free(allocation);
+}
+
+CUresult weft_soft_allocation_free(uint64_t address, uint32_t kinds)
+{
+    struct weft_soft_allocation *allocation = weft_soft_allocation_claim(address, kinds);
+    if (!allocation)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct weft_soft_context *context = NULL;
+    CUresult result = CUDA_SUCCESS;
+    if (weft_soft_context_get(allocation->context_handle, &context) == CUDA_SUCCESS) {
+        result = weft_soft_context_wait(context);
+        weft_soft_context_put(context);
+    }
+    weft_soft_allocation_release(allocation);
+    return result;
+}

@@ -1,0 +1,158 @@
+/* The memory half as the rest of the driver sees it: how it begins and ends, for the process and
+ * for a context. */
+#include "softgpu/memory/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/util.h"
+
+static uint64_t arena_extent(const struct weft_soft_device *device)
+{
+    return weft_round_up(device->profile->memory_bytes, WEFT_SOFT_GRANULE_BYTES);
+}
+
+static void set_view(struct weft_soft_driver *driver, struct weft_soft_memory *memory)
+{
+    const struct weft_soft_window *window = &memory->window;
+    driver->view = (struct weft_exec_memory){
+        .window_base = window->base,
+        .window_bytes = window->bytes,
+        .alias_delta = window->alias_delta,
+        .live = window->live,
+        .shared_base = window->base,
+        .local_base = window->base + WEFT_EXEC_SHARED_WINDOW_BYTES,
+        .param_base = window->base + WEFT_EXEC_SHARED_WINDOW_BYTES + WEFT_EXEC_LOCAL_WINDOW_BYTES,
+        .foreign = weft_soft_foreign_reach,
+        .foreign_context = &memory->foreign,
+    };
+}
+
+static int open_arena(struct weft_soft_memory *memory, struct weft_soft_device *device,
+                      uint64_t base, struct weft_err *err)
+{
+    struct weft_soft_arena *arena = &memory->arenas[device->ordinal];
+    arena->base = base;
+    arena->bytes = device->profile->memory_bytes;
+    device->memory = arena;
+    if (!weft_soft_ranges_add(&arena->free, base, arena->bytes))
+        return weft_fail(err, WEFT_ENOMEM, "device %u: no memory", device->ordinal);
+    return weft_soft_window_back(&memory->window, base, arena->bytes, device->arena_fd, err);
+}
+
+static int open_arenas(struct weft_soft_driver *driver, struct weft_soft_memory *memory,
+                       struct weft_err *err)
+{
+    uint64_t base = memory->window.arena_base;
+    for (size_t i = 0; i < driver->device_count; i++) {
+        int error = open_arena(memory, &driver->devices[i], base, err);
+        if (error)
+            return error;
+        base += arena_extent(&driver->devices[i]);
+    }
+    return 0;
+}
+
+static int open_spaces(struct weft_soft_memory *memory, struct weft_err *err)
+{
+    const struct weft_soft_window *window = &memory->window;
+    if (!weft_soft_ranges_add(&memory->host, window->host_base, window->host_bytes) ||
+        !weft_soft_ranges_add(&memory->reservable, window->reserve_base, window->reserve_bytes))
+        return weft_fail(err, WEFT_ENOMEM, "the soft device's tables: no memory");
+    return weft_soft_foreign_open(&memory->foreign, err);
+}
+
+static void close_memory(struct weft_soft_memory *memory)
+{
+    for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
+        weft_soft_ranges_finish(&memory->arenas[i].free);
+    weft_soft_ranges_finish(&memory->host);
+    weft_soft_ranges_finish(&memory->reservable);
+    weft_soft_foreign_close(&memory->foreign);
+    weft_soft_window_close(&memory->window);
+    free(memory);
+}
+
+int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
+{
+    struct weft_soft_memory *memory = calloc(1, sizeof(*memory));
+    if (!memory)
+        return weft_fail(err, WEFT_ENOMEM, "the soft device's tables: no memory");
+    pthread_mutex_init(&memory->lock, NULL);
+    uint64_t arena_bytes = 0;
+    for (size_t i = 0; i < driver->device_count; i++)
+        arena_bytes += arena_extent(&driver->devices[i]);
+    int error = weft_soft_window_open(&memory->window, arena_bytes, err);
+    if (!error)
+        error = open_spaces(memory, err);
+    if (!error)
+        error = open_arenas(driver, memory, err);
+    if (error) {
+        close_memory(memory);
+        return error;
+    }
+    driver->memory = memory;
+    set_view(driver, memory);
+    return 0;
+}
+
+void weft_soft_memory_drop_after_fork(struct weft_soft_driver *driver)
+{
+    if (!driver->memory)
+        return;
+    for (size_t i = 0; i < driver->device_count; i++)
+        driver->devices[i].memory = NULL;
+    close_memory(weft_steal(driver->memory));
+    driver->view = (struct weft_exec_memory){0};
+}
+
+CUresult weft_soft_memory_context_create(struct weft_soft_context *context)
+{
+    struct weft_soft_holdings *holdings = calloc(1, sizeof(*holdings));
+    if (!holdings)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    context->memory = holdings;
+    return CUDA_SUCCESS;
+}
+
+static struct weft_soft_allocation *claim_first(struct weft_soft_holdings *holdings)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    pthread_mutex_lock(&memory->lock);
+    struct weft_soft_allocation *allocation = holdings->first;
+    if (allocation)
+        weft_soft_allocation_unlink(allocation);
+    pthread_mutex_unlock(&memory->lock);
+    return allocation;
+}
+
+void weft_soft_memory_context_destroy(struct weft_soft_context *context)
+{
+    struct weft_soft_holdings *holdings = context->memory;
+    if (!holdings)
+        return;
+    for (struct weft_soft_allocation *allocation; (allocation = claim_first(holdings)) != NULL;)
+        weft_soft_allocation_release(allocation);
+    context->memory = NULL;
+    free(holdings);
+}
+
+void *weft_soft_memory_reach(uint64_t address, uint64_t bytes)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    if (!weft_soft_window_holds(&memory->window, address))
+        return weft_soft_foreign_reach(&memory->foreign, address, bytes);
+    return weft_soft_window_is_live(&memory->window, address, bytes)
+               ? weft_soft_window_alias(&memory->window, address)
+               : NULL;
+}
+
+void weft_soft_memory_install(struct weft_cuda *table)
+{
+    weft_soft_device_install(table);
+    weft_soft_linear_install(table);
+    weft_soft_host_install(table);
+    weft_soft_copy_install(table);
+    weft_soft_shape_install(table);
+    weft_soft_set_install(table);
+}

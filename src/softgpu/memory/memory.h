@@ -1,0 +1,127 @@
+/* The memory half's inner header: what the process holds, and the record of each allocation. */
+#ifndef WEFT_SOFTGPU_MEMORY_MEMORY_H
+#define WEFT_SOFTGPU_MEMORY_MEMORY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "softgpu/memory/foreign.h"
+#include "softgpu/memory/ranges.h"
+#include "softgpu/memory/tree.h"
+#include "softgpu/memory/window.h"
+#include "softgpu/soft.h"
+
+/* One of a device; device->memory points to it. */
+struct weft_soft_arena {
+    uint64_t base, bytes;         /* device addresses */
+    struct weft_soft_ranges free; /* addresses; memory lock */
+    struct weft_soft_pool *pools; /* memory lock; all of the device's, linked */
+    uint64_t default_pool;        /* handles */
+    uint64_t current_pool;        /* memory lock */
+};
+
+struct weft_soft_memory {
+    pthread_mutex_t lock; /* the memory lock: innermost, never held while bytes are moved */
+    struct weft_soft_window window;
+    struct weft_soft_node *allocations; /* by address; memory lock */
+    struct weft_soft_ranges host;       /* addresses for pinned memory; memory lock */
+    struct weft_soft_ranges reservable; /* addresses for cuMemAddressReserve; memory lock */
+    struct weft_soft_foreign foreign;
+    struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
+    uint64_t last_id; /* memory lock; of allocations, never used twice */
+};
+
+enum weft_soft_allocation_kind {
+    WEFT_SOFT_LINEAR = 1,
+    WEFT_SOFT_MANAGED = 2,
+    WEFT_SOFT_POOLED = 4,
+    WEFT_SOFT_HOST = 8,
+    WEFT_SOFT_REGISTERED = 16,
+    WEFT_SOFT_RESERVED = 32, /* cuMemAddressReserve: addresses without memory */
+    WEFT_SOFT_MAPPED = 64,   /* cuMemMap: in a reservation; in the tree instead of nothing */
+};
+
+/* What cuMemAdvise and cuMemPrefetchAsync said last of a managed allocation. */
+struct weft_soft_advice {
+    bool read_mostly;
+    CUmemLocation preferred, prefetched;
+    uint32_t accessed_by; /* one bit a device; the last is the host */
+};
+
+struct weft_soft_allocation {
+    struct weft_soft_node by_address;             /* key: the address */
+    struct weft_soft_allocation *previous, *next; /* memory lock; those of one context */
+    enum weft_soft_allocation_kind kind;
+    struct weft_soft_device *device;   /* NULL for reservations */
+    struct weft_soft_context *context; /* borrowed; it outlives the record; may be NULL */
+    CUcontext context_handle;
+    uint64_t bytes;   /* as asked for */
+    uint64_t charged; /* in the device's ledger */
+    uint64_t extent;  /* of addresses */
+    uint64_t id;
+    uint32_t flags; /* of the call that made it */
+    bool synchronous;
+    struct weft_soft_advice advice;
+    struct weft_soft_pool *pool;         /* POOLED: under a reference */
+    struct weft_soft_physical *physical; /* MAPPED: under a reference */
+    uint64_t physical_offset;
+};
+
+/* One a context; context->memory points to it. */
+struct weft_soft_holdings {
+    struct weft_soft_allocation *first; /* memory lock */
+};
+
+static inline uint64_t weft_soft_allocation_address(const struct weft_soft_allocation *allocation)
+{
+    return allocation->by_address.key;
+}
+
+/* -- arena.c: the device's memory, charged
+ * ------------------------------------------------------------------------------------------ */
+
+/* `charge` is what the ledger sees, `extent` what is taken of the address space. OUT_OF_MEMORY,
+ * after all pools of the device have been trimmed. The memory is zeros. */
+CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
+                              uint64_t alignment, uint64_t *address);
+void weft_soft_arena_give(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
+                          uint64_t address);
+
+/* -- allocation.c: the records
+ * ------------------------------------------------------------------------------------------ */
+
+/* Puts a filled record into the tree, gives it an id and its blocks life. From then on it is found.
+ * `context` may be NULL. */
+void weft_soft_allocation_publish(struct weft_soft_allocation *allocation,
+                                  struct weft_soft_context *context);
+/* The record that holds `address`; memory lock held. */
+struct weft_soft_allocation *weft_soft_allocation_find(uint64_t address);
+/* Takes the record that starts at `address` and is of one of `kinds` out of tree and context: of
+ * two threads that free it, one gets it. NULL where there is none. Its blocks are still alive. */
+struct weft_soft_allocation *weft_soft_allocation_claim(uint64_t address, uint32_t kinds);
+/* The same with the memory lock held. */
+void weft_soft_allocation_unlink(struct weft_soft_allocation *allocation);
+/* Ends a claimed one: the memory goes back to where it came from. Nothing runs that uses it. */
+void weft_soft_allocation_release(struct weft_soft_allocation *allocation);
+/* Claims, waits for what runs in its context, releases. INVALID_VALUE. */
+CUresult weft_soft_allocation_free(uint64_t address, uint32_t kinds);
+
+/* linear.c: device and managed memory. */
+CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t bytes,
+                                   enum weft_soft_allocation_kind kind, uint32_t flags,
+                                   uint64_t *address);
+
+/* What each file puts into the table. */
+void weft_soft_linear_install(struct weft_cuda *table);
+void weft_soft_host_install(struct weft_cuda *table);
+void weft_soft_managed_install(struct weft_cuda *table);
+void weft_soft_pool_install(struct weft_cuda *table);
+void weft_soft_vmm_install(struct weft_cuda *table);
+void weft_soft_copy_install(struct weft_cuda *table);
+void weft_soft_shape_install(struct weft_cuda *table);
+void weft_soft_set_install(struct weft_cuda *table);
+void weft_soft_pointer_install(struct weft_cuda *table);
+void weft_soft_device_install(struct weft_cuda *table);
+
+#endif

@@ -1,0 +1,105 @@
+/* Sets: elements of one, two or four bytes, in a run or in pitched rows. */
+#include <weft/cuda_table.h>
+
+#include "softgpu/memory/memory.h"
+#include "softgpu/memory/transfer.h"
+
+#define SIZE_MAX_BYTES (1ull << 46)
+
+struct set {
+    uint64_t to, pitch, width, height; /* width in elements */
+    uint32_t value, element_bytes;
+    CUstream stream;
+    bool per_thread;
+    enum weft_soft_wait wait;
+};
+
+static bool is_sound(const struct set *set)
+{
+    if (set->to % set->element_bytes != 0 || set->width > SIZE_MAX_BYTES)
+        return false;
+    if (set->height <= 1)
+        return true;
+    return set->height <= SIZE_MAX_BYTES && set->pitch <= SIZE_MAX_BYTES / set->height &&
+           set->pitch % set->element_bytes == 0 && set->pitch >= set->width * set->element_bytes;
+}
+
+static CUresult fill(const struct set *set)
+{
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_context_current(&context);
+    if (result != CUDA_SUCCESS)
+        return result;
+    if (!is_sound(set))
+        return CUDA_ERROR_INVALID_VALUE;
+    struct weft_soft_transfer transfer = {.width = set->width * set->element_bytes,
+                                          .height = set->height,
+                                          .depth = 1,
+                                          .value = set->value,
+                                          .element_bytes = set->element_bytes};
+    bool empty = set->width == 0 || set->height == 0;
+    uint64_t bytes = empty ? 0 : set->pitch * (set->height - 1) + transfer.width;
+    result = weft_soft_side_resolve(&transfer.to, WEFT_SOFT_PLACE_DEVICE, set->to, bytes);
+    if (result != CUDA_SUCCESS)
+        return result;
+    transfer.to.pitch = set->pitch;
+    return weft_soft_transfer_start(&transfer, set->stream, set->per_thread, set->wait);
+}
+
+/* The eight functions of one element size: rows or a run, now or in a stream, legacy or the
+ * thread's stream. The stream 0 of a call that takes none is the default stream. */
+#define FILL(address, row_pitch, element, row_width, rows, stream_or_0, thread, when) \
+    fill(&(struct set){.to = (address),                                               \
+                       .pitch = (row_pitch),                                          \
+                       .width = (row_width),                                          \
+                       .height = (rows),                                              \
+                       .value = (element),                                            \
+                       .element_bytes = sizeof(element),                              \
+                       .stream = (stream_or_0),                                       \
+                       .per_thread = (thread),                                        \
+                       .wait = (when)})
+
+#define SETS(bits, type, flavour, thread)                                                       \
+    static CUresult memset_d##bits##_##flavour(CUdeviceptr to, type value, size_t count)        \
+    {                                                                                           \
+        return FILL(to, 0, value, count, 1, NULL, thread, WEFT_SOFT_WAIT_HOST);                 \
+    }                                                                                           \
+    static CUresult memset_d##bits##_async_##flavour(CUdeviceptr to, type value, size_t count,  \
+                                                     CUstream stream)                           \
+    {                                                                                           \
+        return FILL(to, 0, value, count, 1, stream, thread, WEFT_SOFT_WAIT_NEVER);              \
+    }                                                                                           \
+    static CUresult memset_d2_d##bits##_##flavour(CUdeviceptr to, size_t pitch, type value,     \
+                                                  size_t width, size_t height)                  \
+    {                                                                                           \
+        return FILL(to, pitch, value, width, height, NULL, thread, WEFT_SOFT_WAIT_HOST);        \
+    }                                                                                           \
+    static CUresult memset_d2_d##bits##_async_##flavour(                                        \
+        CUdeviceptr to, size_t pitch, type value, size_t width, size_t height, CUstream stream) \
+    {                                                                                           \
+        return FILL(to, pitch, value, width, height, stream, thread, WEFT_SOFT_WAIT_NEVER);     \
+    }
+
+SETS(8, unsigned char, legacy, false)
+SETS(8, unsigned char, thread, true)
+SETS(16, unsigned short, legacy, false)
+SETS(16, unsigned short, thread, true)
+SETS(32, unsigned int, legacy, false)
+SETS(32, unsigned int, thread, true)
+
+void weft_soft_set_install(struct weft_cuda *table)
+{
+#define INSTALL(bits)                                                   \
+    table->cuMemsetD##bits##_v2 = memset_d##bits##_legacy;              \
+    table->cuMemsetD##bits##_v2_ptds = memset_d##bits##_thread;         \
+    table->cuMemsetD##bits##Async = memset_d##bits##_async_legacy;      \
+    table->cuMemsetD##bits##Async_ptsz = memset_d##bits##_async_thread; \
+    table->cuMemsetD2D##bits##_v2 = memset_d2_d##bits##_legacy;         \
+    table->cuMemsetD2D##bits##_v2_ptds = memset_d2_d##bits##_thread;    \
+    table->cuMemsetD2D##bits##Async = memset_d2_d##bits##_async_legacy; \
+    table->cuMemsetD2D##bits##Async_ptsz = memset_d2_d##bits##_async_thread;
+    INSTALL(8)
+    INSTALL(16)
+    INSTALL(32)
+#undef INSTALL
+}

@@ -1,0 +1,143 @@
+#include "softgpu/memory/transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "softgpu/memory/memory.h"
+#include "util/util.h"
+
+/* Pageable sources of asynchronous copies are staged up to so many bytes, so that the program may
+ * reuse them at once; beyond that the call waits, as it does on a card. */
+#define STAGED_BYTES_MAX (1u << 20)
+/* Asynchronous transfers beyond this go to a worker even where the stream is idle. */
+#define INLINE_BYTES_MAX (256u << 10)
+
+CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_place place,
+                                uint64_t address, uint64_t bytes)
+{
+    const struct weft_soft_window *window = &weft_soft.memory->window;
+    bool inside = weft_soft_window_holds(window, address);
+    bool host = address - window->host_base < window->host_bytes;
+    *side = (struct weft_soft_side){.program_only = host};
+    if (bytes == 0 && address == 0)
+        return CUDA_SUCCESS;
+    side->bytes = weft_soft_memory_reach(address, bytes);
+    if (side->bytes) {
+        side->program_only = host || !inside;
+        return CUDA_SUCCESS;
+    }
+    /* What is neither allocated nor registered can only be the program's own memory. */
+    if (inside || place == WEFT_SOFT_PLACE_DEVICE || address == 0 || address + bytes < address)
+        return CUDA_ERROR_INVALID_VALUE;
+    *side = (struct weft_soft_side){
+        .bytes = (char *)(uintptr_t)address, .pageable = true, .program_only = true};
+    return CUDA_SUCCESS;
+}
+
+static void set_row(char *row, uint64_t bytes, uint32_t value, uint32_t element_bytes)
+{
+    if (element_bytes == 1) {
+        memset(row, (int)value, bytes);
+    } else if (element_bytes == 2) {
+        uint16_t *elements = (uint16_t *)row;
+        for (uint64_t i = 0; i < bytes / 2; i++)
+            elements[i] = (uint16_t)value;
+    } else {
+        uint32_t *elements = (uint32_t *)row;
+        for (uint64_t i = 0; i < bytes / 4; i++)
+            elements[i] = value;
+    }
+}
+
+static void run_row(const struct weft_soft_transfer *transfer, uint64_t slice, uint64_t row)
+{
+    char *to = transfer->to.bytes + slice * transfer->to.slice + row * transfer->to.pitch;
+    if (!transfer->from.bytes) {
+        set_row(to, transfer->width, transfer->value, transfer->element_bytes);
+        return;
+    }
+    const char *from =
+        transfer->from.bytes + slice * transfer->from.slice + row * transfer->from.pitch;
+    memmove(to, from, transfer->width);
+}
+
+static void run(const struct weft_soft_transfer *transfer)
+{
+    for (uint64_t slice = 0; slice < transfer->depth; slice++) {
+        for (uint64_t row = 0; row < transfer->height; row++)
+            run_row(transfer, slice, row);
+    }
+}
+
+/* What waits in a stream; what was staged lies behind it. */
+struct job {
+    struct weft_soft_transfer transfer;
+    char staged[];
+};
+
+static CUresult job_run(void *argument)
+{
+    run(&((struct job *)argument)->transfer);
+    return CUDA_SUCCESS;
+}
+
+/* Packs the source's rows behind the job, and lets it read them there. */
+static void stage(struct job *job)
+{
+    struct weft_soft_transfer pack = job->transfer;
+    pack.to = (struct weft_soft_side){
+        .bytes = job->staged, .pitch = pack.width, .slice = pack.width * pack.height};
+    run(&pack);
+    job->transfer.from = pack.to;
+}
+
+static uint64_t total_bytes(const struct weft_soft_transfer *transfer)
+{
+    return transfer->width * transfer->height * transfer->depth;
+}
+
+static bool must_wait(const struct weft_soft_transfer *transfer, enum weft_soft_wait wait,
+                      bool staged)
+{
+    if (wait == WEFT_SOFT_WAIT_HOST)
+        return transfer->to.program_only || (transfer->from.program_only && !staged);
+    return transfer->to.pageable || (transfer->from.pageable && !staged);
+}
+
+static CUresult submit(struct weft_soft_stream *stream, const struct weft_soft_transfer *transfer,
+                       enum weft_soft_wait wait)
+{
+    uint64_t bytes = total_bytes(transfer);
+    bool staged = transfer->from.pageable && !transfer->to.program_only &&
+                  wait == WEFT_SOFT_WAIT_NEVER && bytes <= STAGED_BYTES_MAX;
+    struct job *job = malloc(sizeof(*job) + (staged ? bytes : 0));
+    if (!job)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    job->transfer = *transfer;
+    if (staged)
+        stage(job);
+    struct weft_soft_task task = {.run = job_run, .release = free, .argument = job};
+    CUresult result = weft_soft_stream_submit(stream, &task);
+    if (result == CUDA_SUCCESS && must_wait(transfer, wait, staged))
+        result = weft_soft_stream_wait(stream);
+    return result;
+}
+
+CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUstream handle,
+                                  bool per_thread, enum weft_soft_wait wait)
+{
+    struct weft_soft_context *context;
+    struct weft_soft_stream *stream;
+    CUresult result = weft_soft_context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_stream_get(context, handle, per_thread, &stream);
+    if (result != CUDA_SUCCESS)
+        return result;
+    bool at_once = must_wait(transfer, wait, false) || total_bytes(transfer) <= INLINE_BYTES_MAX;
+    if (total_bytes(transfer) > 0 && at_once && weft_soft_stream_idle(stream))
+        run(transfer);
+    else if (total_bytes(transfer) > 0)
+        result = submit(stream, transfer, wait);
+    weft_soft_stream_put(stream);
+    return result;
+}
