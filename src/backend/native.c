@@ -76,7 +76,6 @@ static CUresult native_init(unsigned int flags)
     return device_count() > 0 ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 
-/* Before cuInit the driver itself says so. */
 static CUresult native_device_get_count(int *count)
 {
     CUresult result = native.driver.cuDeviceGetCount(count);
@@ -85,15 +84,15 @@ static CUresult native_device_get_count(int *count)
     return result;
 }
 
+/* Before cuInit the driver says itself what is wrong. */
 static CUresult native_device_get(CUdevice *device, int ordinal)
 {
-    int count;
-    CUresult result = native.driver.cuDeviceGetCount(&count);
-    if (result != CUDA_SUCCESS)
-        return result;
+    size_t count = device_count();
+    if (count == 0)
+        return native.driver.cuDeviceGet(device, ordinal);
     if (!device)
         return CUDA_ERROR_INVALID_VALUE;
-    if (ordinal < 0 || (size_t)ordinal >= device_count())
+    if (ordinal < 0 || (size_t)ordinal >= count)
         return CUDA_ERROR_INVALID_DEVICE;
     *device = native.devices[ordinal];
     return CUDA_SUCCESS;
@@ -102,10 +101,13 @@ static CUresult native_device_get(CUdevice *device, int ordinal)
 static CUresult native_device_get_by_pci_bus_id(CUdevice *device, const char *id)
 {
     CUdevice found;
-    CUresult result = native.driver.cuDeviceGetByPCIBusId(device ? &found : NULL, id);
+    size_t count = device_count();
+    if (count == 0 || !device)
+        return native.driver.cuDeviceGetByPCIBusId(device, id);
+    CUresult result = native.driver.cuDeviceGetByPCIBusId(&found, id);
     if (result != CUDA_SUCCESS)
         return result;
-    for (size_t i = 0; i < device_count(); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (native.devices[i] == found) {
             *device = found;
             return CUDA_SUCCESS;

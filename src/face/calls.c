@@ -46,10 +46,14 @@ void weft_face_calls_install(struct weft_face *face, struct weft_cuda *table)
 int weft_face_driver_version(void)
 {
     int version = __atomic_load_n(&weft_face.driver_version, __ATOMIC_RELAXED);
-    if (version == 0 && weft_face_kind() &&
-        weft_face.below.cuDriverGetVersion(&version) == CUDA_SUCCESS)
-        __atomic_store_n(&weft_face.driver_version, version, __ATOMIC_RELAXED);
-    return version ? version : WEFT_CUDA_VERSION;
+    if (version != 0)
+        return version;
+    if (!weft_face_kind())
+        return WEFT_CUDA_VERSION;
+    if (weft_face.below.cuDriverGetVersion(&version) != CUDA_SUCCESS)
+        version = WEFT_CUDA_VERSION;
+    __atomic_store_n(&weft_face.driver_version, version, __ATOMIC_RELAXED);
+    return version;
 }
 
 static CUresult refused(void)

@@ -73,24 +73,9 @@ static int find(const struct request *request, CUdriverProcAddressQueryResult *s
     return index;
 }
 
-/* A name outside our list: only the real driver can know it. */
-static CUresult ask_driver(const char *symbol, void **pfn, int version, cuuint64_t flags,
-                           CUdriverProcAddressQueryResult *status)
-{
-    weft_log(WEFT_LOG_INFO, "face", "cuGetProcAddress: \"%s\" %d is not in the list", symbol,
-             version);
-    if (weft_face_kind() != WEFT_DEVICE_NATIVE)
-        return CUDA_ERROR_NOT_FOUND;
-    if (!weft_face.missing[weft_cuda_entry_find("cuGetProcAddress_v2")])
-        return weft_face.below.cuGetProcAddress_v2(symbol, pfn, version, flags, status);
-    CUresult result = weft_face.below.cuGetProcAddress(symbol, pfn, version, flags);
-    if (result == CUDA_SUCCESS)
-        *status = CU_GET_PROC_ADDRESS_SUCCESS;
-    return result;
-}
-
-static CUresult look_up(const char *symbol, void **pfn, int version, cuuint64_t flags,
-                        CUdriverProcAddressQueryResult *status)
+/* Writes the face's function, or NULL. False where only the real driver can know the name. */
+static bool look_up(const char *symbol, void **pfn, int version, cuuint64_t flags,
+                    CUdriverProcAddressQueryResult *status)
 {
     struct request request = {
         .name = symbol,
@@ -100,14 +85,12 @@ static CUresult look_up(const char *symbol, void **pfn, int version, cuuint64_t 
                       : WEFT_CUDA_STREAM_LEGACY,
     };
     int index = find(&request, status);
-    if (index >= 0) {
-        *pfn = (void *)weft_face_symbols[index];
-        return CUDA_SUCCESS;
-    }
-    *pfn = NULL;
-    if (*status == CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT)
-        return CUDA_ERROR_NOT_FOUND;
-    return ask_driver(symbol, pfn, version, flags, status);
+    *pfn = index < 0 ? NULL : (void *)weft_face_symbols[index];
+    if (*status != CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND)
+        return true;
+    weft_log(WEFT_LOG_INFO, "face", "cuGetProcAddress: \"%s\" %d is not in the list", symbol,
+             version);
+    return weft_face_kind() != WEFT_DEVICE_NATIVE;
 }
 
 static bool is_valid(const char *symbol, void **pfn, int version, cuuint64_t flags)
@@ -122,7 +105,9 @@ CUresult weft_face_get_proc_address(const char *symbol, void **pfn, int version,
     CUdriverProcAddressQueryResult status;
     if (!is_valid(symbol, pfn, version, flags))
         return CUDA_ERROR_INVALID_VALUE;
-    return look_up(symbol, pfn, version, flags, &status);
+    if (!look_up(symbol, pfn, version, flags, &status))
+        return weft_face.below.cuGetProcAddress(symbol, pfn, version, flags);
+    return *pfn ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
 /* As the driver's documentation has it: a missing function is a success that finds nothing. */
@@ -132,8 +117,9 @@ CUresult weft_face_get_proc_address_v2(const char *symbol, void **pfn, int versi
     CUdriverProcAddressQueryResult found;
     if (!is_valid(symbol, pfn, version, flags))
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = look_up(symbol, pfn, version, flags, &found);
+    if (!look_up(symbol, pfn, version, flags, &found))
+        return weft_face.below.cuGetProcAddress_v2(symbol, pfn, version, flags, status);
     if (status)
         *status = found;
-    return result == CUDA_ERROR_NOT_FOUND ? CUDA_SUCCESS : result;
+    return CUDA_SUCCESS;
 }

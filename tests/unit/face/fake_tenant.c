@@ -1,0 +1,47 @@
+#include "fake_tenant.h"
+
+#include <unistd.h>
+
+#include "tenant/quota.h"
+
+__attribute__((visibility("default"))) struct fake_tenant fake_tenant;
+
+int weft_session_open(struct weft_session *session, struct weft_err *err)
+{
+    if (fake_tenant.result)
+        return weft_fail(err, (enum weft_errno) - fake_tenant.result, "the test wants it so");
+    __atomic_add_fetch(&fake_tenant.opened, 1, __ATOMIC_RELAXED);
+    fake_tenant.opener = getpid();
+    *session = fake_tenant.granted;
+    session->fd = dup(STDERR_FILENO);
+    return 0;
+}
+
+void weft_session_close(struct weft_session *session)
+{
+    fake_tenant.closed++;
+    if (session->fd >= 0)
+        close(session->fd);
+    session->fd = -1;
+}
+
+void weft_session_report(struct weft_session *session, const char *text)
+{
+    (void)session;
+    (void)text;
+}
+
+int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *config,
+                       struct weft_err *err)
+{
+    (void)table;
+    (void)config;
+    (void)err;
+    fake_tenant.quota_installed++;
+    return 0;
+}
+
+void weft_quota_drop_after_fork(void)
+{
+    fake_tenant.quota_dropped++;
+}

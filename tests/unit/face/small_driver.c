@@ -1,0 +1,79 @@
+/* An old driver with four cards: it has few functions, calls its devices 10 to 13, and knows one
+ * name more than the list. */
+#include <string.h>
+
+#include <weft/cuda_table.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+#define DEVICES 4
+
+EXPORTED unsigned int small_driver_inits;
+
+#define DECLARE(name, ...) EXPORTED CUresult name(__VA_ARGS__)
+DECLARE(cuInit, unsigned int flags);
+DECLARE(cuDriverGetVersion, int *version);
+DECLARE(cuDeviceGetCount, int *count);
+DECLARE(cuDeviceGet, CUdevice *device, int ordinal);
+DECLARE(cuDeviceGetUuid, CUuuid *uuid, CUdevice device);
+DECLARE(cuDeviceGetByPCIBusId, CUdevice *device, const char *id);
+DECLARE(cuMemAlloc, CUdeviceptr_v1 *address, unsigned int bytes);
+DECLARE(cuGetProcAddress_v2, const char *symbol, void **pfn, int version, cuuint64_t flags,
+        CUdriverProcAddressQueryResult *status);
+
+CUresult cuInit(unsigned int flags)
+{
+    if (flags != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    __atomic_add_fetch(&small_driver_inits, 1, __ATOMIC_RELAXED);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDriverGetVersion(int *version)
+{
+    *version = 11030;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetCount(int *count)
+{
+    *count = DEVICES;
+    return small_driver_inits ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
+}
+
+CUresult cuDeviceGet(CUdevice *device, int ordinal)
+{
+    if (!small_driver_inits)
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if (ordinal < 0 || ordinal >= DEVICES)
+        return CUDA_ERROR_INVALID_DEVICE;
+    *device = 10 + ordinal;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device)
+{
+    memset(uuid->bytes, device, sizeof(uuid->bytes));
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetByPCIBusId(CUdevice *device, const char *id)
+{
+    *device = 10 + id[0] - '0';
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
+{
+    *address = bytes;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int version, cuuint64_t flags,
+                             CUdriverProcAddressQueryResult *status)
+{
+    (void)version;
+    (void)flags;
+    *pfn = strcmp(symbol, "cuOnlyTheDriverKnows") == 0 ? (void *)cuInit : NULL;
+    *status = *pfn ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+    return CUDA_SUCCESS;
+}
