@@ -1,51 +1,185 @@
-/* The spelling and size of types, and the spelling of opcodes. */
-#include "softgpu/ptx/ptx.h"
+#include "softgpu/ptx/names.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "softgpu/ptx/ptx.h"
 #include "util/util.h"
 
-struct type_fact {
-    const char *name;
-    uint32_t bytes;
+#define BUCKETS_MIN 1024 /* a power of two */
+
+static const char *const special_names[] = {
+#define SPECIAL(name, text, type, components) "%" text,
+#include "softgpu/ptx/specials.def"
+#undef SPECIAL
 };
 
-static const struct type_fact type_facts[WEFT_PTX_TYPE_COUNT] = {
-    [WEFT_PTX_NOTYPE] = {"", 0},         [WEFT_PTX_U8] = {"u8", 1},
-    [WEFT_PTX_U16] = {"u16", 2},         [WEFT_PTX_U32] = {"u32", 4},
-    [WEFT_PTX_U64] = {"u64", 8},         [WEFT_PTX_S8] = {"s8", 1},
-    [WEFT_PTX_S16] = {"s16", 2},         [WEFT_PTX_S32] = {"s32", 4},
-    [WEFT_PTX_S64] = {"s64", 8},         [WEFT_PTX_B8] = {"b8", 1},
-    [WEFT_PTX_B16] = {"b16", 2},         [WEFT_PTX_B32] = {"b32", 4},
-    [WEFT_PTX_B64] = {"b64", 8},         [WEFT_PTX_B128] = {"b128", 16},
-    [WEFT_PTX_F16] = {"f16", 2},         [WEFT_PTX_F32] = {"f32", 4},
-    [WEFT_PTX_F64] = {"f64", 8},         [WEFT_PTX_BF16] = {"bf16", 2},
-    [WEFT_PTX_TF32] = {"tf32", 4},       [WEFT_PTX_F16X2] = {"f16x2", 4},
-    [WEFT_PTX_BF16X2] = {"bf16x2", 4},   [WEFT_PTX_U16X2] = {"u16x2", 4},
-    [WEFT_PTX_S16X2] = {"s16x2", 4},     [WEFT_PTX_F32X2] = {"f32x2", 8},
-    [WEFT_PTX_E4M3] = {"e4m3", 1},       [WEFT_PTX_E5M2] = {"e5m2", 1},
-    [WEFT_PTX_E4M3X2] = {"e4m3x2", 2},   [WEFT_PTX_E5M2X2] = {"e5m2x2", 2},
-    [WEFT_PTX_B1] = {"b1", 1},           [WEFT_PTX_S4] = {"s4", 1},
-    [WEFT_PTX_U4] = {"u4", 1},           [WEFT_PTX_S2] = {"s2", 1},
-    [WEFT_PTX_U2] = {"u2", 1},           [WEFT_PTX_PRED] = {"pred", 1},
-    [WEFT_PTX_TEXREF] = {"texref", 8},   [WEFT_PTX_SAMPLERREF] = {"samplerref", 8},
-    [WEFT_PTX_SURFREF] = {"surfref", 8},
-};
-
-uint32_t weft_ptx_type_bytes(enum weft_ptx_type type)
+/* FNV-1a (Fowler, Noll, Vo). */
+static uint32_t hash_text(const char *text, size_t length)
 {
-    return type < WEFT_PTX_TYPE_COUNT ? type_facts[type].bytes : 0;
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+    return hash;
 }
 
-const char *weft_ptx_type_name(enum weft_ptx_type type)
+bool weft_ptx_names_init(struct weft_ptx_names *names, struct weft_ptx_arena *spellings)
 {
-    return type < WEFT_PTX_TYPE_COUNT ? type_facts[type].name : "";
+    *names = (struct weft_ptx_names){.spellings = spellings, .bucket_count = BUCKETS_MIN};
+    names->buckets = calloc(names->bucket_count, sizeof(struct weft_ptx_name *));
+    if (!names->buckets)
+        return false;
+    for (uint32_t i = 0; i < WEFT_ARRAY_COUNT(special_names); i++) {
+        struct weft_ptx_name *name =
+            weft_ptx_names_intern(names, special_names[i], strlen(special_names[i]));
+        if (!name)
+            return false;
+        name->special = i;
+    }
+    return true;
 }
 
-const char *weft_ptx_opcode_name(enum weft_ptx_opcode opcode)
+void weft_ptx_names_finish(struct weft_ptx_names *names)
 {
-    static const char *const names[] = {
-#define OPCODE(name, text) text,
-#include "softgpu/ptx/opcodes.def"
-#undef OPCODE
-    };
-    return opcode < WEFT_PTX_OPCODE_COUNT ? names[opcode] : "";
+    free(names->buckets);
+    weft_ptx_arena_finish(&names->scratch);
+    *names = (struct weft_ptx_names){0};
+}
+
+static bool grow_buckets(struct weft_ptx_names *names)
+{
+    size_t count = names->bucket_count * 2;
+    struct weft_ptx_name **buckets = calloc(count, sizeof(struct weft_ptx_name *));
+    if (!buckets)
+        return false;
+    for (size_t i = 0; i < names->bucket_count; i++) {
+        struct weft_ptx_name *name = names->buckets[i];
+        while (name) {
+            struct weft_ptx_name *next = name->next;
+            name->next = buckets[name->hash & (count - 1)];
+            buckets[name->hash & (count - 1)] = name;
+            name = next;
+        }
+    }
+    free(names->buckets);
+    names->buckets = buckets;
+    names->bucket_count = count;
+    return true;
+}
+
+static struct weft_ptx_name *find_name(const struct weft_ptx_names *names, const char *text,
+                                       size_t length, uint32_t hash)
+{
+    struct weft_ptx_name *name = names->buckets[hash & (names->bucket_count - 1)];
+    while (name &&
+           (name->hash != hash || name->length != length || memcmp(name->text, text, length) != 0))
+        name = name->next;
+    return name;
+}
+
+struct weft_ptx_name *weft_ptx_names_intern(struct weft_ptx_names *names, const char *text,
+                                            size_t length)
+{
+    uint32_t hash = hash_text(text, length);
+    struct weft_ptx_name *name = find_name(names, text, length, hash);
+    if (name)
+        return name;
+    if (names->count >= names->bucket_count && !grow_buckets(names))
+        return NULL;
+    name = weft_ptx_arena_alloc(&names->scratch, sizeof(*name));
+    char *spelling = weft_ptx_arena_alloc(names->spellings, length + 1);
+    if (!name || !spelling)
+        return NULL;
+    memcpy(spelling, text, length);
+    *name = (struct weft_ptx_name){
+        .text = spelling, .length = (uint32_t)length, .hash = hash, .special = WEFT_PTX_NONE};
+    struct weft_ptx_name **bucket = &names->buckets[hash & (names->bucket_count - 1)];
+    name->next = *bucket;
+    *bucket = name;
+    names->count++;
+    return name;
+}
+
+void weft_ptx_names_open(struct weft_ptx_names *names)
+{
+    names->scopes[++names->depth] = (struct weft_ptx_naming_scope){0};
+}
+
+void weft_ptx_names_close(struct weft_ptx_names *names)
+{
+    struct weft_ptx_naming_scope *scope = &names->scopes[names->depth--];
+    for (struct weft_ptx_binding *b = scope->bindings; b; b = b->next)
+        b->name->binding = b->outer;
+    for (struct weft_ptx_range *r = scope->ranges; r; r = r->next)
+        r->name->range = r->outer;
+}
+
+const struct weft_ptx_binding *weft_ptx_names_taken(const struct weft_ptx_name *name,
+                                                    uint32_t depth)
+{
+    return name->binding && name->binding->depth == depth ? name->binding : NULL;
+}
+
+struct weft_ptx_binding *weft_ptx_names_bind(struct weft_ptx_names *names,
+                                             struct weft_ptx_name *name, uint32_t depth)
+{
+    struct weft_ptx_binding *binding = weft_ptx_arena_alloc(&names->scratch, sizeof(*binding));
+    if (!binding)
+        return NULL;
+    struct weft_ptx_naming_scope *scope = &names->scopes[depth];
+    *binding = (struct weft_ptx_binding){
+        .depth = (uint8_t)depth, .name = name, .outer = name->binding, .next = scope->bindings};
+    scope->bindings = binding;
+    name->binding = binding;
+    return binding;
+}
+
+struct weft_ptx_range *weft_ptx_names_bind_range(struct weft_ptx_names *names,
+                                                 struct weft_ptx_name *name)
+{
+    struct weft_ptx_range *range = weft_ptx_arena_alloc(&names->scratch, sizeof(*range));
+    if (!range)
+        return NULL;
+    struct weft_ptx_naming_scope *scope = &names->scopes[names->depth];
+    *range = (struct weft_ptx_range){
+        .depth = (uint8_t)names->depth, .name = name, .outer = name->range, .next = scope->ranges};
+    scope->ranges = range;
+    name->range = range;
+    return range;
+}
+
+/* Whether an open scope further in than `depth` has ranges: if not, a name's own meaning stands. */
+static bool ranges_within(const struct weft_ptx_names *names, uint32_t depth)
+{
+    for (uint32_t i = names->depth; i > depth; i--)
+        if (names->scopes[i].ranges)
+            return true;
+    return false;
+}
+
+const struct weft_ptx_range *weft_ptx_names_find_range(struct weft_ptx_names *names,
+                                                       const struct weft_ptx_name *name)
+{
+    uint32_t depth = name->binding ? name->binding->depth : 0;
+    if (name->binding && !ranges_within(names, depth))
+        return NULL;
+    const struct weft_ptx_range *best = NULL;
+    uint64_t number = 0, scale = 1;
+    for (uint32_t digits = 1; digits <= WEFT_PTX_RANGE_DIGITS_MAX && digits < name->length;
+         digits++, scale *= 10) {
+        const char *tail = name->text + name->length - digits;
+        if (*tail < '0' || *tail > '9')
+            break;
+        number += (uint64_t)(*tail - '0') * scale;
+        if (*tail == '0' && digits > 1)
+            continue; /* the number in a range has no leading zero */
+        size_t length = name->length - digits;
+        const struct weft_ptx_name *prefix =
+            find_name(names, name->text, length, hash_text(name->text, length));
+        const struct weft_ptx_range *range = prefix ? prefix->range : NULL;
+        if (range && number < range->count && (!name->binding || range->depth > depth) &&
+            (!best || range->depth > best->depth))
+            best = range;
+    }
+    return best;
 }

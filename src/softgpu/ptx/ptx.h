@@ -54,6 +54,15 @@ enum weft_ptx_type {
     WEFT_PTX_E5M2,
     WEFT_PTX_E4M3X2,
     WEFT_PTX_E5M2X2,
+    WEFT_PTX_E2M1X2,
+    WEFT_PTX_E2M3X2,
+    WEFT_PTX_E3M2X2,
+    WEFT_PTX_UE8M0X2,
+    WEFT_PTX_E4M3X4,
+    WEFT_PTX_E5M2X4,
+    WEFT_PTX_E2M1X4,
+    WEFT_PTX_E2M3X4,
+    WEFT_PTX_E3M2X4,
     WEFT_PTX_B1,
     WEFT_PTX_S4,
     WEFT_PTX_U4,
@@ -209,6 +218,7 @@ enum weft_ptx_flag {
     WEFT_PTX_SATFINITE = 1u << 20,
     WEFT_PTX_NOINC = 1u << 21,
     WEFT_PTX_FENCE_PROXY = 1u << 22,
+    WEFT_PTX_OOB = 1u << 23, /* .oob, of fma */
 };
 
 enum weft_ptx_operand_kind {
@@ -245,10 +255,28 @@ struct weft_ptx_operand {
     bool register_base;    /* ADDRESS: index is a register */
     uint8_t
         component; /* SPECIAL: 0 x, 1 y, 2 z, 3 w. REGISTER of vector type: the component, else 0 */
+    uint8_t selector; /* REGISTER in a video instruction: enum weft_ptx_selector; `-%r` there sets
+                         `minus` */
+    bool minus;
     uint32_t index;
     int64_t offset; /* SYMBOL and ADDRESS, in bytes */
     uint64_t bits;
-    struct weft_ptx_operand *elements;
+    struct weft_ptx_operand
+        *elements; /* of VECTOR; ADDRESS of tex, sust, …: what follows the base in the brackets */
+};
+
+/* What a video instruction takes of a register: %r.b0, %r.h1. SELECT_BYTES: a mask as .b3210,
+ * digits in `bits`, the first written lowest, four bits each. */
+enum weft_ptx_selector {
+    WEFT_PTX_SELECT_NONE,
+    WEFT_PTX_SELECT_B0,
+    WEFT_PTX_SELECT_B1,
+    WEFT_PTX_SELECT_B2,
+    WEFT_PTX_SELECT_B3,
+    WEFT_PTX_SELECT_H0,
+    WEFT_PTX_SELECT_H1,
+    WEFT_PTX_SELECT_BYTES,
+    WEFT_PTX_SELECT_HALVES
 };
 
 #define WEFT_PTX_OPERANDS_MAX 8
@@ -324,6 +352,7 @@ struct weft_ptx_relocation {
 struct weft_ptx_variable {
     const char *name;
     uint8_t space, type, vector, linkage;
+    bool managed;   /* .attribute(.managed) */
     uint32_t align; /* bytes, a power of two, at least the type's own */
     uint64_t bytes; /* 0: an unsized extern array, dynamic shared memory */
     uint64_t init_bytes;
@@ -345,8 +374,9 @@ struct weft_ptx_parameter {
 
 struct weft_ptx_function {
     const char *name;
-    bool entry; /* .entry */
-    bool body;  /* false: a declaration or a prototype */
+    bool entry;     /* .entry */
+    bool body;      /* false: a declaration or a prototype */
+    bool prototype; /* .callprototype or .calltargets: not to be found by its name */
     bool noreturn;
     uint8_t linkage;
     uint32_t maxntid[3], reqntid[3]; /* 0 where not given */
