@@ -18,7 +18,7 @@ $(BUILD)/build.ninja: | setup
 	@rm -f $(BUILD).log
 
 demo: all
-	@examples/demo.sh $(BUILD)
+	@examples/demo $(BUILD)
 
 test: all
 	@$(MESON_TEST) --sanitize unit conformance system fuzz-short
