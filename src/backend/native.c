@@ -3,6 +3,7 @@
 #include "backend/native.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "cuda/entries.h"
@@ -14,12 +15,13 @@
 /* The one state of the backend: the CUDA ABI passes none. Written by open and by the first cuInit
  * that succeeds. */
 static struct {
+    pthread_mutex_t lock; /* serialises find_devices */
     struct weft_device_grant grants[WEFT_DEVICES_MAX];
     size_t grant_count;
     struct weft_cuda driver;
     size_t device_count; /* release/acquire: the devices before it are written first */
     CUdevice devices[WEFT_DEVICES_MAX];
-} native;
+} native = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool has_uuid(const struct weft_device_grant *grant)
 {
@@ -70,9 +72,12 @@ static size_t device_count(void)
 static CUresult native_init(unsigned int flags)
 {
     CUresult result = native.driver.cuInit(flags);
-    if (result != CUDA_SUCCESS || device_count() > 0)
+    if (result != CUDA_SUCCESS)
         return result;
-    find_devices();
+    pthread_mutex_lock(&native.lock);
+    if (device_count() == 0)
+        find_devices();
+    pthread_mutex_unlock(&native.lock);
     return device_count() > 0 ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 
@@ -159,6 +164,7 @@ static int native_open(const struct weft_backend_config *config, struct weft_cud
 /* The driver notices a fork by itself; before cuInit it has made nothing. */
 static void native_drop_after_fork(void)
 {
+    native.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     native.device_count = 0;
 }
 

@@ -20,6 +20,11 @@ DECLARE(cuMemAlloc, CUdeviceptr_v1 *address, unsigned int bytes);
 DECLARE(cuGetProcAddress_v2, const char *symbol, void **pfn, int version, cuuint64_t flags,
         CUdriverProcAddressQueryResult *status);
 
+static unsigned int inits(void)
+{
+    return __atomic_load_n(&small_driver_inits, __ATOMIC_RELAXED);
+}
+
 CUresult cuInit(unsigned int flags)
 {
     if (flags != 0)
@@ -37,12 +42,12 @@ CUresult cuDriverGetVersion(int *version)
 CUresult cuDeviceGetCount(int *count)
 {
     *count = DEVICES;
-    return small_driver_inits ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
+    return inits() ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
 }
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal)
 {
-    if (!small_driver_inits)
+    if (!inits())
         return CUDA_ERROR_NOT_INITIALIZED;
     if (ordinal < 0 || ordinal >= DEVICES)
         return CUDA_ERROR_INVALID_DEVICE;
