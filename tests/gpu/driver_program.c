@@ -1,5 +1,6 @@
-/* A program of the driver API for a real card: what it prints depends on the card alone, so that it must be the same with
- * and without weft. driver_program IMAGE. Timings go to stderr, which nobody compares. */
+/* A program of the driver API for a real card: what it prints depends on the card alone, so that it
+ * must be the same with and without weft. driver_program IMAGE. Timings go to stderr, which nobody
+ * compares. */
 #include <cuda.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -66,8 +67,8 @@ static void show_device(CUdevice device)
     CHECK(cuDeviceGetUuid(&uuid, device));
     CHECK(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device));
     CHECK(cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device));
-    printf("driver %d, %s, %d.%d, uuid %02x%02x…\n", version, name, major, minor, uuid.bytes[0] & 255,
-           uuid.bytes[1] & 255);
+    printf("driver %d, %s, %d.%d, uuid %02x%02x…\n", version, name, major, minor,
+           uuid.bytes[0] & 255, uuid.bytes[1] & 255);
     for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
         CHECK(cuDeviceGetAttribute(&value, attributes[i], device));
         printf("attribute %d: %d\n", (int)attributes[i], value);
@@ -131,7 +132,8 @@ static void use_managed_and_pinned(void)
     CHECK(cuMemAllocManaged(&managed, BYTES, CU_MEM_ATTACH_GLOBAL));
     fill_with(managed, 9, 0);
     CHECK(cuCtxSynchronize());
-    printf("managed: %u %llu\n", ((unsigned int *)(uintptr_t)managed)[COUNT / 2], sum_of(managed, 0));
+    printf("managed: %u %llu\n", ((unsigned int *)(uintptr_t)managed)[COUNT / 2],
+           sum_of(managed, 0));
     CHECK(cuMemFree(managed));
     CHECK(cuMemHostAlloc(&pinned, BYTES, CU_MEMHOSTALLOC_DEVICEMAP));
     CHECK(cuMemHostGetDevicePointer(&pinned_on_device, pinned, 0));
@@ -156,13 +158,16 @@ static void use_pool(void)
 
 static void use_mapping(CUdevice device)
 {
-    CUmemAllocationProp properties = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
-                                      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = device}};
-    CUmemAccessDesc access = {.location = properties.location, .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+    CUmemAllocationProp properties = {
+        .type = CU_MEM_ALLOCATION_TYPE_PINNED,
+        .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = device}};
+    CUmemAccessDesc access = {.location = properties.location,
+                              .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
     CUmemGenericAllocationHandle handle;
     CUdeviceptr data;
     size_t granularity, bytes;
-    CHECK(cuMemGetAllocationGranularity(&granularity, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+    CHECK(
+        cuMemGetAllocationGranularity(&granularity, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
     bytes = (BYTES + granularity - 1) / granularity * granularity;
     CHECK(cuMemCreate(&handle, bytes, &properties, 0));
     CHECK(cuMemAddressReserve(&data, bytes, 0, 0, 0));
@@ -200,7 +205,8 @@ static void time_launches(void)
     clock_gettime(CLOCK_MONOTONIC, &end);
     CHECK(cuCtxSynchronize());
     fprintf(stderr, "%.0f ns a launch\n",
-            ((double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec)) / LAUNCHES);
+            ((double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec)) /
+                LAUNCHES);
 }
 
 int main(int argc, char **argv)
