@@ -1,12 +1,12 @@
 /* The soft driver's inner header: the objects behind CUDA's handles, and the border between its two
- * halves. engine  context.c stream.c event.c module.c launch.c worker.c sm.c handle.c   who runs
- * what, when, and how it fails memory  window.c arena.c linear.c host.c managed.c pool.c vmm.c
- * copy.c device.c   what lies where, and what a device is
+ * halves: engine/ (who runs what, when, and how it fails) and memory/ (what lies where, and what a
+ * device is).
  *
  * Handles are never pointers: a CUstream, CUevent, CUmodule … is a number that handle.c turns into
  * an object under a reference, or refuses, so a stale or invented handle is
  * CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for contexts), not a crash. Lock order: driver.lock >
- * context.lock > stream.lock > memory.lock. No lock is held while a kernel or a copy runs. */
+ * module.lock, event.lock > context.lock > the scheduler's lock > memory.lock. No lock is held
+ * while a kernel or a copy runs. */
 #ifndef WEFT_SOFTGPU_SOFT_H
 #define WEFT_SOFTGPU_SOFT_H
 
@@ -47,11 +47,11 @@ struct weft_soft_device {
     uint32_t primary_flags;            /* driver.lock */
 };
 
-/* A context. Reference-counted: its handle holds one, work in flight holds one each. */
+/* A context. The handle table counts its references: its handle holds one, streams and threads in
+ * which it is current hold one each. */
 struct weft_soft_context {
     struct weft_soft_device *device;
     CUcontext handle;
-    atomic_int references;
     atomic_int error; /* CUresult: 0, or sticky after a fault: every later call in the context
                          returns it */
     atomic_bool destroyed;

@@ -1,0 +1,120 @@
+/* The soft driver as its module opens it: which devices there are, and who answers which call. */
+#include "softgpu/driver.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "softgpu/engine/engine.h"
+#include "softgpu/soft.h"
+#include "util/util.h"
+
+struct weft_soft_driver weft_soft = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int check_page(const struct weft_device_page *page, struct weft_err *err)
+{
+    if (page->magic != WEFT_DEVICE_MAGIC)
+        return weft_fail(err, WEFT_EPROTO, "the device page is not weftd's");
+    if (page->major != WEFT_DEVICE_MAJOR)
+        return weft_fail(err, WEFT_EVERSION, "the device page has version %u, this library %u",
+                         page->major, WEFT_DEVICE_MAJOR);
+    if (page->sm_count == 0 || page->sm_count > WEFT_DEVICE_SMS_MAX)
+        return weft_fail(err, WEFT_EPROTO, "the device page names %u SMs", page->sm_count);
+    return 0;
+}
+
+static int map_page(struct weft_soft_device *device, int fd, struct weft_err *err)
+{
+    struct stat status;
+    size_t wanted = WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes();
+    if (fstat(fd, &status) || status.st_size < 0 || (uint64_t)status.st_size < wanted)
+        return weft_fail(err, WEFT_EPROTO, "the device page is too small");
+    void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return weft_fail(err, WEFT_ENOMEM, "map the device page: %s", strerror(errno));
+    device->page = memory;
+    device->page_bytes = (size_t)status.st_size;
+    return check_page(device->page, err);
+}
+
+static int open_device(struct weft_soft_device *device, const struct weft_device_grant *grant,
+                       struct weft_err *err)
+{
+    device->slot = grant->slot;
+    device->arena_fd = grant->arena_fd;
+    memcpy(device->uuid, grant->uuid, sizeof(device->uuid));
+    char name[WEFT_PROFILE_BYTES + 1] = {0};
+    memcpy(name, grant->profile, WEFT_PROFILE_BYTES);
+    device->profile = weft_soft_profile_find(name);
+    if (!device->profile)
+        return weft_fail(err, WEFT_EINVAL, "the soft device's profile \"%s\" is not known", name);
+    if (grant->slot >= WEFT_LEDGER_SLOTS)
+        return weft_fail(err, WEFT_EPROTO, "slot %u is not in the device page", grant->slot);
+    int rc = map_page(device, grant->page_fd, err);
+    if (rc)
+        return rc;
+    struct weft_ledger *ledger;
+    rc = weft_ledger_open(&ledger, (char *)device->page + WEFT_DEVICE_LEDGER_OFFSET,
+                          device->page_bytes - WEFT_DEVICE_LEDGER_OFFSET, err);
+    if (rc == 0)
+        weft_ledger_account_init(&device->account, ledger, grant->slot);
+    return rc;
+}
+
+static void close_devices(void)
+{
+    for (size_t i = 0; i < weft_soft.device_count; i++)
+        if (weft_soft.devices[i].page)
+            munmap(weft_soft.devices[i].page, weft_soft.devices[i].page_bytes);
+    memset(weft_soft.devices, 0, sizeof(weft_soft.devices));
+    weft_soft.device_count = 0;
+}
+
+static int open_devices(const struct weft_backend_config *config, struct weft_err *err)
+{
+    if (config->device_count > WEFT_DEVICES_MAX)
+        return weft_fail(err, WEFT_ERANGE, "%zu devices, more than %d", config->device_count,
+                         WEFT_DEVICES_MAX);
+    for (size_t i = 0; i < config->device_count; i++) {
+        weft_soft.device_count = i + 1;
+        weft_soft.devices[i].ordinal = (uint32_t)i;
+        int rc = open_device(&weft_soft.devices[i], &config->devices[i], err);
+        if (rc)
+            return weft_wrap(err, rc, "soft device %zu", i);
+    }
+    return weft_soft_memory_open(&weft_soft, err);
+}
+
+int weft_soft_open(const struct weft_backend_config *config, struct weft_err *err)
+{
+    weft_soft.report = config->report;
+    int rc = open_devices(config, err);
+    if (rc)
+        close_devices();
+    return rc;
+}
+
+void weft_soft_drop_after_fork(void)
+{
+    weft_soft_memory_drop_after_fork(&weft_soft);
+    close_devices();
+    weft_soft.report = NULL;
+}
+
+void weft_soft_install(struct weft_cuda *table)
+{
+    weft_soft_engine_install(table);
+    weft_soft_memory_install(table);
+}
+
+void weft_soft_engine_install(struct weft_cuda *table)
+{
+    weft_soft_context_install(table);
+    weft_soft_primary_install(table);
+    weft_soft_stream_install(table);
+    weft_soft_event_install(table);
+    weft_soft_module_install(table);
+    weft_soft_function_install(table);
+    weft_soft_launch_install(table);
+}

@@ -1,0 +1,19 @@
+#include "softgpu/engine/device_time.h"
+
+uint64_t weft_soft_device_time_ns(const struct weft_soft_profile *profile, uint64_t retired)
+{
+    uint64_t slots_per_ms =
+        (uint64_t)profile->sm_count * profile->schedulers_per_sm * profile->clock_khz;
+    unsigned __int128 cost = (unsigned __int128)retired * WEFT_SOFT_COST_WARP_INSTRUCTION;
+    return (uint64_t)(cost * 1000000 / slots_per_ms);
+}
+
+void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired)
+{
+    struct weft_device_process *process = &device->page->processes[device->slot];
+    uint64_t before = __atomic_fetch_add(&process->retired, retired, __ATOMIC_RELAXED);
+    /* The difference of two roundings of one sum, so that no fraction is ever lost. */
+    uint64_t time_ns = weft_soft_device_time_ns(device->profile, before + retired) -
+                       weft_soft_device_time_ns(device->profile, before);
+    __atomic_fetch_add(&process->device_time_ns, time_ns, __ATOMIC_RELAXED);
+}

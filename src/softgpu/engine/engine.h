@@ -1,0 +1,91 @@
+/* What the engine half keeps in a context, and what its files share besides the scheduler. */
+#ifndef WEFT_SOFTGPU_ENGINE_ENGINE_H
+#define WEFT_SOFTGPU_ENGINE_ENGINE_H
+
+#include <weft/cuda_table.h>
+
+#include "softgpu/engine/list.h"
+#include "softgpu/handle.h"
+#include "softgpu/soft.h"
+
+/* An object that belongs to a context: its handle is closed when the context is destroyed. */
+struct weft_soft_child {
+    struct weft_soft_link link; /* context.lock */
+    enum weft_soft_handle_type type;
+    uint64_t handle;
+};
+
+struct weft_soft_stream;
+
+struct weft_soft_context_engine {
+    uint64_t id;
+    uint32_t api_version;
+    uint32_t attached;               /* context.lock; cuCtxAttach, cuCtxDetach */
+    uint64_t order;                  /* scheduler lock; of the last operation submitted */
+    struct weft_soft_link busy;      /* scheduler lock; streams with unfinished work */
+    pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
+    struct weft_soft_stream *legacy; /* its handle is a child */
+    struct weft_soft_link children;  /* context.lock */
+    atomic_size_t limits[CU_LIMIT_MAX];
+    atomic_uint cache_config, shared_config;
+};
+
+static inline struct weft_soft_context_engine *
+weft_soft_engine_of(const struct weft_soft_context *context)
+{
+    return context->engine;
+}
+
+/* Makes `handle` a child of the context; CONTEXT_IS_DESTROYED where that came first. */
+CUresult weft_soft_child_adopt(struct weft_soft_context *context, struct weft_soft_child *child,
+                               enum weft_soft_handle_type type, uint64_t handle);
+/* Before the object goes; does nothing for one that was never adopted. */
+void weft_soft_child_leave(struct weft_soft_context *context, struct weft_soft_child *child);
+
+/* One more reference for who holds one. */
+void weft_soft_context_retain(struct weft_soft_context *context);
+CUresult weft_soft_context_create(struct weft_soft_device *device, uint32_t flags, bool primary,
+                                  struct weft_soft_context **out);
+/* Closes the handle, drops the work, waits for what runs, frees what it held. INVALID_CONTEXT where
+ * another thread was first. */
+CUresult weft_soft_context_destroy(struct weft_soft_context *context);
+/* The thread's stack of contexts. `push` takes a reference of its own. */
+CUresult weft_soft_current_push(struct weft_soft_context *context);
+/* NULL where the stack is empty; else under a reference that the caller puts. */
+struct weft_soft_context *weft_soft_current_pop(void);
+/* The top, or NULL; without a reference. */
+struct weft_soft_context *weft_soft_current_peek(void);
+/* NOT_INITIALIZED, or NOT_PERMITTED inside a callback. */
+CUresult weft_soft_call_enter(void);
+
+/* A stream with a handle of its own, a child of the context, which the caller may close. */
+CUresult weft_soft_stream_create(struct weft_soft_context *context, uint32_t flags, int priority,
+                                 struct weft_soft_stream **out);
+/* Closes a stream's handle; its work goes on. False where that is done already. */
+bool weft_soft_stream_close(uint64_t handle);
+/* The sticky error of a stream's context, CONTEXT_IS_DESTROYED or 0. */
+CUresult weft_soft_context_status(struct weft_soft_context *context);
+/* Device work of a context that a host call waits for, and questions about it; for the legacy
+ * stream with the blocking streams of its context. */
+CUresult weft_soft_stream_query(struct weft_soft_stream *stream);
+
+/* For a call that takes a stream: looks it up in the current context, where a handle of its own
+ * needs none. The stream is under a new reference. */
+CUresult weft_soft_stream_enter(CUstream handle, bool per_thread, struct weft_soft_stream **out);
+
+#define WEFT_SOFT_API_VERSION 3020
+bool weft_soft_context_flags_valid(unsigned int flags);
+
+/* Each file of calls puts its own into the table. */
+void weft_soft_context_install(struct weft_cuda *table);
+void weft_soft_limit_install(struct weft_cuda *table);
+void weft_soft_primary_install(struct weft_cuda *table);
+void weft_soft_stream_install(struct weft_cuda *table);
+void weft_soft_stream_query_install(struct weft_cuda *table);
+void weft_soft_capture_install(struct weft_cuda *table);
+void weft_soft_event_install(struct weft_cuda *table);
+void weft_soft_module_install(struct weft_cuda *table);
+void weft_soft_function_install(struct weft_cuda *table);
+void weft_soft_launch_install(struct weft_cuda *table);
+
+#endif

@@ -1,0 +1,287 @@
+#include <stdlib.h>
+
+#include "softgpu/engine/engine.h"
+#include "softgpu/engine/schedule.h"
+
+#define EVENT_FLAGS (CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
+
+struct event {
+    struct weft_soft_context *context; /* referenced */
+    uint64_t handle;
+    unsigned int flags;
+    struct weft_soft_child child;
+    pthread_mutex_t lock;
+    struct weft_soft_fence *fence; /* lock; referenced; NULL: never recorded */
+};
+
+static void release_event(void *object)
+{
+    struct event *event = object;
+    weft_soft_fence_put(event->fence);
+    pthread_mutex_destroy(&event->lock);
+    weft_soft_context_put(event->context);
+    free(event);
+}
+
+static CUresult create(CUevent *out, unsigned int flags)
+{
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_context_current(&context);
+    if (result)
+        return result;
+    bool interprocess = flags & CU_EVENT_INTERPROCESS;
+    if (!out || (flags & ~(unsigned int)EVENT_FLAGS) ||
+        (interprocess && !(flags & CU_EVENT_DISABLE_TIMING)))
+        return CUDA_ERROR_INVALID_VALUE;
+    struct event *event = calloc(1, sizeof(*event));
+    if (!event)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    event->context = context;
+    event->flags = flags;
+    pthread_mutex_init(&event->lock, NULL);
+    weft_soft_context_retain(context);
+    event->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_EVENT, event, release_event);
+    if (!event->handle) {
+        release_event(event);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    result = weft_soft_child_adopt(context, &event->child, WEFT_SOFT_HANDLE_EVENT, event->handle);
+    if (result) {
+        weft_soft_handle_close(WEFT_SOFT_HANDLE_EVENT, event->handle);
+        return result;
+    }
+    *out = (CUevent)(uintptr_t)event->handle;
+    return CUDA_SUCCESS;
+}
+
+/* Under a new reference. An event says nothing of a context that failed but its error. */
+static CUresult enter(CUevent handle, struct event **out)
+{
+    CUresult result = weft_soft_call_enter();
+    if (result)
+        return result;
+    struct event *event = weft_soft_handle_get(WEFT_SOFT_HANDLE_EVENT, (uint64_t)(uintptr_t)handle);
+    if (!event)
+        return CUDA_ERROR_INVALID_HANDLE;
+    result = weft_soft_context_status(event->context);
+    if (result)
+        weft_soft_handle_put(event->handle);
+    else
+        *out = event;
+    return result;
+}
+
+static void leave(struct event *event)
+{
+    weft_soft_handle_put(event->handle);
+}
+
+static CUresult destroy(CUevent handle)
+{
+    CUresult result = weft_soft_call_enter();
+    if (result)
+        return result;
+    uint64_t number = (uint64_t)(uintptr_t)handle;
+    struct event *event = weft_soft_handle_get(WEFT_SOFT_HANDLE_EVENT, number);
+    if (!event)
+        return CUDA_ERROR_INVALID_HANDLE;
+    weft_soft_child_leave(event->context, &event->child);
+    bool closed = weft_soft_handle_close(WEFT_SOFT_HANDLE_EVENT, number);
+    leave(event);
+    return closed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/* What the event stands for now, under a new reference; NULL where it was never recorded. */
+static struct weft_soft_fence *fence_of(struct event *event)
+{
+    pthread_mutex_lock(&event->lock);
+    struct weft_soft_fence *fence = event->fence;
+    if (fence)
+        weft_soft_fence_get(fence);
+    pthread_mutex_unlock(&event->lock);
+    return fence;
+}
+
+static CUresult record_in_stream(struct event *event, struct weft_soft_stream *stream)
+{
+    if (stream->context != event->context)
+        return CUDA_ERROR_INVALID_HANDLE;
+    struct weft_soft_fence *fence = weft_soft_fence_create();
+    struct weft_soft_op *op = fence ? weft_soft_op_create(WEFT_SOFT_OP_RECORD) : NULL;
+    if (!op) {
+        weft_soft_fence_put(fence);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    weft_soft_fence_get(fence);
+    op->fence = fence;
+    /* Under the event's lock, so that of two records the later in the streams is the one kept. */
+    pthread_mutex_lock(&event->lock);
+    CUresult result = weft_soft_op_submit(stream, op);
+    struct weft_soft_fence *before = fence;
+    if (result == CUDA_SUCCESS) {
+        before = event->fence;
+        event->fence = fence;
+    }
+    pthread_mutex_unlock(&event->lock);
+    weft_soft_fence_put(before);
+    return result;
+}
+
+static CUresult record(CUevent handle, CUstream stream_handle, unsigned int flags, bool per_thread)
+{
+    struct event *event;
+    struct weft_soft_stream *stream;
+    CUresult result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
+    if (result)
+        return result;
+    if (flags & ~(unsigned int)CU_EVENT_RECORD_EXTERNAL)
+        result = CUDA_ERROR_INVALID_VALUE;
+    else
+        result = enter(handle, &event);
+    if (result == CUDA_SUCCESS) {
+        result = record_in_stream(event, stream);
+        leave(event);
+    }
+    weft_soft_stream_put(stream);
+    return result;
+}
+
+static CUresult record_legacy(CUevent handle, CUstream stream)
+{
+    return record(handle, stream, CU_EVENT_RECORD_DEFAULT, false);
+}
+
+static CUresult record_ptsz(CUevent handle, CUstream stream)
+{
+    return record(handle, stream, CU_EVENT_RECORD_DEFAULT, true);
+}
+
+static CUresult record_flags_legacy(CUevent handle, CUstream stream, unsigned int flags)
+{
+    return record(handle, stream, flags, false);
+}
+
+static CUresult record_flags_ptsz(CUevent handle, CUstream stream, unsigned int flags)
+{
+    return record(handle, stream, flags, true);
+}
+
+static CUresult submit_wait(struct weft_soft_stream *stream, struct weft_soft_fence *fence)
+{
+    struct weft_soft_op *op = weft_soft_op_create(WEFT_SOFT_OP_WAIT);
+    if (!op) {
+        weft_soft_fence_put(fence);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    op->fence = fence;
+    return weft_soft_op_submit(stream, op);
+}
+
+static CUresult wait_event(CUstream stream_handle, CUevent handle, unsigned int flags,
+                           bool per_thread)
+{
+    struct event *event;
+    struct weft_soft_stream *stream;
+    CUresult result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
+    if (result)
+        return result;
+    if (flags & ~(unsigned int)CU_EVENT_WAIT_EXTERNAL)
+        result = CUDA_ERROR_INVALID_VALUE;
+    else
+        result = enter(handle, &event);
+    if (result == CUDA_SUCCESS) {
+        struct weft_soft_fence *fence = fence_of(event);
+        if (fence)
+            result = submit_wait(stream, fence);
+        leave(event);
+    }
+    weft_soft_stream_put(stream);
+    return result;
+}
+
+static CUresult wait_event_legacy(CUstream stream, CUevent handle, unsigned int flags)
+{
+    return wait_event(stream, handle, flags, false);
+}
+
+static CUresult wait_event_ptsz(CUstream stream, CUevent handle, unsigned int flags)
+{
+    return wait_event(stream, handle, flags, true);
+}
+
+static CUresult query(CUevent handle)
+{
+    struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    struct weft_soft_fence *fence = fence_of(event);
+    if (fence && !atomic_load(&fence->done))
+        result = CUDA_ERROR_NOT_READY;
+    weft_soft_fence_put(fence);
+    leave(event);
+    return result;
+}
+
+static CUresult synchronize(CUevent handle)
+{
+    struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    struct weft_soft_fence *fence = fence_of(event);
+    if (fence) {
+        weft_soft_fence_wait(fence);
+        result = weft_soft_context_status(event->context);
+    }
+    weft_soft_fence_put(fence);
+    leave(event);
+    return result;
+}
+
+static CUresult elapsed_between(struct event *start, struct event *end, float *out)
+{
+    if (start->context != end->context || ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING))
+        return CUDA_ERROR_INVALID_HANDLE;
+    struct weft_soft_fence *from = fence_of(start), *to = fence_of(end);
+    CUresult result = from && to ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    if (result == CUDA_SUCCESS && (!atomic_load(&from->done) || !atomic_load(&to->done)))
+        result = CUDA_ERROR_NOT_READY;
+    if (result == CUDA_SUCCESS)
+        *out = (float)((double)(int64_t)(to->time_ns - from->time_ns) / 1e6);
+    weft_soft_fence_put(from);
+    weft_soft_fence_put(to);
+    return result;
+}
+
+static CUresult elapsed_time(float *out, CUevent start_handle, CUevent end_handle)
+{
+    struct event *start, *end;
+    CUresult result = enter(start_handle, &start);
+    if (result)
+        return result;
+    result = out ? enter(end_handle, &end) : CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS) {
+        result = elapsed_between(start, end, out);
+        leave(end);
+    }
+    leave(start);
+    return result;
+}
+
+void weft_soft_event_install(struct weft_cuda *table)
+{
+    table->cuEventCreate = create;
+    table->cuEventDestroy = destroy;
+    table->cuEventDestroy_v2 = destroy;
+    table->cuEventRecord = record_legacy;
+    table->cuEventRecord_ptsz = record_ptsz;
+    table->cuEventRecordWithFlags = record_flags_legacy;
+    table->cuEventRecordWithFlags_ptsz = record_flags_ptsz;
+    table->cuEventQuery = query;
+    table->cuEventSynchronize = synchronize;
+    table->cuEventElapsedTime = elapsed_time;
+    table->cuEventElapsedTime_v2 = elapsed_time;
+    table->cuStreamWaitEvent = wait_event_legacy;
+    table->cuStreamWaitEvent_ptsz = wait_event_ptsz;
+}

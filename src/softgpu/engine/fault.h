@@ -1,0 +1,12 @@
+/* From what the executor says to what CUDA and a person are told. */
+#ifndef WEFT_SOFTGPU_ENGINE_FAULT_H
+#define WEFT_SOFTGPU_ENGINE_FAULT_H
+
+#include "softgpu/engine/schedule.h"
+
+/* Tells the person what the kernel did and where; the result that becomes the context's. */
+CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
+                                const struct weft_exec_fault *fault);
+void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *text);
+
+#endif

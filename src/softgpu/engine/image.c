@@ -1,0 +1,167 @@
+/* From what a program hands over as a module to a parsed one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "softgpu/engine/module.h"
+
+/* A text without an end in sight is taken to end here. */
+#define IMAGE_BYTES_MAX ((size_t)1 << 30)
+#define FAT_BINARY_MAGIC 0xba55ed50u
+#define FAT_WRAPPER_MAGIC 0x466243b1u
+#define ELF_MAGIC 0x464c457fu
+#define PTX_VERSION_MAX 90 /* 9.0, of CUDA 13.0 */
+
+static uint32_t first_word(const void *image)
+{
+    /* The bytes after the end of a shorter text are not ours to read. */
+    const unsigned char *bytes = image;
+    uint32_t word = 0;
+    for (unsigned int i = 0; i < sizeof(word); i++) {
+        word |= (uint32_t)bytes[i] << (8 * i);
+        if (bytes[i] == 0)
+            break;
+    }
+    return word;
+}
+
+static CUresult refuse_binary(const void *image, struct weft_err *err)
+{
+    uint32_t magic = first_word(image);
+    if (magic == ELF_MAGIC) {
+        weft_fail(err, WEFT_ENOSYS,
+                  "the module is a cubin, machine code of a real GPU; the soft GPU runs PTX: build "
+                  "with -ptx, or embed PTX");
+        return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    }
+    if (magic == FAT_BINARY_MAGIC || magic == FAT_WRAPPER_MAGIC) {
+        weft_fail(err, WEFT_ENOSYS,
+                  "the module is a fat binary, which the soft GPU does not open yet; load the PTX "
+                  "text itself");
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    unsigned char first = (unsigned char)(magic & 0xff);
+    bool text = first == '\t' || first == '\n' || first == '\r' || (first >= ' ' && first < 0x7f) ||
+                first == 0xef; /* a byte order mark */
+    if (!text)
+        weft_fail(err, WEFT_EINVAL, "the module is neither PTX nor anything else that is known");
+    return text ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
+}
+
+static CUresult result_of_parse(const struct weft_err *err)
+{
+    switch (-err->code) {
+    case WEFT_ENOMEM:
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    case WEFT_EVERSION:
+        return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    default:
+        return CUDA_ERROR_INVALID_PTX;
+    }
+}
+
+static CUresult check_version(const struct weft_ptx_module *ptx, struct weft_err *err)
+{
+    if (ptx->version_major * 10 + ptx->version_minor <= PTX_VERSION_MAX)
+        return CUDA_SUCCESS;
+    weft_fail(err, WEFT_EVERSION, "PTX version %u.%u is newer than %d.%d, the newest known here",
+              ptx->version_major, ptx->version_minor, PTX_VERSION_MAX / 10, PTX_VERSION_MAX % 10);
+    return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+}
+
+static CUresult parse(struct weft_soft_image **out, const char *text, size_t bytes,
+                      struct weft_err *err)
+{
+    struct weft_soft_image *image = calloc(1, sizeof(*image));
+    if (!image) {
+        weft_fail(err, WEFT_ENOMEM, "no memory for a module");
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    atomic_init(&image->references, 1);
+    CUresult result = CUDA_SUCCESS;
+    if (weft_ptx_parse(&image->ptx, text, bytes, err))
+        result = result_of_parse(err);
+    else
+        result = check_version(image->ptx, err);
+    if (result) {
+        weft_soft_image_put(image);
+        return result;
+    }
+    *out = image;
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, struct weft_err *err)
+{
+    CUresult result = refuse_binary(image, err);
+    return result ? result : parse(out, image, strnlen(image, IMAGE_BYTES_MAX), err);
+}
+
+static char *read_file(const char *path, size_t *bytes, struct weft_err *err)
+{
+    _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status)) {
+        weft_fail(err, WEFT_ENOENT, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    if (status.st_size < 0 || (uint64_t)status.st_size > IMAGE_BYTES_MAX) {
+        weft_fail(err, WEFT_ERANGE, "%s: too large for a module", path);
+        return NULL;
+    }
+    /* The text ends in a zero even where the file is empty. */
+    char *text = calloc(1, (size_t)status.st_size + 1);
+    if (!text) {
+        weft_fail(err, WEFT_ENOMEM, "%s: no memory to read it", path);
+        return NULL;
+    }
+    int64_t read_bytes = weft_read_all(fd, text, (size_t)status.st_size, err);
+    if (read_bytes < 0) {
+        free(text);
+        return NULL;
+    }
+    *bytes = (size_t)read_bytes;
+    return text;
+}
+
+CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path,
+                                   struct weft_err *err)
+{
+    size_t bytes;
+    struct weft_err own = {0};
+    _cleanup_free_ char *text = read_file(path, &bytes, &own);
+    if (!text) {
+        *err = own;
+        return own.code == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_FILE_NOT_FOUND;
+    }
+    CUresult result = refuse_binary(text, err);
+    return result ? result : parse(out, text, strnlen(text, bytes), err);
+}
+
+void weft_soft_image_get(struct weft_soft_image *image)
+{
+    atomic_fetch_add(&image->references, 1);
+}
+
+void weft_soft_image_put(struct weft_soft_image *image)
+{
+    if (!image || atomic_fetch_sub(&image->references, 1) != 1)
+        return;
+    weft_ptx_destroy(image->ptx);
+    free(image);
+}
+
+CUresult weft_soft_image_check(const struct weft_soft_image *image,
+                               const struct weft_soft_profile *profile, struct weft_err *err)
+{
+    uint32_t device_sm = profile->cc_major * 10 + profile->cc_minor;
+    if (image->ptx->target_sm <= device_sm)
+        return CUDA_SUCCESS;
+    weft_fail(err, WEFT_ENOSYS,
+              "the module's .target is sm_%u, but the device (profile %s) is sm_%u: build for "
+              "sm_%u, or choose a newer profile",
+              image->ptx->target_sm, profile->name, device_sm, device_sm);
+    return CUDA_ERROR_INVALID_PTX;
+}

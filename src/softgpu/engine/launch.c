@@ -1,0 +1,329 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "softgpu/engine/module.h"
+#include "softgpu/engine/schedule.h"
+
+#define ATTRIBUTES_MAX 64
+#define EXTRA_WORDS_MAX 16
+/* What the blocks of one grid may hold of the host's memory at once. */
+#define RESIDENT_BYTES_MAX ((uint64_t)256 << 20)
+#define REGISTER_BYTES 8
+
+struct request {
+    CUfunction function;
+    unsigned int grid[3], block[3];
+    unsigned int shared_bytes;
+    CUstream stream;
+    void **params, **extra;
+    bool per_thread, cooperative;
+};
+
+static CUresult check_shape(const struct request *request,
+                            const struct weft_soft_function *function)
+{
+    const struct weft_soft_profile *profile = function->module->context->device->profile;
+    uint64_t threads = 1;
+    for (int i = 0; i < 3; i++) {
+        if (request->grid[i] == 0 || request->grid[i] > profile->max_grid_dim[i] ||
+            request->block[i] == 0 || request->block[i] > profile->max_block_dim[i])
+            return CUDA_ERROR_INVALID_VALUE;
+        threads *= request->block[i];
+    }
+    const uint32_t *required = function->info.required_block;
+    for (int i = 0; i < 3; i++)
+        if (required[0] && request->block[i] != WEFT_MAX(required[i], 1u))
+            return CUDA_ERROR_INVALID_VALUE;
+    if (threads > profile->max_threads_per_block ||
+        threads > function->info.max_threads_per_block ||
+        request->shared_bytes > atomic_load(&function->dynamic_shared_max))
+        return CUDA_ERROR_INVALID_VALUE;
+    return weft_soft_occupancy(profile, &function->info, (uint32_t)threads, request->shared_bytes)
+               ? CUDA_SUCCESS
+               : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+}
+
+static CUresult copy_from_array(const struct weft_ptx_function *ptx, void **params,
+                                unsigned char *target)
+{
+    for (uint32_t i = 0; i < ptx->parameter_count; i++) {
+        if (!params[i])
+            return CUDA_ERROR_INVALID_VALUE;
+        memcpy(target + ptx->parameters[i].offset, params[i], ptx->parameters[i].bytes);
+    }
+    return CUDA_SUCCESS;
+}
+
+/* The launch's extra list: keys and values up to CU_LAUNCH_PARAM_END. */
+static CUresult copy_from_extra(uint32_t param_bytes, void **extra, unsigned char *target)
+{
+    const void *buffer = NULL;
+    const size_t *bytes = NULL;
+    int at = 0;
+    for (; at < EXTRA_WORDS_MAX && extra[at] != CU_LAUNCH_PARAM_END; at += 2) {
+        if (extra[at] == CU_LAUNCH_PARAM_BUFFER_POINTER)
+            buffer = extra[at + 1];
+        else if (extra[at] == CU_LAUNCH_PARAM_BUFFER_SIZE)
+            bytes = extra[at + 1];
+        else
+            return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (at >= EXTRA_WORDS_MAX || (param_bytes && (!buffer || !bytes || *bytes < param_bytes)))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (param_bytes)
+        memcpy(target, buffer, param_bytes);
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_params(const struct request *request,
+                            const struct weft_soft_function *function, struct weft_soft_grid *grid)
+{
+    uint32_t bytes = function->info.param_bytes;
+    unsigned char *target = grid->params;
+    if (request->params && request->extra)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > sizeof(grid->params)) {
+        grid->large_params = aligned_alloc(16, weft_round_up(bytes, 16));
+        if (!grid->large_params)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        target = grid->large_params;
+    }
+    grid->launch.params = target;
+    if (request->extra)
+        return copy_from_extra(bytes, request->extra, target);
+    const struct weft_ptx_function *ptx = &function->module->image->ptx->functions[function->index];
+    if (ptx->parameter_count == 0)
+        return CUDA_SUCCESS;
+    return request->params ? copy_from_array(ptx, request->params, target)
+                           : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* About what one block costs the host; its stack counts in full although little of it is touched.
+ */
+static uint64_t block_bytes(const struct weft_soft_grid *grid,
+                            const struct weft_exec_kernel_info *info, uint32_t threads)
+{
+    return threads * ((uint64_t)info->registers * REGISTER_BYTES + grid->launch.stack_bytes) +
+           info->static_shared_bytes + grid->launch.dynamic_shared_bytes;
+}
+
+static void describe_launch(const struct request *request, struct weft_soft_function *function,
+                            struct weft_soft_grid *grid)
+{
+    const struct weft_soft_context *context = function->module->context;
+    const struct weft_soft_profile *profile = context->device->profile;
+    struct weft_exec_launch *launch = &grid->launch;
+    launch->kernel = function->kernel;
+    launch->memory = &weft_soft.view;
+    launch->dynamic_shared_bytes = request->shared_bytes;
+    launch->sm_count = profile->sm_count;
+    uint64_t stack = atomic_load(&weft_soft_engine_of(context)->limits[CU_LIMIT_STACK_SIZE]) +
+                     (uint64_t)function->info.local_bytes;
+    launch->stack_bytes = (uint32_t)WEFT_MIN(stack, (uint64_t)WEFT_EXEC_LOCAL_WINDOW_BYTES);
+    grid->block_count = 1;
+    uint32_t threads = 1;
+    for (int i = 0; i < 3; i++) {
+        launch->grid[i] = request->grid[i];
+        launch->block[i] = request->block[i];
+        grid->block_count *= request->grid[i];
+        threads *= request->block[i];
+    }
+    uint32_t per_sm = weft_soft_occupancy(profile, &function->info, threads, request->shared_bytes);
+    uint64_t affordable =
+        WEFT_MAX(RESIDENT_BYTES_MAX / block_bytes(grid, &function->info, threads), 1u);
+    uint64_t at_once = (uint64_t)per_sm * profile->sm_count;
+    if (!request->cooperative)
+        at_once = WEFT_MIN(at_once, affordable);
+    grid->resident_max = (uint32_t)at_once;
+}
+
+static CUresult submit(const struct request *request, struct weft_soft_function *function,
+                       struct weft_soft_stream *stream)
+{
+    struct weft_soft_op *op = weft_soft_op_create(WEFT_SOFT_OP_GRID);
+    if (!op)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    weft_soft_handle_retain(function->handle);
+    op->grid.function = function->handle;
+    describe_launch(request, function, &op->grid);
+    CUresult result = copy_params(request, function, &op->grid);
+    if (result == CUDA_SUCCESS && request->cooperative &&
+        op->grid.block_count > op->grid.resident_max)
+        result = CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_workers_start();
+    if (result) {
+        weft_soft_op_destroy(op);
+        return result;
+    }
+    return weft_soft_op_submit(stream, op);
+}
+
+static CUresult launch(const struct request *request)
+{
+    struct weft_soft_function *function;
+    struct weft_soft_stream *stream;
+    CUresult result = weft_soft_stream_enter(request->stream, request->per_thread, &stream);
+    if (result)
+        return result;
+    result = weft_soft_function_get(request->function, &function);
+    if (result == CUDA_SUCCESS) {
+        if (function->module->context != stream->context)
+            result = CUDA_ERROR_INVALID_HANDLE;
+        else
+            result = check_shape(request, function);
+        if (result == CUDA_SUCCESS)
+            result = submit(request, function, stream);
+        weft_soft_function_put(function);
+    }
+    weft_soft_stream_put(stream);
+    return result;
+}
+
+static CUresult launch_kernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                              unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                              unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+                              void **params, void **extra)
+{
+    struct request request = {function,
+                              {grid_x, grid_y, grid_z},
+                              {block_x, block_y, block_z},
+                              shared_bytes,
+                              stream,
+                              params,
+                              extra,
+                              false,
+                              false};
+    return launch(&request);
+}
+
+static CUresult launch_kernel_ptsz(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                                   unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                                   unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+                                   void **params, void **extra)
+{
+    struct request request = {function,
+                              {grid_x, grid_y, grid_z},
+                              {block_x, block_y, block_z},
+                              shared_bytes,
+                              stream,
+                              params,
+                              extra,
+                              true,
+                              false};
+    return launch(&request);
+}
+
+static CUresult launch_cooperative(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                                   unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                                   unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+                                   void **params)
+{
+    struct request request = {function,
+                              {grid_x, grid_y, grid_z},
+                              {block_x, block_y, block_z},
+                              shared_bytes,
+                              stream,
+                              params,
+                              NULL,
+                              false,
+                              true};
+    return launch(&request);
+}
+
+static CUresult launch_cooperative_ptsz(CUfunction function, unsigned int grid_x,
+                                        unsigned int grid_y, unsigned int grid_z,
+                                        unsigned int block_x, unsigned int block_y,
+                                        unsigned int block_z, unsigned int shared_bytes,
+                                        CUstream stream, void **params)
+{
+    struct request request = {function,
+                              {grid_x, grid_y, grid_z},
+                              {block_x, block_y, block_z},
+                              shared_bytes,
+                              stream,
+                              params,
+                              NULL,
+                              true,
+                              true};
+    return launch(&request);
+}
+
+/* Attributes that only hint are heard without effect; what changes results and is not there yet is
+ * refused. */
+static CUresult read_attributes(const CUlaunchConfig *config, struct request *request)
+{
+    if (config->numAttrs > ATTRIBUTES_MAX || (config->numAttrs && !config->attrs))
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned int i = 0; i < config->numAttrs; i++) {
+        const CUlaunchAttributeValue *value = &config->attrs[i].value;
+        switch ((int)config->attrs[i].id) {
+        case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
+            request->cooperative = value->cooperative != 0;
+            break;
+        case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
+        case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
+            if (value->clusterDim.x > 1 || value->clusterDim.y > 1 || value->clusterDim.z > 1)
+                return CUDA_ERROR_NOT_SUPPORTED;
+            break;
+        case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
+        case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
+        case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
+            return CUDA_ERROR_NOT_SUPPORTED;
+        case CU_LAUNCH_ATTRIBUTE_IGNORE:
+        case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
+        case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
+        case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+        case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+        case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+        case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
+        case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+        case CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
+        case CU_LAUNCH_ATTRIBUTE_NVLINK_UTIL_CENTRIC_SCHEDULING:
+            break;
+        default:
+            return CUDA_ERROR_INVALID_VALUE;
+        }
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult launch_configured(const CUlaunchConfig *config, CUfunction function, void **params,
+                                  void **extra, bool per_thread)
+{
+    if (!config)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct request request = {function,
+                              {config->gridDimX, config->gridDimY, config->gridDimZ},
+                              {config->blockDimX, config->blockDimY, config->blockDimZ},
+                              config->sharedMemBytes,
+                              config->hStream,
+                              params,
+                              extra,
+                              per_thread,
+                              false};
+    CUresult result = read_attributes(config, &request);
+    return result ? result : launch(&request);
+}
+
+static CUresult launch_ex(const CUlaunchConfig *config, CUfunction function, void **params,
+                          void **extra)
+{
+    return launch_configured(config, function, params, extra, false);
+}
+
+static CUresult launch_ex_ptsz(const CUlaunchConfig *config, CUfunction function, void **params,
+                               void **extra)
+{
+    return launch_configured(config, function, params, extra, true);
+}
+
+void weft_soft_launch_install(struct weft_cuda *table)
+{
+    table->cuLaunchKernel = launch_kernel;
+    table->cuLaunchKernel_ptsz = launch_kernel_ptsz;
+    table->cuLaunchKernelEx = launch_ex;
+    table->cuLaunchKernelEx_ptsz = launch_ex_ptsz;
+    table->cuLaunchCooperativeKernel = launch_cooperative;
+    table->cuLaunchCooperativeKernel_ptsz = launch_cooperative_ptsz;
+}

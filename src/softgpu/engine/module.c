@@ -1,0 +1,200 @@
+#include "softgpu/engine/module.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "softgpu/engine/schedule.h"
+
+static bool has_address(const struct weft_ptx_variable *variable)
+{
+    return variable->space == WEFT_PTX_GLOBAL || variable->space == WEFT_PTX_CONST;
+}
+
+static void release_module(void *object)
+{
+    struct weft_soft_module *module = object;
+    weft_exec_program_destroy(module->program);
+    /* A destroyed context has freed all of its memory, or is about to. */
+    if (module->variables && !atomic_load(&module->context->destroyed))
+        weft_soft_memory_free(module->context, module->variables);
+    weft_soft_image_put(module->image);
+    pthread_mutex_destroy(&module->lock);
+    weft_soft_context_put(module->context);
+    free(module->variable_addresses);
+    free(module->functions);
+    free(module);
+}
+
+/* Offsets of all variables in one allocation; its size, 0 where there are none. */
+static CUresult lay_out(struct weft_soft_module *module, uint64_t *bytes, struct weft_err *err)
+{
+    const struct weft_ptx_module *ptx = module->image->ptx;
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < ptx->variable_count; i++) {
+        const struct weft_ptx_variable *variable = &ptx->variables[i];
+        if (!has_address(variable))
+            continue;
+        if (variable->linkage == WEFT_PTX_EXTERN) {
+            weft_fail(err, WEFT_ENOENT, "ptx:%u: variable %s is extern and nowhere defined",
+                      variable->line, variable->name);
+            return CUDA_ERROR_INVALID_PTX;
+        }
+        used = weft_round_up(used, WEFT_MAX(variable->align, 1u));
+        module->variable_addresses[i] = used;
+        used += variable->bytes;
+    }
+    *bytes = used;
+    return CUDA_SUCCESS;
+}
+
+static uint64_t address_of(const struct weft_soft_module *module,
+                           const struct weft_ptx_relocation *relocation)
+{
+    uint64_t base = relocation->symbol == WEFT_PTX_SYMBOL_FUNCTION
+                        ? WEFT_EXEC_FUNCTION_ADDRESS(relocation->index)
+                        : module->variable_addresses[relocation->index];
+    return (base + (uint64_t)relocation->addend) >> (8 * relocation->shift);
+}
+
+static void write_initialiser(const struct weft_soft_module *module,
+                              const struct weft_ptx_variable *variable, unsigned char *target)
+{
+    if (variable->init)
+        memcpy(target, variable->init, variable->init_bytes);
+    for (uint32_t i = 0; i < variable->relocation_count; i++) {
+        const struct weft_ptx_relocation *relocation = &variable->relocations[i];
+        uint64_t address = address_of(module, relocation);
+        memcpy(target + relocation->offset, &address, relocation->bytes);
+    }
+}
+
+static CUresult place_variables(struct weft_soft_module *module, struct weft_err *err)
+{
+    const struct weft_ptx_module *ptx = module->image->ptx;
+    uint64_t bytes = 0;
+    CUresult result = lay_out(module, &bytes, err);
+    if (result || bytes == 0)
+        return result;
+    result = weft_soft_memory_allocate(module->context, bytes, &module->variables);
+    if (result) {
+        weft_fail(err, WEFT_ENOMEM, "no device memory for the module's variables");
+        return result;
+    }
+    for (uint32_t i = 0; i < ptx->variable_count; i++)
+        if (has_address(&ptx->variables[i]))
+            module->variable_addresses[i] += module->variables;
+    unsigned char *memory = weft_soft_memory_reach(module->variables, bytes);
+    if (!memory)
+        return CUDA_ERROR_UNKNOWN;
+    for (uint32_t i = 0; i < ptx->variable_count; i++)
+        if (has_address(&ptx->variables[i]))
+            write_initialiser(module, &ptx->variables[i],
+                              memory + (module->variable_addresses[i] - module->variables));
+    return CUDA_SUCCESS;
+}
+
+static struct weft_soft_module *allocate_module(struct weft_soft_context *context,
+                                                struct weft_soft_image *image)
+{
+    struct weft_soft_module *module = calloc(1, sizeof(*module));
+    if (!module)
+        return NULL;
+    pthread_mutex_init(&module->lock, NULL);
+    weft_soft_context_retain(context);
+    module->context = context;
+    weft_soft_image_get(image);
+    module->image = image;
+    module->variable_addresses =
+        calloc(image->ptx->variable_count + 1, sizeof(*module->variable_addresses));
+    module->functions = calloc(image->ptx->function_count + 1, sizeof(*module->functions));
+    if (module->variable_addresses && module->functions)
+        return module;
+    release_module(module);
+    return NULL;
+}
+
+static CUresult furnish_module(struct weft_soft_module *module, struct weft_err *err)
+{
+    CUresult result = place_variables(module, err);
+    if (result)
+        return result;
+    int rc = weft_exec_program_create(&module->program, module->image->ptx,
+                                      module->variable_addresses, err);
+    if (rc)
+        return rc == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_PTX;
+    module->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_MODULE, module, release_module);
+    return module->handle ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_soft_image *image,
+                                 struct weft_soft_module **out, struct weft_err *err)
+{
+    CUresult result = weft_soft_image_check(image, context->device->profile, err);
+    if (result)
+        return result;
+    struct weft_soft_module *module = allocate_module(context, image);
+    if (!module)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    result = furnish_module(module, err);
+    if (result) {
+        release_module(module);
+        return result;
+    }
+    result =
+        weft_soft_child_adopt(context, &module->child, WEFT_SOFT_HANDLE_MODULE, module->handle);
+    if (result)
+        weft_soft_handle_close(WEFT_SOFT_HANDLE_MODULE, module->handle);
+    else
+        *out = module;
+    return result;
+}
+
+CUresult weft_soft_module_global(struct weft_soft_module *module, const char *name,
+                                 CUdeviceptr *address, size_t *bytes)
+{
+    const struct weft_ptx_module *ptx = module->image->ptx;
+    uint32_t index = weft_ptx_find_variable(ptx, name);
+    if (index == WEFT_PTX_NONE || !has_address(&ptx->variables[index]))
+        return CUDA_ERROR_NOT_FOUND;
+    if (address)
+        *address = module->variable_addresses[index];
+    if (bytes)
+        *bytes = ptx->variables[index].bytes;
+    return CUDA_SUCCESS;
+}
+
+static void close_functions(struct weft_soft_module *module)
+{
+    pthread_mutex_lock(&module->lock);
+    module->closed = true;
+    pthread_mutex_unlock(&module->lock);
+    /* Nobody writes to the table any more. */
+    for (uint32_t i = 0; i < module->image->ptx->function_count; i++)
+        if (module->functions[i])
+            weft_soft_handle_close(WEFT_SOFT_HANDLE_FUNCTION, module->functions[i]);
+}
+
+bool weft_soft_module_close(uint64_t handle)
+{
+    struct weft_soft_module *module = weft_soft_handle_get(WEFT_SOFT_HANDLE_MODULE, handle);
+    if (!module)
+        return false;
+    bool closed = weft_soft_handle_close(WEFT_SOFT_HANDLE_MODULE, handle);
+    if (closed)
+        close_functions(module);
+    weft_soft_handle_put(handle);
+    return closed;
+}
+
+CUresult weft_soft_module_unload(uint64_t handle)
+{
+    struct weft_soft_module *module = weft_soft_handle_get(WEFT_SOFT_HANDLE_MODULE, handle);
+    if (!module)
+        return CUDA_ERROR_INVALID_HANDLE;
+    weft_soft_child_leave(module->context, &module->child);
+    /* Its variables are freed here, by the program's thread: workers must not wait for memory. */
+    weft_soft_context_wait(module->context);
+    bool closed = weft_soft_module_close(handle);
+    weft_soft_handle_put(handle);
+    return closed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}

@@ -1,0 +1,101 @@
+/* Modules and functions as the engine's files share them. */
+#ifndef WEFT_SOFTGPU_ENGINE_MODULE_H
+#define WEFT_SOFTGPU_ENGINE_MODULE_H
+
+#include "softgpu/engine/engine.h"
+
+/* What a program hands over as options of the just-in-time compiler, as far as they mean something
+ * here. Buffers are the program's. */
+struct weft_soft_jit {
+    char *info, *error;
+    size_t info_bytes, error_bytes;
+    void **info_filled, **error_filled; /* where the count of bytes goes; NULL: nobody asks */
+    void **wall_time;
+};
+/* INVALID_VALUE for a count without options. Unknown options are tolerated. */
+CUresult weft_soft_jit_read(struct weft_soft_jit *jit, unsigned int count, CUjit_option *options,
+                            void **values);
+/* Fills the program's buffers: `text` goes to the error log, or the info log is emptied. */
+void weft_soft_jit_write(const struct weft_soft_jit *jit, const char *error_text,
+                         uint64_t started_ns);
+
+/* A parsed module. Immutable, shared by the contexts that load it. */
+struct weft_soft_image {
+    atomic_uint references;
+    struct weft_ptx_module *ptx;
+};
+/* From memory of the program, whose length its own contents say; `text` tells what was wrong. */
+CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image,
+                              struct weft_err *err);
+CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path,
+                                   struct weft_err *err);
+void weft_soft_image_get(struct weft_soft_image *image);
+void weft_soft_image_put(struct weft_soft_image *image);
+/* Whether a device of this profile can run it. */
+CUresult weft_soft_image_check(const struct weft_soft_image *image,
+                               const struct weft_soft_profile *profile, struct weft_err *err);
+
+/* An image in a context: its variables have addresses. */
+struct weft_soft_module {
+    struct weft_soft_context *context; /* referenced */
+    uint64_t handle;
+    struct weft_soft_child child;
+    struct weft_soft_image *image; /* referenced */
+    struct weft_exec_program *program;
+    CUdeviceptr variables;        /* one allocation for all; 0: there are none */
+    uint64_t *variable_addresses; /* one a variable of the image */
+    pthread_mutex_t lock;
+    uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */
+    bool closed;         /* lock; no function is added any more */
+};
+
+struct weft_soft_function {
+    struct weft_soft_module *module; /* referenced by its handle */
+    uint64_t handle;
+    uint32_t index; /* in the image */
+    const struct weft_exec_kernel *kernel;
+    struct weft_exec_kernel_info info;
+    atomic_uint dynamic_shared_max; /* bytes, as cuFuncSetAttribute raised it */
+    atomic_int carveout;            /* percent; -1: no preference */
+    atomic_uint cache_config;
+};
+
+/* Takes its own reference to the image. Makes handle and variables. */
+CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_soft_image *image,
+                                 struct weft_soft_module **out, struct weft_err *err);
+/* The handle of the kernel `name`; NOT_FOUND, or NOT_SUPPORTED with a report that says why. */
+CUresult weft_soft_module_function(struct weft_soft_module *module, const char *name,
+                                   uint64_t *handle);
+CUresult weft_soft_module_function_at(struct weft_soft_module *module, uint32_t index,
+                                      uint64_t *handle);
+/* NOT_FOUND. Outputs may be NULL. */
+CUresult weft_soft_module_global(struct weft_soft_module *module, const char *name,
+                                 CUdeviceptr *address, size_t *bytes);
+/* Closes module and functions; work in flight keeps them. False where that is done already. */
+bool weft_soft_module_close(uint64_t handle);
+/* Waits for the context's work, then closes module and functions. */
+CUresult weft_soft_module_unload(uint64_t handle);
+
+/* A function by handle, under a new reference that is put with its handle. A CUkernel stands for
+ * its function in the current context. */
+CUresult weft_soft_function_get(CUfunction handle, struct weft_soft_function **out);
+static inline void weft_soft_function_put(struct weft_soft_function *function)
+{
+    weft_soft_handle_put(function->handle);
+}
+
+CUresult weft_soft_function_attribute(struct weft_soft_function *function,
+                                      CUfunction_attribute attribute, int *out);
+CUresult weft_soft_function_set_attribute(struct weft_soft_function *function,
+                                          CUfunction_attribute attribute, int value);
+/* Where parameter `index` lies in the block of parameters; `bytes` may be NULL. */
+CUresult weft_soft_function_param(const struct weft_soft_function *function, size_t index,
+                                  size_t *offset, size_t *bytes);
+
+/* Blocks of so many threads and so much dynamic shared memory that an SM of the profile can hold at
+ * once; 0 where not even one fits. */
+uint32_t weft_soft_occupancy(const struct weft_soft_profile *profile,
+                             const struct weft_exec_kernel_info *info, uint32_t threads,
+                             uint64_t dynamic_shared_bytes);
+
+#endif

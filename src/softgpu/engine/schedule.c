@@ -1,0 +1,274 @@
+#include "softgpu/engine/schedule.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "softgpu/engine/engine.h"
+#include "softgpu/handle.h"
+
+struct weft_soft_scheduler weft_soft_scheduler = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .work = PTHREAD_COND_INITIALIZER,
+    .ready = {&weft_soft_scheduler.ready, &weft_soft_scheduler.ready},
+    .host_work = PTHREAD_COND_INITIALIZER,
+};
+
+static void settle_streams(void);
+static void release_completed(struct weft_soft_op *first);
+
+void weft_soft_scheduler_lock(void)
+{
+    pthread_mutex_lock(&weft_soft_scheduler.lock);
+}
+
+void weft_soft_scheduler_unlock(void)
+{
+    settle_streams();
+    struct weft_soft_op *completed = weft_steal(weft_soft_scheduler.completed);
+    bool serve = weft_soft_scheduler.host_waiting_count > weft_soft_scheduler.host_idle &&
+                 weft_soft_scheduler.host_threads < WEFT_SOFT_HOST_THREADS_MAX;
+    pthread_mutex_unlock(&weft_soft_scheduler.lock);
+    if (serve)
+        weft_soft_host_serve();
+    if (completed)
+        release_completed(completed);
+}
+
+bool weft_soft_scheduler_sleep(pthread_cond_t *condition, uint64_t timeout_ns)
+{
+    settle_streams();
+    if (weft_soft_scheduler.completed) {
+        /* What is to be released may not lie here while we sleep. */
+        weft_soft_scheduler_unlock();
+        weft_soft_scheduler_lock();
+        return true;
+    }
+    if (timeout_ns == 0)
+        return pthread_cond_wait(condition, &weft_soft_scheduler.lock) == 0;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + timeout_ns;
+    until.tv_sec += (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    return pthread_cond_timedwait(condition, &weft_soft_scheduler.lock, &until) != ETIMEDOUT;
+}
+
+uint64_t weft_soft_scheduler_new_id(void)
+{
+    pthread_mutex_lock(&weft_soft_scheduler.lock);
+    uint64_t id = ++weft_soft_scheduler.next_id;
+    pthread_mutex_unlock(&weft_soft_scheduler.lock);
+    return id;
+}
+
+static void mark_unsettled(struct weft_soft_stream *stream)
+{
+    if (stream->unsettled)
+        return;
+    stream->unsettled = true;
+    stream->next_unsettled = weft_soft_scheduler.unsettled;
+    weft_soft_scheduler.unsettled = stream;
+}
+
+static struct weft_soft_stream *stream_of_busy(struct weft_soft_link *link)
+{
+    return WEFT_CONTAINER_OF(link, struct weft_soft_stream, busy);
+}
+
+CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_op *op)
+{
+    struct weft_soft_context *context = stream->context;
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    pthread_mutex_lock(&weft_soft_scheduler.lock);
+    CUresult status = weft_soft_context_status(context);
+    if (status) {
+        pthread_mutex_unlock(&weft_soft_scheduler.lock);
+        weft_soft_op_destroy(op);
+        return status;
+    }
+    weft_soft_handle_retain(stream->handle);
+    op->stream = stream;
+    op->order = ++engine->order;
+    if (stream->last) {
+        stream->last->next = op;
+    } else {
+        stream->first = op;
+        weft_soft_list_append(&engine->busy, &stream->busy);
+        mark_unsettled(stream);
+    }
+    stream->last = op;
+    weft_soft_scheduler_unlock();
+    return CUDA_SUCCESS;
+}
+
+static bool waits_for_other_streams(const struct weft_soft_stream *stream,
+                                    const struct weft_soft_op *op)
+{
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(stream->context);
+    if (!stream->legacy) {
+        const struct weft_soft_op *barrier = stream->blocking ? engine->legacy->first : NULL;
+        return barrier && barrier->order < op->order;
+    }
+    for (struct weft_soft_link *link = engine->busy.next; link != &engine->busy;
+         link = link->next) {
+        const struct weft_soft_stream *other = stream_of_busy(link);
+        if (other->blocking && other->first->order < op->order)
+            return true;
+    }
+    return false;
+}
+
+void weft_soft_fence_reach(struct weft_soft_fence *fence)
+{
+    fence->time_ns = weft_clock_ns();
+    atomic_store(&fence->done, true);
+    for (struct weft_soft_op *op = fence->waiting; op; op = op->next_other)
+        mark_unsettled(op->stream);
+    fence->waiting = NULL;
+    if (fence->sleepers)
+        pthread_cond_broadcast(&fence->reached);
+}
+
+/* The operation will never run: undoes what it has begun to wait for. */
+static void stop_waiting(struct weft_soft_op *op)
+{
+    struct weft_soft_op **place = &op->fence->waiting;
+    while (*place && *place != op)
+        place = &(*place)->next_other;
+    if (*place)
+        *place = op->next_other;
+}
+
+/* True where the operation is complete already. */
+static bool start_op(struct weft_soft_op *op)
+{
+    op->started = true;
+    switch (op->kind) {
+    case WEFT_SOFT_OP_TASK:
+        weft_soft_host_push(op);
+        return false;
+    case WEFT_SOFT_OP_GRID:
+        weft_soft_grid_start(&op->grid);
+        return false;
+    case WEFT_SOFT_OP_RECORD:
+        weft_soft_fence_reach(op->fence);
+        return true;
+    case WEFT_SOFT_OP_WAIT:
+        if (atomic_load(&op->fence->done))
+            return true;
+        op->next_other = op->fence->waiting;
+        op->fence->waiting = op;
+        return false;
+    }
+    return true;
+}
+
+/* True where the operation is complete: its context drops it, or its fence was reached. */
+static bool drop_op(struct weft_soft_op *op)
+{
+    if (op->kind == WEFT_SOFT_OP_RECORD)
+        weft_soft_fence_reach(op->fence);
+    if (op->kind == WEFT_SOFT_OP_WAIT && op->started)
+        stop_waiting(op);
+    bool runs = (op->started && op->kind != WEFT_SOFT_OP_WAIT) || op->always_run;
+    if (runs && !op->started)
+        start_op(op);
+    return !runs;
+}
+
+static void settle_stream(struct weft_soft_stream *stream)
+{
+    bool dropping = weft_soft_context_is_dropping(stream->context);
+    for (;;) {
+        struct weft_soft_op *op = stream->first;
+        if (!op)
+            return;
+        if (dropping) {
+            if (!drop_op(op))
+                return;
+        } else if (op->started) {
+            if (op->kind != WEFT_SOFT_OP_WAIT || !atomic_load(&op->fence->done))
+                return;
+        } else if (waits_for_other_streams(stream, op) || !start_op(op)) {
+            return;
+        }
+        weft_soft_op_complete(op);
+    }
+}
+
+static void settle_streams(void)
+{
+    while (weft_soft_scheduler.unsettled) {
+        struct weft_soft_stream *stream = weft_soft_scheduler.unsettled;
+        weft_soft_scheduler.unsettled = stream->next_unsettled;
+        stream->unsettled = false;
+        settle_stream(stream);
+    }
+}
+
+/* Those that the legacy stream's rule held back behind `stream` may start. */
+static void unsettle_followers(struct weft_soft_stream *stream)
+{
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(stream->context);
+    if (stream->blocking && engine->legacy->first)
+        mark_unsettled(engine->legacy);
+    if (!stream->legacy)
+        return;
+    for (struct weft_soft_link *link = engine->busy.next; link != &engine->busy;
+         link = link->next) {
+        if (stream_of_busy(link)->blocking)
+            mark_unsettled(stream_of_busy(link));
+    }
+}
+
+void weft_soft_op_complete(struct weft_soft_op *op)
+{
+    struct weft_soft_stream *stream = op->stream;
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(stream->context);
+    stream->first = op->next;
+    if (stream->first) {
+        mark_unsettled(stream);
+    } else {
+        stream->last = NULL;
+        weft_soft_list_remove(&stream->busy);
+    }
+    unsettle_followers(stream);
+    if (!stream->first || stream->first->order > stream->wake_order) {
+        if (stream->wake_order != UINT64_MAX)
+            pthread_cond_broadcast(&stream->progressed);
+        stream->wake_order = UINT64_MAX;
+    }
+    if (weft_soft_list_is_empty(&engine->busy))
+        pthread_cond_broadcast(&engine->idle);
+    op->next = weft_soft_scheduler.completed;
+    weft_soft_scheduler.completed = op;
+}
+
+static void release_completed(struct weft_soft_op *first)
+{
+    while (first) {
+        struct weft_soft_op *op = first;
+        first = op->next;
+        weft_soft_op_destroy(op);
+    }
+}
+
+void weft_soft_context_drop_work(struct weft_soft_context *context)
+{
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    for (struct weft_soft_link *link = engine->busy.next, *next; link != &engine->busy;
+         link = next) {
+        next = link->next;
+        struct weft_soft_stream *stream = stream_of_busy(link);
+        mark_unsettled(stream);
+        if (stream->first->started && stream->first->kind == WEFT_SOFT_OP_GRID)
+            weft_soft_grid_abort(&stream->first->grid);
+    }
+}
+
+void weft_soft_context_fail(struct weft_soft_context *context, CUresult error)
+{
+    int none = 0;
+    if (atomic_compare_exchange_strong(&context->error, &none, (int)error))
+        weft_soft_context_drop_work(context);
+}

@@ -1,0 +1,288 @@
+/* Workers: the threads that are the soft GPU's SMs in this process. None exists before the first
+ * kernel. Each takes the first grid that has a block to run, runs it for a slice, and puts the grid
+ * behind the others, so all blocks of all kernels make progress, also those that wait for each
+ * other. They are never joined: they die with the process, so that an endless kernel cannot keep a
+ * program from ending. */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "softgpu/engine/device_time.h"
+#include "softgpu/engine/fault.h"
+#include "softgpu/engine/grid.h"
+#include "softgpu/engine/sm.h"
+#include "softgpu/engine/worker.h"
+#include "util/util.h"
+
+/* Warp instructions between two looks at what else there is: about a tenth of a millisecond. */
+#define SLICE_INSTRUCTIONS 16384
+/* A block that nobody else waits behind goes on for so many slices, then lets its siblings run. */
+#define SLICES_MAX 8
+/* How often an idle worker looks for work before it sleeps: some microseconds. */
+#define SEARCH_ROUNDS 2000
+/* When all that there is stalls: first let other threads run, then sleep, longer each time. */
+#define STALL_YIELDS 32
+#define STALL_SLEEP_MIN_NS 20000ull
+#define STALL_SLEEP_MAX_NS 500000ull
+#define SM_WAIT_NS 20000000ull
+
+struct worker {
+    uint32_t number; /* from 1 */
+    struct weft_soft_sm sm;
+    struct weft_soft_device *device; /* of the SM that is held */
+    uint32_t stalls;                 /* slices in a row that ended with a stall */
+};
+
+static uint32_t worker_threads_wanted(void)
+{
+    uint32_t sms = 0;
+    for (size_t i = 0; i < weft_soft.device_count; i++)
+        sms += weft_soft.devices[i].profile->sm_count;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t wanted = cpus > 0 ? (uint32_t)cpus : 1;
+    return WEFT_MAX(1u, WEFT_MIN(WEFT_MIN(wanted, sms), (uint32_t)WEFT_SOFT_WORKERS_MAX));
+}
+
+int weft_soft_thread_create(const char *name, void *(*run)(void *), void *argument)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&thread, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc)
+        return rc;
+    pthread_setname_np(thread, name);
+    pthread_detach(thread);
+    return 0;
+}
+
+void weft_soft_worker_wake(void)
+{
+    if (weft_soft_scheduler.sleeping && !weft_soft_scheduler.searching)
+        pthread_cond_signal(&weft_soft_scheduler.work);
+}
+
+static void give_up_sm(struct worker *worker)
+{
+    weft_soft_sm_release(&worker->sm);
+    worker->device = NULL;
+}
+
+/* Lock held on entry and return, not while it waits. */
+static void change_sm(struct worker *worker, struct weft_soft_device *device)
+{
+    weft_soft_scheduler_unlock();
+    if (worker->device)
+        give_up_sm(worker);
+    if (weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, SM_WAIT_NS))
+        worker->device = device;
+    weft_soft_scheduler_lock();
+}
+
+/* A slice of the first grid that is ready, run on an SM of its device; false where there is none.
+ */
+static bool pick(struct worker *worker, struct weft_soft_slice *slice)
+{
+    while (!weft_soft_list_is_empty(&weft_soft_scheduler.ready)) {
+        struct weft_soft_grid *grid =
+            WEFT_CONTAINER_OF(weft_soft_scheduler.ready.next, struct weft_soft_grid, ready);
+        struct weft_soft_device *device = weft_soft_op_of_grid(grid)->stream->context->device;
+        if (worker->device != device)
+            change_sm(worker, device);
+        else if (weft_soft_grid_take(grid, slice))
+            return true;
+    }
+    return false;
+}
+
+static void search_without_lock(struct worker *worker)
+{
+    weft_soft_scheduler_unlock();
+    for (int round = 0; round < SEARCH_ROUNDS; round++) {
+        if (atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) ||
+            weft_soft_sm_wanted(&worker->sm))
+            break;
+        __builtin_ia32_pause();
+    }
+    weft_soft_scheduler_lock();
+}
+
+static void wait_for_work(struct worker *worker)
+{
+    if (!weft_soft_scheduler.searching && weft_soft_scheduler.worker_count > 1) {
+        weft_soft_scheduler.searching = true;
+        search_without_lock(worker);
+        weft_soft_scheduler.searching = false;
+    }
+    if (!weft_soft_list_is_empty(&weft_soft_scheduler.ready))
+        return;
+    give_up_sm(worker);
+    weft_soft_scheduler.sleeping++;
+    weft_soft_scheduler_sleep(&weft_soft_scheduler.work, 0);
+    weft_soft_scheduler.sleeping--;
+}
+
+/* Lock held. All that may run sleeps or spins: what it waits for is elsewhere and needs the CPU. */
+static void back_off(struct worker *worker)
+{
+    uint32_t patience = weft_soft_scheduler.parked_count + 1;
+    if (worker->stalls <= patience)
+        return;
+    if (worker->stalls <= patience + STALL_YIELDS) {
+        weft_soft_scheduler_unlock();
+        sched_yield();
+        weft_soft_scheduler_lock();
+        return;
+    }
+    uint32_t doublings = WEFT_MIN((worker->stalls - patience - STALL_YIELDS) / 4, 16u);
+    uint64_t sleep_ns = WEFT_MIN(STALL_SLEEP_MIN_NS << doublings, STALL_SLEEP_MAX_NS);
+    give_up_sm(worker);
+    weft_soft_scheduler.sleeping++;
+    if (weft_soft_scheduler_sleep(&weft_soft_scheduler.work, sleep_ns))
+        worker->stalls = 0;
+    weft_soft_scheduler.sleeping--;
+}
+
+static int make_block(struct weft_soft_slice *slice, struct weft_err *err)
+{
+    slice->resident = calloc(1, sizeof(*slice->resident));
+    if (!slice->resident)
+        return weft_fail(err, WEFT_ENOMEM, "no memory for a block");
+    int rc = weft_exec_block_create(&slice->resident->block, &slice->grid->launch, err);
+    if (rc)
+        free(weft_steal(slice->resident));
+    return rc;
+}
+
+/* Begins the grid's next block in the memory of the one that ended. */
+static bool begin_next(struct worker *worker, struct weft_soft_slice *slice)
+{
+    struct weft_soft_grid *grid = slice->grid;
+    if (atomic_load_explicit(&grid->aborted, memory_order_relaxed))
+        return false;
+    uint64_t index = atomic_fetch_add(&grid->next_block, 1);
+    if (index >= grid->block_count)
+        return false;
+    weft_exec_block_start(slice->resident->block, index, worker->sm.index);
+    return true;
+}
+
+/* Whether the block in hand should go on at once rather than let others run. */
+static bool goes_on(struct worker *worker, struct weft_soft_slice *slice, uint32_t slices)
+{
+    struct weft_soft_grid *grid = slice->grid;
+    if (atomic_load_explicit(&grid->aborted, memory_order_relaxed) || slices >= SLICES_MAX)
+        return false;
+    return atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) == 0 &&
+           !weft_soft_sm_wanted(&worker->sm);
+}
+
+/* Blocks of the grid, one after the other, until the slice is used up or one has to stop. */
+static enum weft_exec_outcome run_once(struct worker *worker, struct weft_soft_slice *slice)
+{
+    uint64_t retired = 0;
+    enum weft_exec_outcome outcome;
+    do {
+        outcome =
+            weft_exec_block_run(slice->resident->block, SLICE_INSTRUCTIONS - retired, &retired);
+        slice->unfinished = outcome != WEFT_EXEC_DONE;
+        if (outcome != WEFT_EXEC_DONE)
+            break;
+        slice->finished++;
+        if (!begin_next(worker, slice))
+            break;
+        slice->unfinished = true;
+        outcome = WEFT_EXEC_PREEMPTED;
+    } while (retired < SLICE_INSTRUCTIONS);
+    weft_soft_device_time_add(worker->device, retired);
+    return outcome;
+}
+
+static enum weft_exec_outcome run_blocks(struct worker *worker, struct weft_soft_slice *slice)
+{
+    enum weft_exec_outcome outcome = run_once(worker, slice);
+    for (uint32_t slices = 1; outcome == WEFT_EXEC_PREEMPTED && goes_on(worker, slice, slices);
+         slices++)
+        outcome = run_once(worker, slice);
+    return outcome;
+}
+
+/* Lock held again on return; not while blocks run. */
+static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
+{
+    struct weft_soft_context *context = weft_soft_op_of_grid(slice->grid)->stream->context;
+    struct weft_err err = {0};
+    weft_soft_scheduler_unlock();
+    enum weft_exec_outcome outcome = WEFT_EXEC_DONE;
+    CUresult error = CUDA_SUCCESS;
+    if (!slice->resident && make_block(slice, &err)) {
+        error = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+        weft_soft_fault_report_text(slice->grid, err.text);
+    } else {
+        if (slice->fresh)
+            weft_exec_block_start(slice->resident->block, slice->index, worker->sm.index);
+        outcome = run_blocks(worker, slice);
+        if (outcome == WEFT_EXEC_FAULTED)
+            error =
+                weft_soft_fault_report(slice->grid, weft_exec_block_fault(slice->resident->block));
+    }
+    if (weft_soft_sm_wanted(&worker->sm))
+        give_up_sm(worker);
+    weft_soft_scheduler_lock();
+    worker->stalls = outcome == WEFT_EXEC_STALLED ? worker->stalls + 1 : 0;
+    if (error)
+        weft_soft_context_fail(context, error);
+    weft_soft_grid_settle(slice);
+}
+
+static void *work(void *argument)
+{
+    struct worker worker = {.number = (uint32_t)(uintptr_t)argument};
+    struct weft_soft_slice slice;
+    weft_soft_scheduler_lock();
+    for (;;) {
+        if (!pick(&worker, &slice)) {
+            worker.stalls = 0;
+            wait_for_work(&worker);
+            continue;
+        }
+        if (!weft_soft_list_is_empty(&weft_soft_scheduler.ready))
+            weft_soft_worker_wake();
+        run_slice(&worker, &slice);
+        back_off(&worker);
+    }
+    return NULL;
+}
+
+static uint32_t start_threads(uint32_t from, uint32_t wanted)
+{
+    for (uint32_t number = from + 1; number <= wanted; number++) {
+        char name[16];
+        snprintf(name, sizeof(name), "weft-sm-%u", number);
+        if (weft_soft_thread_create(name, work, (void *)(uintptr_t)number))
+            return number - 1;
+    }
+    return wanted;
+}
+
+CUresult weft_soft_workers_start(void)
+{
+    static atomic_bool started;
+    if (atomic_load_explicit(&started, memory_order_acquire))
+        return CUDA_SUCCESS;
+    pthread_mutex_lock(&weft_soft.lock);
+    uint32_t count = weft_soft_scheduler.worker_count;
+    if (count == 0) {
+        count = start_threads(0, worker_threads_wanted());
+        weft_soft_scheduler_lock();
+        weft_soft_scheduler.worker_count = count;
+        weft_soft_scheduler_unlock();
+        atomic_store_explicit(&started, count != 0, memory_order_release);
+    }
+    pthread_mutex_unlock(&weft_soft.lock);
+    return count ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
