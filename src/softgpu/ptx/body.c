@@ -140,7 +140,7 @@ static void parse_statement(struct weft_ptx_parser *parser)
         return;
     else if (at_label(parser))
         parse_label(parser);
-    else if (!weft_ptx_parser_accept(parser, ';'))
+    else
         weft_ptx_parser_instruction(parser);
 }
 

@@ -99,6 +99,19 @@ static bool takes_integer_constant(enum weft_ptx_type want)
     return class == CLASS_INTEGER || class == CLASS_BITS || class == CLASS_PREDICATE;
 }
 
+/* Only mov and cvt read special registers. The three numbers of a thread were once of 16 bits. */
+static void check_special(struct checking *checking, const struct weft_ptx_operand *operand,
+                          enum weft_ptx_type want)
+{
+    enum weft_ptx_type have = special_type(operand);
+    uint32_t opcode = checking->insn->opcode;
+    bool narrow = want == WEFT_PTX_U16 && operand->index <= WEFT_PTX_SPECIAL_NCTAID;
+    if (opcode != WEFT_PTX_MOV && opcode != WEFT_PTX_CVT)
+        fail_at(checking, "a special register is read by mov alone");
+    else if (opcode == WEFT_PTX_MOV && !narrow && !fits(want, have, false))
+        fail_type(checking, want, have);
+}
+
 /* A register, special register or constant. `want` NOTYPE: any type. */
 static void check_value(struct checking *checking, const struct weft_ptx_operand *operand,
                         enum weft_ptx_type want, bool wider)
@@ -107,15 +120,13 @@ static void check_value(struct checking *checking, const struct weft_ptx_operand
     switch (operand->kind) {
     case WEFT_PTX_OPERAND_REGISTER:
         have = register_type(checking, operand);
-        if (operand->minus || operand->selector || operand->negated)
+        if (operand->minus || operand->selector || (operand->negated && want != WEFT_PTX_PRED))
             fail_at(checking, "the register stands here alone");
         else if (want && !fits(want, have, wider))
             fail_type(checking, want, have);
         return;
-    case WEFT_PTX_OPERAND_SPECIAL: /* moved to and from every integer type of old */
-        have = special_type(operand);
-        if (want && (class_of(want) == CLASS_PREDICATE) != (have == WEFT_PTX_PRED))
-            fail_type(checking, want, have);
+    case WEFT_PTX_OPERAND_SPECIAL:
+        check_special(checking, operand, want);
         return;
     case WEFT_PTX_OPERAND_INTEGER:
         if (want && !takes_integer_constant(want))
@@ -136,7 +147,7 @@ static void check_destination(struct checking *checking, const struct weft_ptx_o
 {
     if (operand->kind == WEFT_PTX_OPERAND_SINK && sink)
         return;
-    if (operand->kind != WEFT_PTX_OPERAND_REGISTER)
+    if (operand->kind != WEFT_PTX_OPERAND_REGISTER || operand->negated)
         fail_at(checking, "a register is expected");
     else
         check_value(checking, operand, want, wider);
@@ -321,6 +332,8 @@ static bool count_is_right(const struct weft_ptx_insn *insn)
         return count == (insn->flags & WEFT_PTX_SYNC ? 5u : 4u);
     case WEFT_PTX_VOTE:
         return count == (insn->flags & WEFT_PTX_SYNC ? 3u : 2u);
+    case WEFT_PTX_MATCH:
+        return !insn->paired || insn->mode == WEFT_PTX_ALL;
     case WEFT_PTX_ATOM:
         return insn->operation == WEFT_PTX_OP_CAS ? count == 4 || count == 5
                                                   : count == 3 || count == 4;

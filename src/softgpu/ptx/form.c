@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "softgpu/ptx/sets.h"
 #include "util/util.h"
 
 enum effect {
@@ -43,23 +44,6 @@ static const char *const missing_texts[] = {
     WEFT_PTX_GROUPS(X)
 #undef X
 };
-
-#define G(name) (UINT64_C(1) << WEFT_PTX_GROUP_##name)
-#define T(name) (UINT64_C(1) << WEFT_PTX_##name)
-
-#define T_INT (T(U16) | T(U32) | T(U64) | T(S16) | T(S32) | T(S64))
-#define T_INT32 (T(U32) | T(S32))
-#define T_WIDE_INT (T_INT32 | T(U64) | T(S64))
-#define T_PACKED_INT (T(U16X2) | T(S16X2))
-#define T_HALF (T(F16) | T(F16X2) | T(BF16) | T(BF16X2))
-#define T_FLOAT (T(F32) | T(F64))
-#define T_BITS (T(B16) | T(B32) | T(B64))
-#define T_ARITHMETIC (T_INT | T_FLOAT | T_HALF | T(F32X2))
-#define T_SCALAR                                                                                \
-    (T_INT | T_FLOAT | T_BITS | T(U8) | T(S8) | T(B8) | T(B128) | T(F16) | T(F16X2) | T(BF16) | \
-     T(BF16X2))
-#define T_ANY (~UINT64_C(0))
-#define T_NONE 0
 
 #define G_FLOAT (G(ROUND) | G(FTZ) | G(SAT))
 #define G_LOAD (G(SPACE) | G(ORDER) | G(MMIO) | G(SCOPE) | G(CACHE) | G(VECTOR))
@@ -256,64 +240,17 @@ static void decode_modifier(struct decoding *decoding, size_t at, size_t length)
     }
 }
 
-/* What an integer needs and a float does not, and the other way round. */
-static const char *missing_by_type(const struct weft_ptx_insn *insn, uint64_t seen)
-{
-    uint64_t type = UINT64_C(1) << insn->types[0];
-    uint64_t precise = G(ROUND) | G(APPROX);
-    switch (insn->opcode) {
-    case WEFT_PTX_MUL:
-    case WEFT_PTX_MAD:
-        if ((type & T_INT) && !(seen & (G(HALF) | G(WIDE))))
-            return "this instruction needs .lo, .hi or .wide";
-        if (insn->opcode == WEFT_PTX_MAD && (type & T_FLOAT) && !(seen & G(ROUND)))
-            return "this instruction needs a rounding";
-        return NULL;
-    case WEFT_PTX_FMA:
-        return seen & G(ROUND) ? NULL : "this instruction needs a rounding";
-    case WEFT_PTX_DIV:
-    case WEFT_PTX_RCP:
-    case WEFT_PTX_SQRT:
-        return (type & T_INT) || (seen & precise) ? NULL
-                                                  : "this instruction needs .approx or a rounding";
-    default:
-        return NULL;
-    }
-}
-
-static bool is_integer_type(enum weft_ptx_type type)
-{
-    return type >= WEFT_PTX_U8 && type <= WEFT_PTX_S64;
-}
-
-/* A conversion says how it rounds where it cannot be exact, as the ISA's table of cvt demands. */
-static const char *missing_in_conversion(const struct weft_ptx_insn *insn, uint64_t seen)
-{
-    enum weft_ptx_type to = insn->types[0], from = insn->types[1];
-    bool rounded = seen & (G(ROUND) | G(ROUND_MORE)), to_integer = seen & G(ROUND_INTEGER);
-    bool plain = (T_FLOAT | T(F16)) >> to & 1, plain_from = (T_FLOAT | T(F16)) >> from & 1;
-    if (is_integer_type(to) && plain_from && !to_integer)
-        return "a conversion from float to integer needs .rni, .rzi, .rmi or .rpi";
-    if (is_integer_type(from) && plain && !rounded)
-        return "a conversion from integer to float needs a rounding";
-    if (plain && plain_from && weft_ptx_type_bytes(to) < weft_ptx_type_bytes(from) && !rounded)
-        return "a conversion to a smaller float needs a rounding";
-    return NULL;
-}
-
 static void check_complete(struct decoding *decoding)
 {
-    struct weft_ptx_insn *insn = &decoding->mnemonic->insn;
+    const struct weft_ptx_insn *insn = &decoding->mnemonic->insn;
     const struct weft_ptx_form *form = decoding->mnemonic->form;
     uint64_t missing = form->required & ~decoding->seen;
     if (insn->type_count < form->types_min)
         decode_fail(decoding, "the type is missing", 0, decoding->size);
     else if (missing)
         decode_fail(decoding, missing_texts[__builtin_ctzll(missing)], 0, decoding->size);
-    else if (insn->opcode == WEFT_PTX_CVT)
-        decode_fail(decoding, missing_in_conversion(insn, decoding->seen), 0, decoding->size);
     else
-        decode_fail(decoding, missing_by_type(insn, decoding->seen), 0, decoding->size);
+        decode_fail(decoding, weft_ptx_rules_broken(insn, decoding->seen), 0, decoding->size);
 }
 
 /* The older spellings of the block's barrier are the aligned ones. */

@@ -18,6 +18,7 @@
     X(SAT, ".sat")                            \
     X(SATFINITE, ".satfinite")                \
     X(APPROX, ".approx")                      \
+    X(FULL, ".full")                          \
     X(HALF, ".lo or .hi")                     \
     X(WIDE, ".wide")                          \
     X(CC, ".cc")                              \
@@ -97,6 +98,10 @@ struct weft_ptx_mnemonic {
  * *length. */
 const char *weft_ptx_form_decode(const char *text, size_t size, struct weft_ptx_mnemonic *mnemonic,
                                  size_t *at, size_t *length);
+
+/* NULL, or which rule of the ISA the modifiers and types of an instruction break. `seen`: its
+ * groups, a bit each. */
+const char *weft_ptx_rules_broken(const struct weft_ptx_insn *insn, uint64_t seen);
 
 /* By the name without its dot; NOTYPE where there is none. */
 enum weft_ptx_type weft_ptx_type_find(const char *text, size_t length);

@@ -79,9 +79,11 @@ static void fill_number(struct weft_ptx_parser *parser, struct filling *filling)
     struct weft_ptx_constant value = weft_ptx_parser_constant(parser);
     if (weft_ptx_parser_failed(parser))
         return;
-    if (value.kind >= WEFT_PTX_F32_CONSTANT && !takes_float(type)) {
-        weft_ptx_parser_fail(parser, WEFT_ESYNTAX, &at, "a float cannot initialise type \".%s\"",
-                             weft_ptx_type_name(type));
+    bool is_float = value.kind >= WEFT_PTX_F32_CONSTANT;
+    bool wants_float = type == WEFT_PTX_F32 || type == WEFT_PTX_F64;
+    if (is_float ? !takes_float(type) : wants_float) {
+        weft_ptx_parser_fail(parser, WEFT_ESYNTAX, &at, "%s cannot initialise type \".%s\"",
+                             is_float ? "a float" : "an integer", weft_ptx_type_name(type));
         return;
     }
     unsigned char *bytes = reserve(parser, &at, filling->offset + filling->element_bytes);
@@ -196,8 +198,8 @@ static void fill_braces(struct weft_ptx_parser *parser, struct filling *filling,
     while (!weft_ptx_parser_failed(parser) && !weft_ptx_parser_at_sign(parser, '}')) {
         struct weft_ptx_token at = parser->token;
         bool nested = weft_ptx_parser_at_sign(parser, '{');
-        if (nested && level + 1 >= deepest) {
-            weft_ptx_parser_unexpected(parser, "a value");
+        if (nested != (level + 1 < deepest)) {
+            weft_ptx_parser_unexpected(parser, nested ? "a value" : "'{'");
         } else if (filling->offset >= end) {
             weft_ptx_parser_fail(parser, WEFT_ESYNTAX, &at,
                                  "the initialiser has more values than its array");

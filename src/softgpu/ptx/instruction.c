@@ -106,6 +106,16 @@ static bool takes_label(const struct weft_ptx_insn *insn, uint32_t operand)
            (insn->opcode == WEFT_PTX_BRX && operand == 1);
 }
 
+static void parse_one_operand(struct weft_ptx_parser *parser, const struct weft_ptx_insn *insn,
+                              struct weft_ptx_operand *operand)
+{
+    bool named = parser->token.kind == WEFT_PTX_TOKEN_NAME;
+    weft_ptx_parser_operand(parser, operand);
+    bool takes_address = insn->opcode == WEFT_PTX_MOV || insn->opcode == WEFT_PTX_CVTA;
+    if (named && takes_address && operand->kind == WEFT_PTX_OPERAND_ADDRESS)
+        operand->kind = WEFT_PTX_OPERAND_SYMBOL;
+}
+
 static void parse_operands(struct weft_ptx_parser *parser, struct weft_ptx_insn *insn,
                            struct weft_ptx_token *tokens)
 {
@@ -123,7 +133,7 @@ static void parse_operands(struct weft_ptx_parser *parser, struct weft_ptx_insn 
             weft_ptx_parser_label_operand(parser, (uint32_t)parser->builder.insns.count, operand,
                                           insn->opcode == WEFT_PTX_BRX);
         else
-            weft_ptx_parser_operand(parser, &insn->operands[operand]);
+            parse_one_operand(parser, insn, &insn->operands[operand]);
         insn->operand_count++;
         if (operand == 0 && weft_ptx_parser_accept(parser, '|'))
             insn->paired = true;

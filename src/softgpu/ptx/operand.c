@@ -132,7 +132,7 @@ static bool is_memory(const struct weft_ptx_binding *binding, uint8_t *symbol)
     }
 }
 
-/* a[3]: counted in elements of the array. */
+/* a[3]: counted in elements of the array. It stands for the place, or in a mov for its address. */
 static void parse_index(struct weft_ptx_parser *parser, struct weft_ptx_operand *operand)
 {
     const struct weft_ptx_variable *variable = NULL;
@@ -145,6 +145,7 @@ static void parse_index(struct weft_ptx_parser *parser, struct weft_ptx_operand 
         return;
     }
     int64_t bytes = (int64_t)weft_ptx_type_bytes(variable->type) * variable->vector;
+    operand->kind = WEFT_PTX_OPERAND_ADDRESS;
     weft_ptx_parser_expect(parser, '[');
     operand->offset =
         bytes * weft_ptx_parser_integer(parser, 0, (int64_t)WEFT_PTX_VARIABLE_BYTES_MAX);
