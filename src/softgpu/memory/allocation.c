@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "softgpu/memory/memory.h"
+#include "softgpu/memory/pool.h"
+#include "softgpu/memory/vmm.h"
 #include "util/util.h"
 
 static struct weft_soft_allocation *of_node(struct weft_soft_node *node)
@@ -18,11 +20,31 @@ static void link_into(struct weft_soft_holdings *holdings, struct weft_soft_allo
     holdings->first = allocation;
 }
 
-/* Which kinds lie in the window and have memory: only their blocks live. */
-static bool has_blocks(const struct weft_soft_allocation *allocation)
+/* How much of the window lives and dies with the record. A pool's piece is alive as a whole: it may
+ * be handed out again in its stream while a kernel that ran before still uses all of it. What is
+ * mapped lives by cuMemSetAccess. */
+static uint64_t live_bytes(const struct weft_soft_allocation *allocation)
 {
-    return allocation->kind &
-           (WEFT_SOFT_LINEAR | WEFT_SOFT_MANAGED | WEFT_SOFT_POOLED | WEFT_SOFT_HOST);
+    switch (allocation->kind) {
+    case WEFT_SOFT_LINEAR:
+    case WEFT_SOFT_MANAGED:
+    case WEFT_SOFT_HOST:
+        return allocation->bytes;
+    case WEFT_SOFT_POOLED:
+        return allocation->extent;
+    case WEFT_SOFT_REGISTERED:
+    case WEFT_SOFT_MAPPED:
+        break;
+    }
+    return 0;
+}
+
+static void set_live(struct weft_soft_allocation *allocation, bool live)
+{
+    if (live_bytes(allocation) > 0)
+        weft_soft_window_set_live(&weft_soft.memory->window,
+                                  weft_soft_allocation_address(allocation), live_bytes(allocation),
+                                  live);
 }
 
 void weft_soft_allocation_publish(struct weft_soft_allocation *allocation,
@@ -34,11 +56,9 @@ void weft_soft_allocation_publish(struct weft_soft_allocation *allocation,
     pthread_mutex_lock(&memory->lock);
     allocation->id = ++memory->last_id;
     weft_soft_tree_insert(&memory->allocations, &allocation->by_address);
-    if (context)
+    if (context && context->memory)
         link_into(context->memory, allocation);
-    if (has_blocks(allocation))
-        weft_soft_window_set_live(&memory->window, weft_soft_allocation_address(allocation),
-                                  allocation->bytes, true);
+    set_live(allocation, true);
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -58,7 +78,7 @@ void weft_soft_allocation_unlink(struct weft_soft_allocation *allocation)
         allocation->next->previous = allocation->previous;
     if (allocation->previous)
         allocation->previous->next = allocation->next;
-    else if (allocation->context)
+    else if (allocation->context && allocation->context->memory)
         ((struct weft_soft_holdings *)allocation->context->memory)->first = allocation->next;
     allocation->previous = allocation->next = NULL;
 }
@@ -82,8 +102,7 @@ static void end_life(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     pthread_mutex_lock(&memory->lock);
-    weft_soft_window_set_live(&memory->window, weft_soft_allocation_address(allocation),
-                              allocation->bytes, false);
+    set_live(allocation, false);
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -110,8 +129,7 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     uint64_t address = weft_soft_allocation_address(allocation);
-    if (has_blocks(allocation))
-        end_life(allocation);
+    end_life(allocation);
     switch (allocation->kind) {
     case WEFT_SOFT_MANAGED:
         weft_soft_window_hide(&memory->window, address, allocation->extent);
@@ -120,15 +138,18 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
     case WEFT_SOFT_LINEAR:
         weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
         break;
+    case WEFT_SOFT_POOLED:
+        weft_soft_pool_give(allocation->pool, address, allocation->extent);
+        weft_soft_pool_put(allocation->pool);
+        break;
     case WEFT_SOFT_HOST:
         release_host(allocation);
         break;
     case WEFT_SOFT_REGISTERED:
         release_registered(allocation);
         break;
-    case WEFT_SOFT_POOLED:
-    case WEFT_SOFT_RESERVED:
     case WEFT_SOFT_MAPPED:
+        weft_soft_vmm_unmap(allocation);
         break;
     }
     free(allocation);

@@ -1,6 +1,7 @@
 /* The device's own memory: a part of the window backed by the grant's file. The ledger, which all
  * processes that use the device share, is asked first. */
 #include "softgpu/memory/memory.h"
+#include "softgpu/memory/pool.h"
 #include "util/util.h"
 
 static bool charge(struct weft_soft_device *device, uint64_t bytes)
@@ -32,7 +33,10 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t bytes, u
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (try_take(device, bytes, extent, alignment, address))
         return CUDA_SUCCESS;
-    return CUDA_ERROR_OUT_OF_MEMORY;
+    /* What pools keep for later is given up before anybody is refused. */
+    weft_soft_pools_trim(device, false);
+    return try_take(device, bytes, extent, alignment, address) ? CUDA_SUCCESS
+                                                               : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* A page that two allocations shared goes back to the host with the last of them. */
@@ -51,16 +55,15 @@ void weft_soft_arena_give(struct weft_soft_device *device, uint64_t bytes, uint6
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     struct weft_soft_arena *arena = device->memory;
-    uint64_t last = address + extent - 1;
+    uint64_t end = address + extent;
+    bool one_page = address / WEFT_SOFT_PAGE_BYTES == (end - 1) / WEFT_SOFT_PAGE_BYTES;
     weft_soft_window_clear(&memory->window, address, extent);
     pthread_mutex_lock(&memory->lock);
     weft_soft_ranges_give(&arena->free, address, extent);
     if (address % WEFT_SOFT_PAGE_BYTES != 0)
         drop_edge(memory, arena, address);
-    if ((last + 1) % WEFT_SOFT_PAGE_BYTES != 0 &&
-        (last / WEFT_SOFT_PAGE_BYTES != address / WEFT_SOFT_PAGE_BYTES ||
-         address % WEFT_SOFT_PAGE_BYTES == 0))
-        drop_edge(memory, arena, last);
+    if (end % WEFT_SOFT_PAGE_BYTES != 0 && (!one_page || address % WEFT_SOFT_PAGE_BYTES == 0))
+        drop_edge(memory, arena, end - 1);
     pthread_mutex_unlock(&memory->lock);
     weft_ledger_discharge(&device->account, 0, bytes);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softgpu/handle.h"
+#include "softgpu/memory/pool.h"
 #include "util/util.h"
 
 static uint64_t arena_extent(const struct weft_soft_device *device)
@@ -40,6 +42,23 @@ static int open_arena(struct weft_soft_memory *memory, struct weft_soft_device *
     return weft_soft_window_back(&memory->window, base, arena->bytes, device->arena_fd, err);
 }
 
+static int open_pools(struct weft_soft_driver *driver, struct weft_err *err)
+{
+    for (size_t i = 0; i < driver->device_count; i++) {
+        struct weft_soft_arena *arena = driver->devices[i].memory;
+        if (weft_soft_pool_create(&driver->devices[i], 0, &arena->default_pool) != CUDA_SUCCESS)
+            return weft_fail(err, WEFT_ENOMEM, "device %zu: no memory for its pool", i);
+        arena->current_pool = arena->default_pool;
+    }
+    return 0;
+}
+
+static void close_pools(struct weft_soft_memory *memory)
+{
+    for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
+        weft_soft_handle_close(WEFT_SOFT_HANDLE_POOL, memory->arenas[i].default_pool);
+}
+
 static int open_arenas(struct weft_soft_driver *driver, struct weft_soft_memory *memory,
                        struct weft_err *err)
 {
@@ -62,8 +81,11 @@ static int open_spaces(struct weft_soft_memory *memory, struct weft_err *err)
     return weft_soft_foreign_open(&memory->foreign, err);
 }
 
-static void close_memory(struct weft_soft_memory *memory)
+static void close_memory(struct weft_soft_driver *driver)
 {
+    struct weft_soft_memory *memory = driver->memory;
+    close_pools(memory);
+    driver->memory = NULL;
     for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
         weft_soft_ranges_finish(&memory->arenas[i].free);
     weft_soft_ranges_finish(&memory->host);
@@ -73,12 +95,9 @@ static void close_memory(struct weft_soft_memory *memory)
     free(memory);
 }
 
-int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
+static int fill(struct weft_soft_driver *driver, struct weft_err *err)
 {
-    struct weft_soft_memory *memory = calloc(1, sizeof(*memory));
-    if (!memory)
-        return weft_fail(err, WEFT_ENOMEM, "the soft device's tables: no memory");
-    pthread_mutex_init(&memory->lock, NULL);
+    struct weft_soft_memory *memory = driver->memory;
     uint64_t arena_bytes = 0;
     for (size_t i = 0; i < driver->device_count; i++)
         arena_bytes += arena_extent(&driver->devices[i]);
@@ -87,22 +106,30 @@ int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
         error = open_spaces(memory, err);
     if (!error)
         error = open_arenas(driver, memory, err);
-    if (error) {
-        close_memory(memory);
-        return error;
-    }
-    driver->memory = memory;
-    set_view(driver, memory);
-    return 0;
+    return error ? error : open_pools(driver, err);
+}
+
+int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
+{
+    driver->memory = calloc(1, sizeof(*driver->memory));
+    if (!driver->memory)
+        return weft_fail(err, WEFT_ENOMEM, "the soft device's tables: no memory");
+    pthread_mutex_init(&driver->memory->lock, NULL);
+    int error = fill(driver, err);
+    if (error)
+        close_memory(driver);
+    else
+        set_view(driver, driver->memory);
+    return error;
 }
 
 void weft_soft_memory_drop_after_fork(struct weft_soft_driver *driver)
 {
     if (!driver->memory)
         return;
+    close_memory(driver);
     for (size_t i = 0; i < driver->device_count; i++)
         driver->devices[i].memory = NULL;
-    close_memory(weft_steal(driver->memory));
     driver->view = (struct weft_exec_memory){0};
 }
 
@@ -135,6 +162,12 @@ void weft_soft_memory_context_destroy(struct weft_soft_context *context)
         weft_soft_allocation_release(allocation);
     context->memory = NULL;
     free(holdings);
+    weft_soft_memory_synchronised(context);
+}
+
+void weft_soft_memory_synchronised(struct weft_soft_context *context)
+{
+    weft_soft_pools_trim(context->device, true);
 }
 
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes)
@@ -152,7 +185,12 @@ void weft_soft_memory_install(struct weft_cuda *table)
     weft_soft_device_install(table);
     weft_soft_linear_install(table);
     weft_soft_host_install(table);
+    weft_soft_managed_install(table);
+    weft_soft_pool_install(table);
+    weft_soft_async_install(table);
+    weft_soft_vmm_install(table);
     weft_soft_copy_install(table);
     weft_soft_shape_install(table);
     weft_soft_set_install(table);
+    weft_soft_pointer_install(table);
 }

@@ -24,12 +24,16 @@ struct weft_soft_arena {
 struct weft_soft_memory {
     pthread_mutex_t lock; /* the memory lock: innermost, never held while bytes are moved */
     struct weft_soft_window window;
-    struct weft_soft_node *allocations; /* by address; memory lock */
-    struct weft_soft_ranges host;       /* addresses for pinned memory; memory lock */
-    struct weft_soft_ranges reservable; /* addresses for cuMemAddressReserve; memory lock */
+    struct weft_soft_node *allocations;  /* by address; memory lock */
+    struct weft_soft_node *reservations; /* by address, of cuMemAddressReserve; memory lock */
+    struct weft_soft_ranges host;        /* addresses for pinned memory; memory lock */
+    struct weft_soft_ranges reservable;  /* addresses for cuMemAddressReserve; memory lock */
     struct weft_soft_foreign foreign;
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
     uint64_t last_id; /* memory lock; of allocations, never used twice */
+    /* Some memory was asked to make all calls that are not asynchronous wait; since then they do.
+     */
+    atomic_bool synchronous;
 };
 
 enum weft_soft_allocation_kind {
@@ -38,8 +42,7 @@ enum weft_soft_allocation_kind {
     WEFT_SOFT_POOLED = 4,
     WEFT_SOFT_HOST = 8,
     WEFT_SOFT_REGISTERED = 16,
-    WEFT_SOFT_RESERVED = 32, /* cuMemAddressReserve: addresses without memory */
-    WEFT_SOFT_MAPPED = 64,   /* cuMemMap: in a reservation; in the tree instead of nothing */
+    WEFT_SOFT_MAPPED = 32, /* cuMemMap: addresses of a reservation that lead to memory */
 };
 
 /* What cuMemAdvise and cuMemPrefetchAsync said last of a managed allocation. */
@@ -53,7 +56,7 @@ struct weft_soft_allocation {
     struct weft_soft_node by_address;             /* key: the address */
     struct weft_soft_allocation *previous, *next; /* memory lock; those of one context */
     enum weft_soft_allocation_kind kind;
-    struct weft_soft_device *device;   /* NULL for reservations */
+    struct weft_soft_device *device;
     struct weft_soft_context *context; /* borrowed; it outlives the record; may be NULL */
     CUcontext context_handle;
     uint64_t bytes;   /* as asked for */
@@ -65,7 +68,8 @@ struct weft_soft_allocation {
     struct weft_soft_advice advice;
     struct weft_soft_pool *pool;         /* POOLED: under a reference */
     struct weft_soft_physical *physical; /* MAPPED: under a reference */
-    uint64_t physical_offset;
+    uint64_t physical_offset, physical_id;
+    CUmemAccess_flags access[WEFT_DEVICES_MAX]; /* MAPPED */
 };
 
 /* One a context; context->memory points to it. */
@@ -117,6 +121,7 @@ void weft_soft_linear_install(struct weft_cuda *table);
 void weft_soft_host_install(struct weft_cuda *table);
 void weft_soft_managed_install(struct weft_cuda *table);
 void weft_soft_pool_install(struct weft_cuda *table);
+void weft_soft_async_install(struct weft_cuda *table);
 void weft_soft_vmm_install(struct weft_cuda *table);
 void weft_soft_copy_install(struct weft_cuda *table);
 void weft_soft_shape_install(struct weft_cuda *table);

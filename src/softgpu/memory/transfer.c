@@ -100,7 +100,8 @@ static bool must_wait(const struct weft_soft_transfer *transfer, enum weft_soft_
                       bool staged)
 {
     if (wait == WEFT_SOFT_WAIT_HOST)
-        return transfer->to.program_only || (transfer->from.program_only && !staged);
+        return atomic_load(&weft_soft.memory->synchronous) || transfer->to.program_only ||
+               (transfer->from.program_only && !staged);
     return transfer->to.pageable || (transfer->from.pageable && !staged);
 }
 

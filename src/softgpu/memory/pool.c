@@ -1,0 +1,241 @@
+#include "softgpu/memory/pool.h"
+
+#include <stdlib.h>
+
+#include "softgpu/handle.h"
+#include "softgpu/memory/memory.h"
+#include "util/util.h"
+
+#define RETURNING_MAX 65536 /* how many returning pieces a search looks at */
+
+static void lock(void)
+{
+    pthread_mutex_lock(&weft_soft.memory->lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&weft_soft.memory->lock);
+}
+
+/* Takes segments that are all free out of the pool, until `keep_bytes` are left. */
+static struct weft_soft_segment *detach(struct weft_soft_pool *pool, uint64_t keep_bytes)
+{
+    struct weft_soft_segment *detached = NULL, **place = &pool->segments;
+    while (*place && pool->reserved_bytes > keep_bytes &&
+           pool->free.free_bytes >= WEFT_SOFT_GRANULE_BYTES) {
+        struct weft_soft_segment *segment = *place;
+        if (!weft_soft_ranges_remove(&pool->free, segment->address, segment->bytes)) {
+            place = &segment->next;
+            continue;
+        }
+        pool->reserved_bytes -= segment->bytes;
+        *place = segment->next;
+        segment->next = detached;
+        detached = segment;
+    }
+    return detached;
+}
+
+static void give_back(struct weft_soft_device *device, struct weft_soft_segment *segments)
+{
+    while (segments) {
+        struct weft_soft_segment *segment = segments;
+        segments = segment->next;
+        weft_soft_arena_give(device, segment->bytes, segment->bytes, segment->address);
+        free(segment);
+    }
+}
+
+void weft_soft_pool_trim(struct weft_soft_pool *pool, uint64_t keep_bytes)
+{
+    lock();
+    struct weft_soft_segment *segments = detach(pool, keep_bytes);
+    unlock();
+    give_back(pool->device, segments);
+}
+
+void weft_soft_pools_trim(struct weft_soft_device *device, bool to_threshold)
+{
+    const struct weft_soft_arena *arena = device->memory;
+    struct weft_soft_segment *segments;
+    do {
+        segments = NULL;
+        lock();
+        for (struct weft_soft_pool *pool = arena->pools; pool && !segments; pool = pool->next)
+            segments = detach(pool, to_threshold ? pool->threshold_bytes : 0);
+        unlock();
+        give_back(device, segments);
+    } while (segments);
+}
+
+/* The last reference is gone: nothing of the pool is in use. */
+static void destroy(void *object)
+{
+    struct weft_soft_pool *pool = object;
+    struct weft_soft_arena *arena = pool->device->memory;
+    weft_soft_pool_trim(pool, 0);
+    lock();
+    struct weft_soft_pool **place = &arena->pools;
+    while (*place && *place != pool)
+        place = &(*place)->next;
+    if (*place)
+        *place = pool->next;
+    unlock();
+    weft_soft_ranges_finish(&pool->free);
+    free(pool);
+}
+
+CUresult weft_soft_pool_create(struct weft_soft_device *device, uint64_t limit_bytes,
+                               uint64_t *handle)
+{
+    struct weft_soft_arena *arena = device->memory;
+    struct weft_soft_pool *pool = calloc(1, sizeof(*pool));
+    if (!pool)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    pool->device = device;
+    pool->limit_bytes =
+        limit_bytes ? weft_round_up(limit_bytes, WEFT_SOFT_GRANULE_BYTES) : UINT64_MAX;
+    pool->access[device->ordinal] = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+    for (size_t i = 0; i < WEFT_ARRAY_COUNT(pool->reuse); i++)
+        pool->reuse[i] = 1;
+    pool->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_POOL, pool, destroy);
+    if (!pool->handle) {
+        free(pool);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    lock();
+    pool->next = arena->pools;
+    arena->pools = pool;
+    unlock();
+    *handle = pool->handle;
+    return CUDA_SUCCESS;
+}
+
+struct weft_soft_pool *weft_soft_pool_get(uint64_t handle)
+{
+    return weft_soft_handle_get(WEFT_SOFT_HANDLE_POOL, handle);
+}
+
+void weft_soft_pool_put(struct weft_soft_pool *pool)
+{
+    weft_soft_handle_put(pool->handle);
+}
+
+static void count_used(struct weft_soft_pool *pool, uint64_t bytes)
+{
+    pool->used_bytes += bytes;
+    pool->used_high_bytes = WEFT_MAX(pool->used_high_bytes, pool->used_bytes);
+}
+
+/* The smallest piece that returns in the same stream and is not much too large; memory lock. */
+static struct weft_soft_returning **
+find_returning(struct weft_soft_pool *pool, const struct weft_soft_stream *stream, uint64_t extent)
+{
+    struct weft_soft_returning **best = NULL, **place = &pool->returning;
+    for (int looked = 0; *place && looked < RETURNING_MAX; looked++) {
+        const struct weft_soft_returning *piece = *place;
+        if (piece->stream == stream && piece->extent >= extent && piece->extent / 2 <= extent &&
+            (!best || piece->extent < (*best)->extent))
+            best = place;
+        place = &(*place)->next;
+    }
+    return best;
+}
+
+static bool take_reserved(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
+                          uint64_t *extent, uint64_t *address)
+{
+    if (weft_soft_ranges_take(&pool->free, *extent, WEFT_SOFT_BLOCK_BYTES, address)) {
+        count_used(pool, *extent);
+        return true;
+    }
+    struct weft_soft_returning **place = find_returning(pool, stream, *extent);
+    if (!place)
+        return false;
+    struct weft_soft_returning *piece = *place;
+    *place = piece->next;
+    piece->settled = true;
+    *extent = piece->extent;
+    *address = piece->address;
+    return true; /* it has been counted as used all the time */
+}
+
+/* Reserves a segment of which the piece is the beginning. */
+static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t *address)
+{
+    struct weft_soft_segment *segment = calloc(1, sizeof(*segment));
+    if (!segment)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    segment->bytes = weft_round_up(extent, WEFT_SOFT_GRANULE_BYTES);
+    CUresult result = weft_soft_arena_take(pool->device, segment->bytes, segment->bytes,
+                                           WEFT_SOFT_GRANULE_BYTES, &segment->address);
+    if (result != CUDA_SUCCESS) {
+        free(segment);
+        return result;
+    }
+    lock();
+    bool fits = segment->bytes <= pool->limit_bytes - pool->reserved_bytes;
+    bool added = fits && weft_soft_ranges_add(&pool->free, segment->address, segment->bytes);
+    if (added) {
+        segment->next = pool->segments;
+        pool->segments = segment;
+        pool->reserved_bytes += segment->bytes;
+        pool->reserved_high_bytes = WEFT_MAX(pool->reserved_high_bytes, pool->reserved_bytes);
+        *address = segment->address;
+    }
+    bool taken = added && weft_soft_ranges_take_at(&pool->free, segment->address, extent);
+    if (taken)
+        count_used(pool, extent);
+    unlock();
+    if (!added)
+        give_back(pool->device, segment);
+    return taken ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
+                             uint64_t *extent, uint64_t *address)
+{
+    lock();
+    bool taken = take_reserved(pool, stream, extent, address);
+    unlock();
+    return taken ? CUDA_SUCCESS : take_new(pool, *extent, address);
+}
+
+static void take_back(struct weft_soft_pool *pool, uint64_t address, uint64_t extent)
+{
+    weft_soft_window_set_live(&weft_soft.memory->window, address, extent, false);
+    weft_soft_ranges_give(&pool->free, address, extent);
+    pool->used_bytes -= extent;
+}
+
+void weft_soft_pool_give(struct weft_soft_pool *pool, uint64_t address, uint64_t extent)
+{
+    lock();
+    take_back(pool, address, extent);
+    unlock();
+}
+
+void weft_soft_pool_announce(struct weft_soft_returning *returning)
+{
+    lock();
+    returning->next = returning->pool->returning;
+    returning->pool->returning = returning;
+    unlock();
+}
+
+void weft_soft_pool_settle(struct weft_soft_returning *returning)
+{
+    struct weft_soft_pool *pool = returning->pool;
+    lock();
+    if (!returning->settled) {
+        struct weft_soft_returning **place = &pool->returning;
+        while (*place && *place != returning)
+            place = &(*place)->next;
+        if (*place)
+            *place = returning->next;
+        take_back(pool, returning->address, returning->extent);
+        returning->settled = true;
+    }
+    unlock();
+}

@@ -1,0 +1,64 @@
+/* A stream-ordered pool: device memory that it has reserved and charged in segments, and hands out
+ * in pieces. A piece that was freed in a stream can be handed out again in the same stream at once,
+ * and in others as soon as the free's turn has come. */
+#ifndef WEFT_SOFTGPU_MEMORY_POOL_H
+#define WEFT_SOFTGPU_MEMORY_POOL_H
+
+#include "softgpu/memory/ranges.h"
+#include "softgpu/soft.h"
+
+/* Device memory that a pool reserved at once. */
+struct weft_soft_segment {
+    struct weft_soft_segment *next; /* owned */
+    uint64_t address, bytes;
+};
+
+/* A piece whose free waits for its turn in `stream`. Its task owns it. */
+struct weft_soft_returning {
+    struct weft_soft_returning *next;      /* memory lock; in the pool's list until taken or done */
+    struct weft_soft_pool *pool;           /* under a reference */
+    const struct weft_soft_stream *stream; /* compared only, and held alive by the task before it */
+    uint64_t address, extent;
+    bool settled; /* memory lock; handed out again, or back in the pool */
+};
+
+struct weft_soft_pool {
+    struct weft_soft_pool *next; /* memory lock; the device's pools */
+    struct weft_soft_device *device;
+    uint64_t handle;
+    /* What follows is the memory lock's. */
+    struct weft_soft_ranges free;       /* addresses, inside the segments */
+    struct weft_soft_segment *segments; /* owned */
+    struct weft_soft_returning *returning;
+    uint64_t reserved_bytes, reserved_high_bytes;
+    uint64_t used_bytes, used_high_bytes;
+    uint64_t threshold_bytes;
+    uint64_t limit_bytes; /* of reserved_bytes */
+    int reuse[3];         /* the CU_MEMPOOL_ATTR_REUSE_… attributes, in their order */
+    CUmemAccess_flags access[WEFT_DEVICES_MAX];
+};
+
+/* Adds a pool to the device and names it by a handle. `limit_bytes` 0: the device is the limit. */
+CUresult weft_soft_pool_create(struct weft_soft_device *device, uint64_t limit_bytes,
+                               uint64_t *handle);
+/* A pool by handle, under a new reference; NULL where it is none. */
+struct weft_soft_pool *weft_soft_pool_get(uint64_t handle);
+void weft_soft_pool_put(struct weft_soft_pool *pool);
+
+/* A piece for `stream`, which may be one that returns in it. OUT_OF_MEMORY. `extent` becomes the
+ * piece's true size. */
+CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
+                             uint64_t *extent, uint64_t *address);
+/* A piece comes back at once, or in its turn: `returning` is the caller's, with pool, address and
+ * extent filled in. The pool's reference stays with the caller. */
+void weft_soft_pool_give(struct weft_soft_pool *pool, uint64_t address, uint64_t extent);
+void weft_soft_pool_announce(struct weft_soft_returning *returning);
+void weft_soft_pool_settle(struct weft_soft_returning *returning);
+
+/* Gives reserved memory that nobody uses back to the device until no more than `keep_bytes` are
+ * reserved. */
+void weft_soft_pool_trim(struct weft_soft_pool *pool, uint64_t keep_bytes);
+/* All pools of the device, to 0 or each to its threshold. */
+void weft_soft_pools_trim(struct weft_soft_device *device, bool to_threshold);
+
+#endif
