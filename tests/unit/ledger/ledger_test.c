@@ -1,10 +1,10 @@
 /* What the ledger promises while nobody dies: limits, slots, layout checks, and calm in the face of
  * a scribbled page. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 
 #include <cmocka.h>
 
@@ -180,7 +180,7 @@ struct worker {
     uint64_t over; /* times it saw the limit passed */
 };
 
-static int worker_main(void *argument)
+static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     uint64_t held = 0;
@@ -194,7 +194,7 @@ static int worker_main(void *argument)
         weft_ledger_discharge(worker->account, 0, back);
         held -= back;
     }
-    return 0;
+    return NULL;
 }
 
 /* Breaks if two threads, of one process or of two, pass the limit together or lose a change of the
@@ -204,17 +204,17 @@ static void threads_never_pass_the_limit(void **state)
     struct weft_ledger *ledger = *state;
     static struct weft_ledger_account accounts[THREADS];
     struct worker workers[THREADS];
-    thrd_t threads[THREADS];
+    pthread_t threads[THREADS];
     account_new(&accounts[0], ledger);
     for (int i = THREADS / 2; i < THREADS; i++)
         account_new(&accounts[i], ledger);
     for (int i = 0; i < THREADS; i++) {
         struct weft_ledger_account *account = &accounts[i < THREADS / 2 ? 0 : i];
         workers[i] = (struct worker){.account = account, .random = (uint64_t)i};
-        assert_int_equal(thrd_create(&threads[i], worker_main, &workers[i]), thrd_success);
+        assert_int_equal(pthread_create(&threads[i], NULL, worker_main, &workers[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
-        thrd_join(threads[i], NULL);
+        pthread_join(threads[i], NULL);
         assert_int_equal(workers[i].over, 0);
     }
     assert_int_equal(weft_ledger_total(ledger, 0), 0);

@@ -1,0 +1,178 @@
+#include "tenant/quota.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "tenant/quota_layer.h"
+#include "util/util.h"
+
+struct weft_quota_state weft_quota;
+
+/* Which device a thread's current context is on does not change while the context lives. */
+static __thread struct weft_quota_place last_place;
+
+CUresult weft_quota_place_current(struct weft_quota_place *place)
+{
+    place->epoch = __atomic_load_n(&weft_quota.epoch, __ATOMIC_ACQUIRE);
+    CUresult rc = weft_quota.next.cuCtxGetCurrent(&place->context);
+    if (rc)
+        return rc;
+    if (!place->context)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    if (place->context == last_place.context && place->epoch == last_place.epoch) {
+        place->device = last_place.device;
+        return CUDA_SUCCESS;
+    }
+    CUdevice device = -1;
+    rc = weft_quota.next.cuCtxGetDevice(&device);
+    if (rc)
+        return rc;
+    place->device = (uint32_t)device;
+    last_place = *place;
+    return CUDA_SUCCESS;
+}
+
+uint64_t weft_quota_round(uint64_t bytes, uint64_t power_of_two)
+{
+    uint64_t rounded = weft_round_up(bytes, power_of_two);
+    return rounded < bytes ? UINT64_MAX : rounded;
+}
+
+static uint64_t device_bytes(uint32_t device)
+{
+    uint64_t bytes = __atomic_load_n(&weft_quota.device_bytes[device], __ATOMIC_RELAXED);
+    size_t total = 0;
+    if (bytes == 0 &&
+        weft_quota.next.cuDeviceTotalMem_v2(&total, (CUdevice)device) == CUDA_SUCCESS) {
+        bytes = total;
+        __atomic_store_n(&weft_quota.device_bytes[device], bytes, __ATOMIC_RELAXED);
+    }
+    return bytes;
+}
+
+uint64_t weft_quota_limit(uint32_t device)
+{
+    if (device >= weft_quota.device_count)
+        return 0;
+    uint64_t limit = weft_policy_memory_limit(weft_quota.policy, device);
+    return limit == WEFT_POLICY_UNLIMITED ? device_bytes(device) : limit;
+}
+
+CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes)
+{
+    if (weft_ledger_charge(&weft_quota.account, device, bytes, weft_quota_limit(device)))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_quota_reserve(uint32_t device, uint64_t bytes)
+{
+    if (weft_quota_reserve_untrimmed(device, bytes) == CUDA_SUCCESS)
+        return CUDA_SUCCESS;
+    weft_quota_vmm_reap();
+    weft_quota_pools_trim(device);
+    return weft_quota_reserve_untrimmed(device, bytes);
+}
+
+void weft_quota_release(uint32_t device, uint64_t bytes)
+{
+    weft_ledger_discharge(&weft_quota.account, device, bytes);
+}
+
+void weft_quota_entry_forget(const struct weft_quota_entry *entry)
+{
+    if (entry->kind == WEFT_QUOTA_POOL)
+        weft_quota_pool_freed(entry, false);
+    else
+        weft_quota_release(entry->device, entry->bytes);
+}
+
+static CUresult mem_get_info_v2(size_t *free, size_t *total)
+{
+    struct weft_quota_place place;
+    size_t device_free, device_total;
+    CUresult rc = weft_quota_place_current(&place);
+    if (rc || !free || !total)
+        return rc ? rc : weft_quota.next.cuMemGetInfo_v2(free, total);
+    rc = weft_quota.next.cuMemGetInfo_v2(&device_free, &device_total);
+    if (rc)
+        return rc;
+    weft_quota_vmm_reap();
+    weft_quota_pools_refresh(false);
+    uint64_t limit = weft_quota_limit(place.device);
+    uint64_t held = weft_ledger_total(weft_quota.account.ledger, place.device);
+    *total = limit;
+    *free = WEFT_MIN(held < limit ? limit - held : 0, device_free);
+    return CUDA_SUCCESS;
+}
+
+/* The first version of the call counts in 32 bits. */
+static CUresult mem_get_info(unsigned int *free, unsigned int *total)
+{
+    size_t wide_free, wide_total;
+    CUresult rc = mem_get_info_v2(free ? &wide_free : NULL, total ? &wide_total : NULL);
+    if (rc == CUDA_SUCCESS && free)
+        *free = (unsigned int)WEFT_MIN(wide_free, UINT_MAX);
+    if (rc == CUDA_SUCCESS && total)
+        *total = (unsigned int)WEFT_MIN(wide_total, UINT_MAX);
+    return rc;
+}
+
+static CUresult device_total_mem_v2(size_t *bytes, CUdevice device)
+{
+    CUresult rc = weft_quota.next.cuDeviceTotalMem_v2(bytes, device);
+    if (rc == CUDA_SUCCESS)
+        *bytes = weft_quota_limit((uint32_t)device);
+    return rc;
+}
+
+static CUresult device_total_mem(unsigned int *bytes, CUdevice device)
+{
+    size_t wide;
+    CUresult rc = device_total_mem_v2(bytes ? &wide : NULL, device);
+    if (rc == CUDA_SUCCESS && bytes)
+        *bytes = (unsigned int)WEFT_MIN(wide, UINT_MAX);
+    return rc;
+}
+
+static void state_reset(void)
+{
+    weft_quota_map_finish(&weft_quota.allocations);
+    weft_quota_pool_reset();
+    weft_quota_vmm_reset();
+    weft_quota_context_reset();
+    memset(weft_quota.device_bytes, 0, sizeof(weft_quota.device_bytes));
+}
+
+int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *config,
+                       struct weft_err *err)
+{
+    if (!weft_ledger_slot_taken(config->ledger, config->slot))
+        return weft_fail(err, WEFT_EPROTO, "slot %u of the tenant's ledger is not taken",
+                         config->slot);
+    if (config->device_count > WEFT_LEDGER_DEVICES || config->device_count > WEFT_POLICY_DEVICES)
+        return weft_fail(err, WEFT_ERANGE, "%u devices, at most %d", config->device_count,
+                         WEFT_LEDGER_DEVICES);
+    state_reset();
+    weft_quota.next = *table;
+    weft_quota.policy = config->policy;
+    weft_quota.device_count = config->device_count;
+    weft_ledger_account_init(&weft_quota.account, config->ledger, config->slot);
+    table->cuMemGetInfo = mem_get_info;
+    table->cuMemGetInfo_v2 = mem_get_info_v2;
+    table->cuDeviceTotalMem = device_total_mem;
+    table->cuDeviceTotalMem_v2 = device_total_mem_v2;
+    weft_quota_linear_install(table);
+    weft_quota_pool_install(table);
+    weft_quota_vmm_install(table);
+    weft_quota_context_install(table);
+    return 0;
+}
+
+/* Nothing is allocated before cuInit, so nothing is lost; a lock that another thread of the parent
+ * held is made anew. */
+void weft_quota_drop_after_fork(void)
+{
+    last_place = (struct weft_quota_place){0};
+    state_reset();
+}

@@ -1,0 +1,115 @@
+#!/bin/sh
+# run.sh BUILD: on a machine with an NVIDIA card, runs programs without weft and under `weft run --gpu 0`, and compares what they
+# print. Needs no network. Prints date, device, driver and a line a program; ends with the counts.
+#
+# The programs are built by nvcc where there is one, else taken from GPU_PROGRAMS (default BUILD/gpu-programs), where
+# build.sh put them on another machine. PYTHON names the interpreter that has PyTorch (default python3). 0: all passed,
+# 1: something differs, 77: nothing could be compared; the last line says why.
+set -u
+if [ $# != 1 ]; then
+    echo "usage: $0 BUILD" >&2
+    exit 2
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "$1" && pwd) || exit 2
+programs=${GPU_PROGRAMS:-$build/gpu-programs}
+python=${PYTHON:-python3}
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+TIMEOUT_S=300
+LIMIT_MIB=1024
+
+skip_all() {
+    echo "$1"
+    exit 77
+}
+
+report() { # report RESULT NAME TEXT…
+    case $1 in
+    ok) passed=$((passed + 1)) ;;
+    FAIL) failed=$((failed + 1)) ;;
+    skip) skipped=$((skipped + 1)) ;;
+    esac
+    printf '%-5s %s\n' "$1" "$2${3:+: $3}"
+}
+
+under_weft() {
+    timeout "$TIMEOUT_S" "$build/weft" run --gpu 0 "$@"
+}
+
+# Runs a command both ways; equal output and equal status are a pass. Timings are on stderr and only shown.
+compare() { # compare NAME COMMAND…
+    name=$1
+    shift
+    timeout "$TIMEOUT_S" "$@" >"$work/without" 2>"$work/without.err"
+    status=$?
+    if [ $status != 0 ]; then
+        report skip "$name" "does not run without weft either ($status): $(tail -n 1 "$work/without" "$work/without.err" | tr '\n' ' ')"
+        return
+    fi
+    under_weft -- "$@" >"$work/with" 2>"$work/with.err"
+    status=$?
+    if [ $status != 0 ]; then
+        report FAIL "$name" "status $status under weft: $(cat "$work/with" "$work/with.err" | tail -n 3 | tr '\n' ' ')"
+    elif ! diff "$work/without" "$work/with" >"$work/diff"; then
+        report FAIL "$name" "prints something else under weft"
+        sed 's/^/      /' "$work/diff"
+    else
+        report ok "$name" "$(wc -l <"$work/with") equal lines"
+        grep -h ' ns ' "$work/without.err" | sed 's/^/      without weft: /'
+        grep -h ' ns ' "$work/with.err" | sed 's/^/      with weft:    /'
+    fi
+}
+
+# A program that allocates until it is refused gets no more than its limit, and most of it.
+check_limit() {
+    name="memory limit"
+    if ! got=$(under_weft --memory "${LIMIT_MIB}M" -- "$programs/runtime_program" fill 2>"$work/limit.err"); then
+        report FAIL "$name" "$(tail -n 1 "$work/limit.err")"
+        return
+    fi
+    case $got in
+    *cudaErrorMemoryAllocation) ;;
+    *) report FAIL "$name" "refused with '$got'" && return ;;
+    esac
+    mebibytes=${got%% *}
+    if [ "$mebibytes" -le "$LIMIT_MIB" ] && [ "$mebibytes" -gt 0 ]; then
+        report ok "$name" "$mebibytes MiB of $LIMIT_MIB MiB, then out of memory"
+    else
+        report FAIL "$name" "$mebibytes MiB of $LIMIT_MIB MiB"
+    fi
+}
+
+command -v nvidia-smi >/dev/null || skip_all "no NVIDIA driver here (nvidia-smi is missing)"
+nvidia-smi -L >"$work/devices" 2>&1 && grep -q . "$work/devices" || skip_all "no NVIDIA card here: $(head -n 1 "$work/devices")"
+[ -x "$build/weft" ] || skip_all "$build/weft is not built"
+
+date -u '+%Y-%m-%d %H:%M UTC'
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
+uname -sr
+
+if command -v "${NVCC:-nvcc}" >/dev/null; then
+    "$here/build.sh" "$programs" >"$work/build" 2>&1 || { cat "$work/build"; report FAIL "nvcc" "cannot build the programs"; }
+fi
+if [ -x "$programs/driver_program" ]; then
+    compare "driver API" "$programs/driver_program" "$programs/kernels.fatbin"
+    compare "runtime, static" "$programs/runtime_program"
+    compare "runtime, shared" "$programs/runtime_program_shared"
+    if "$programs/runtime_program" >/dev/null 2>&1; then
+        check_limit
+    else
+        report skip "memory limit" "the program does not run without weft either"
+    fi
+else
+    report skip "compiled programs" "no nvcc here, and none were brought to $programs"
+fi
+if "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' >/dev/null 2>&1; then
+    compare "PyTorch training" "$python" "$here/train.py"
+else
+    report skip "PyTorch training" "$python has no PyTorch that sees a card"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ] || exit 1
+[ $passed != 0 ] || skip_all "nothing could be compared on this machine"
