@@ -223,13 +223,6 @@ static CUresult get_id(CUcontext handle, unsigned long long *out)
     return CUDA_SUCCESS;
 }
 
-static CUresult synchronize(void)
-{
-    struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
-    return result ? result : weft_soft_context_wait(context);
-}
-
 static CUresult synchronize_v2(CUcontext handle)
 {
     struct weft_soft_context *context;
@@ -237,8 +230,15 @@ static CUresult synchronize_v2(CUcontext handle)
     if (result)
         return result;
     result = weft_soft_context_wait(context);
+    if (result == CUDA_SUCCESS)
+        weft_soft_memory_synchronised(context);
     weft_soft_context_put(context);
     return result;
+}
+
+static CUresult synchronize(void)
+{
+    return synchronize_v2(NULL);
 }
 
 static CUresult get_api_version(CUcontext handle, unsigned int *out)

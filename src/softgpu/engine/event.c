@@ -218,6 +218,8 @@ static CUresult query(CUevent handle)
     struct weft_soft_fence *fence = fence_of(event);
     if (fence && !atomic_load(&fence->done))
         result = CUDA_ERROR_NOT_READY;
+    else if (fence)
+        weft_soft_memory_synchronised(event->context);
     weft_soft_fence_put(fence);
     leave(event);
     return result;
@@ -233,6 +235,8 @@ static CUresult synchronize(CUevent handle)
     if (fence) {
         weft_soft_fence_wait(fence);
         result = weft_soft_context_status(event->context);
+        if (result == CUDA_SUCCESS)
+            weft_soft_memory_synchronised(event->context);
     }
     weft_soft_fence_put(fence);
     leave(event);

@@ -14,9 +14,6 @@ static void release_module(void *object)
 {
     struct weft_soft_module *module = object;
     weft_exec_program_destroy(module->program);
-    /* A destroyed context has freed all of its memory, or is about to. */
-    if (module->variables && !atomic_load(&module->context->destroyed))
-        weft_soft_memory_free(module->context, module->variables);
     weft_soft_image_put(module->image);
     pthread_mutex_destroy(&module->lock);
     weft_soft_context_put(module->context);
@@ -113,6 +110,14 @@ static struct weft_soft_module *allocate_module(struct weft_soft_context *contex
     return NULL;
 }
 
+/* Not when the last reference goes: that may be on a worker, and freeing waits for the context's
+ * work, which may need that worker. A destroyed context frees all of its memory itself. */
+static void free_variables(struct weft_soft_module *module)
+{
+    if (module->variables && !atomic_load(&module->context->destroyed))
+        weft_soft_memory_free(module->context, module->variables);
+}
+
 static CUresult furnish_module(struct weft_soft_module *module, struct weft_err *err)
 {
     CUresult result = place_variables(module, err);
@@ -137,6 +142,7 @@ CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_
         return CUDA_ERROR_OUT_OF_MEMORY;
     result = furnish_module(module, err);
     if (result) {
+        free_variables(module);
         release_module(module);
         return result;
     }
@@ -192,9 +198,10 @@ CUresult weft_soft_module_unload(uint64_t handle)
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
     weft_soft_child_leave(module->context, &module->child);
-    /* Its variables are freed here, by the program's thread: workers must not wait for memory. */
     weft_soft_context_wait(module->context);
     bool closed = weft_soft_module_close(handle);
+    if (closed)
+        free_variables(module);
     weft_soft_handle_put(handle);
     return closed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }

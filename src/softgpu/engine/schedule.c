@@ -8,7 +8,6 @@
 
 struct weft_soft_scheduler weft_soft_scheduler = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
-    .work = PTHREAD_COND_INITIALIZER,
     .ready = {&weft_soft_scheduler.ready, &weft_soft_scheduler.ready},
     .host_work = PTHREAD_COND_INITIALIZER,
 };
@@ -46,7 +45,7 @@ bool weft_soft_scheduler_sleep(pthread_cond_t *condition, uint64_t timeout_ns)
     if (timeout_ns == 0)
         return pthread_cond_wait(condition, &weft_soft_scheduler.lock) == 0;
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     uint64_t ns = (uint64_t)until.tv_nsec + timeout_ns;
     until.tv_sec += (time_t)(ns / 1000000000);
     until.tv_nsec = (long)(ns % 1000000000);

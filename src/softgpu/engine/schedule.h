@@ -103,7 +103,7 @@ struct weft_soft_stream {
 
 struct weft_soft_scheduler {
     pthread_mutex_t lock;
-    pthread_cond_t work;         /* with the lock: a worker may run something */
+    pthread_cond_t work; /* with the lock: a worker may run something; made with the workers */
     struct weft_soft_link ready; /* lock; grids with a block to run, each worker takes the first */
     atomic_uint ready_count;
     uint32_t parked_count; /* lock; blocks of all grids */
@@ -123,7 +123,8 @@ extern struct weft_soft_scheduler weft_soft_scheduler;
 void weft_soft_scheduler_lock(void);
 /* Starts what may start now, unlocks, and gives back what has completed. */
 void weft_soft_scheduler_unlock(void);
-/* Like unlock and lock, but atomically a sleep on `condition`; false at the time-out (0: none). */
+/* Like unlock and lock, but atomically a sleep on `condition`; false at the time-out (0: none; for
+ * any other the condition's clock is the monotonic one). */
 bool weft_soft_scheduler_sleep(pthread_cond_t *condition, uint64_t timeout_ns);
 uint64_t weft_soft_scheduler_new_id(void);
 

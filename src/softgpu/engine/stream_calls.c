@@ -62,6 +62,8 @@ static CUresult query(CUstream handle, bool per_thread)
     if (result)
         return result;
     result = weft_soft_stream_query(stream);
+    if (result == CUDA_SUCCESS)
+        weft_soft_memory_synchronised(stream->context);
     weft_soft_stream_put(stream);
     return result;
 }
@@ -83,6 +85,8 @@ static CUresult synchronize(CUstream handle, bool per_thread)
     if (result)
         return result;
     result = weft_soft_stream_wait(stream);
+    if (result == CUDA_SUCCESS)
+        weft_soft_memory_synchronised(stream->context);
     weft_soft_stream_put(stream);
     return result;
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "softgpu/engine/device_time.h"
 #include "softgpu/engine/fault.h"
@@ -258,15 +259,25 @@ static void *work(void *argument)
     return NULL;
 }
 
-static uint32_t start_threads(uint32_t from, uint32_t wanted)
+static uint32_t start_threads(uint32_t wanted)
 {
-    for (uint32_t number = from + 1; number <= wanted; number++) {
+    for (uint32_t number = 1; number <= wanted; number++) {
         char name[16];
         snprintf(name, sizeof(name), "weft-sm-%u", number);
         if (weft_soft_thread_create(name, work, (void *)(uintptr_t)number))
             return number - 1;
     }
     return wanted;
+}
+
+/* Sleeps on it are timed, and must not grow when somebody sets the clock. */
+static void make_work_condition(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&weft_soft_scheduler.work, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 CUresult weft_soft_workers_start(void)
@@ -277,7 +288,8 @@ CUresult weft_soft_workers_start(void)
     pthread_mutex_lock(&weft_soft.lock);
     uint32_t count = weft_soft_scheduler.worker_count;
     if (count == 0) {
-        count = start_threads(0, worker_threads_wanted());
+        make_work_condition();
+        count = start_threads(worker_threads_wanted());
         weft_soft_scheduler_lock();
         weft_soft_scheduler.worker_count = count;
         weft_soft_scheduler_unlock();
