@@ -1,0 +1,228 @@
+/* Modules: what would break it is a wrong answer for an image that cannot run, a log without the
+ * position, or a variable without its value. */
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int enter(void **state)
+{
+    (void)state;
+    rig_enter();
+    rig_report();
+    return 0;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    rig_leave();
+    return 0;
+}
+
+static CUresult load(const char *image)
+{
+    CUmodule module;
+    CUresult result = cuda.cuModuleLoadData(&module, image);
+    if (result == CUDA_SUCCESS)
+        RIG_OK(cuda.cuModuleUnload(module));
+    return result;
+}
+
+static void tells_images_apart(void **state)
+{
+    (void)state;
+    static const unsigned char fat[] = {0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0};
+    assert_int_equal(load(".version 7.0\n.target sm_75\n.address_size 64\n"), CUDA_SUCCESS);
+    assert_int_equal(load("\x7f"
+                          "ELF\2\1\1"),
+                     CUDA_ERROR_NO_BINARY_FOR_GPU);
+    assert_non_null(strstr(rig_report(), "cubin"));
+    assert_int_equal(load((const char *)fat), CUDA_ERROR_NOT_SUPPORTED);
+    assert_non_null(strstr(rig_report(), "fat binary"));
+    assert_int_equal(load("\1\2\3"), CUDA_ERROR_INVALID_IMAGE);
+    assert_int_equal(load("\x7f"), CUDA_ERROR_INVALID_IMAGE);
+    assert_int_equal(load(""), CUDA_ERROR_INVALID_IMAGE);
+    assert_int_equal(load("hello"), CUDA_ERROR_INVALID_PTX);
+    assert_int_equal(load(".version 9.9\n.target sm_75\n.address_size 64\n"),
+                     CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+    assert_int_equal(load(".version 7.0\n.target sm_90\n.address_size 64\n"),
+                     CUDA_ERROR_INVALID_PTX);
+    assert_non_null(strstr(rig_report(), "sm_90"));
+    assert_int_equal(
+        load(".version 7.0\n.target sm_75\n.address_size 64\n.extern .global .u32 x;\n"),
+        CUDA_ERROR_INVALID_PTX);
+    CUmodule module;
+    assert_int_equal(cuda.cuModuleLoadData(&module, NULL), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuModuleLoadData(NULL, rig_ptx), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void fills_the_logs_of_the_compiler(void **state)
+{
+    (void)state;
+    static const char bad[] = ".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k() "
+                              "{\n  bogus.u32 %r1;\n}\n";
+    char error[256] = "untouched", info[64] = "untouched", tiny[4] = "...";
+    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_MAX_REGISTERS};
+    void *values[] = {error, (void *)sizeof(error), info, (void *)sizeof(info), (void *)32};
+    CUmodule module;
+    assert_int_equal(cuda.cuModuleLoadDataEx(&module, bad, 5, options, values),
+                     CUDA_ERROR_INVALID_PTX);
+    assert_non_null(strstr(error, "ptx:5:"));
+    assert_non_null(strstr(error, "bogus"));
+    assert_int_equal((size_t)values[1], strlen(error));
+    assert_string_equal(info, "");
+    values[0] = tiny;
+    values[1] = (void *)sizeof(tiny);
+    assert_int_equal(cuda.cuModuleLoadDataEx(&module, bad, 2, options, values),
+                     CUDA_ERROR_INVALID_PTX);
+    assert_string_equal(tiny, "ptx");
+    values[0] = error;
+    values[1] = (void *)sizeof(error);
+    RIG_OK(cuda.cuModuleLoadDataEx(&module, rig_ptx, 2, options, values));
+    assert_string_equal(error, "");
+    assert_int_equal(cuda.cuModuleLoadDataEx(&module, rig_ptx, 2, NULL, NULL),
+                     CUDA_ERROR_INVALID_VALUE);
+}
+
+static void loads_a_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/weft-module-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, rig_ptx, strlen(rig_ptx)), (ssize_t)strlen(rig_ptx));
+    close(fd);
+    CUmodule module;
+    CUfunction function;
+    RIG_OK(cuda.cuModuleLoad(&module, path));
+    RIG_OK(cuda.cuModuleGetFunction(&function, module, "count"));
+    unlink(path);
+    assert_int_equal(cuda.cuModuleLoad(&module, path), CUDA_ERROR_FILE_NOT_FOUND);
+}
+
+static void finds_functions(void **state)
+{
+    (void)state;
+    CUmodule module, owner;
+    CUfunction count, again, all[16];
+    unsigned int functions;
+    const char *name;
+    size_t offset, bytes;
+    RIG_OK(cuda.cuModuleLoadData(&module, rig_ptx));
+    RIG_OK(cuda.cuModuleGetFunction(&count, module, "count"));
+    RIG_OK(cuda.cuModuleGetFunction(&again, module, "count"));
+    assert_ptr_equal(count, again);
+    RIG_OK(cuda.cuFuncGetName(&name, count));
+    assert_string_equal(name, "count");
+    RIG_OK(cuda.cuFuncGetModule(&owner, count));
+    assert_ptr_equal(owner, module);
+    RIG_OK(cuda.cuFuncGetParamInfo(count, 1, &offset, &bytes));
+    assert_int_equal(offset, 8);
+    assert_int_equal(bytes, 8);
+    assert_int_equal(cuda.cuFuncGetParamInfo(count, 2, &offset, &bytes), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuModuleGetFunction(&again, module, "nothing"), CUDA_ERROR_NOT_FOUND);
+    assert_int_equal(cuda.cuModuleGetFunction(&again, module, "counter"), CUDA_ERROR_NOT_FOUND);
+    assert_int_equal(cuda.cuModuleGetFunction(&again, (CUmodule)count, "count"),
+                     CUDA_ERROR_INVALID_HANDLE);
+    RIG_OK(cuda.cuModuleGetFunctionCount(&functions, module));
+    assert_int_equal(functions, 9);
+    RIG_OK(cuda.cuModuleEnumerateFunctions(all, 3, module));
+    RIG_OK(cuda.cuModuleUnload(module));
+    assert_int_equal(cuda.cuFuncGetName(&name, count), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(cuda.cuModuleUnload(module), CUDA_ERROR_INVALID_HANDLE);
+}
+
+static void names_what_it_cannot_run(void **state)
+{
+    (void)state;
+    CUmodule module;
+    CUfunction function;
+    RIG_OK(cuda.cuModuleLoadData(&module, rig_ptx));
+    assert_int_equal(cuda.cuModuleGetFunction(&function, module, "unsupported"),
+                     CUDA_ERROR_NOT_SUPPORTED);
+    const char *report = rig_report();
+    assert_non_null(strstr(report, "kernel unsupported"));
+    assert_non_null(strstr(report, "wmma.load"));
+}
+
+static void places_variables(void **state)
+{
+    (void)state;
+    CUmodule module;
+    CUdeviceptr counter, pointer, table;
+    size_t bytes;
+    RIG_OK(cuda.cuModuleLoadData(&module, rig_ptx));
+    RIG_OK(cuda.cuModuleGetGlobal_v2(&counter, &bytes, module, "counter"));
+    assert_int_equal(bytes, 4);
+    RIG_OK(cuda.cuModuleGetGlobal_v2(&pointer, &bytes, module, "pointer"));
+    assert_int_equal(bytes, 8);
+    RIG_OK(cuda.cuModuleGetGlobal_v2(&table, NULL, module, "table"));
+    uint32_t value;
+    uint64_t address;
+    float floats[2];
+    RIG_OK(cuda.cuMemcpyDtoH_v2(&value, counter, sizeof(value)));
+    assert_int_equal(value, 7);
+    RIG_OK(cuda.cuMemcpyDtoH_v2(&address, pointer, sizeof(address)));
+    assert_int_equal(address, counter);
+    RIG_OK(cuda.cuMemcpyDtoH_v2(floats, table, sizeof(floats)));
+    assert_true(floats[0] == 1.0f && floats[1] == 2.0f);
+    assert_int_equal(cuda.cuModuleGetGlobal_v2(&table, &bytes, module, "nothing"),
+                     CUDA_ERROR_NOT_FOUND);
+    size_t free_before, free_after, total;
+    RIG_OK(cuda.cuMemGetInfo_v2(&free_before, &total));
+    RIG_OK(cuda.cuModuleUnload(module));
+    RIG_OK(cuda.cuMemGetInfo_v2(&free_after, &total));
+    assert_int_equal(free_after - free_before, 512);
+}
+
+static void knows_how_many_blocks_fit(void **state)
+{
+    (void)state;
+    CUfunction count = rig_function("count");
+    int blocks, grid, block, value;
+    size_t shared;
+    /* 1024 threads and 64 KiB an SM, 32 registers a thread, 1 KiB of static shared memory. */
+    RIG_OK(cuda.cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, count, 128, 0));
+    assert_int_equal(blocks, 8);
+    RIG_OK(cuda.cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, count, 128, 15 * 1024));
+    assert_int_equal(blocks, 4);
+    RIG_OK(cuda.cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, count, 1, 0));
+    assert_int_equal(blocks, 16);
+    RIG_OK(cuda.cuOccupancyMaxPotentialBlockSize(&grid, &block, count, NULL, 0, 0));
+    assert_int_equal(block, 512);
+    assert_int_equal(grid, 16);
+    RIG_OK(cuda.cuOccupancyAvailableDynamicSMemPerBlock(&shared, count, 4, 128));
+    assert_int_equal(shared, 15 * 1024);
+    RIG_OK(cuda.cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, count));
+    assert_int_equal(value, 47 * 1024);
+    RIG_OK(
+        cuda.cuFuncSetAttribute(count, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 63 * 1024));
+    assert_int_equal(cuda.cuFuncSetAttribute(count, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                             63 * 1024 + 1),
+                     CUDA_ERROR_INVALID_VALUE);
+    RIG_OK(cuda.cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_BINARY_VERSION, count));
+    assert_int_equal(value, 75);
+    assert_int_equal(cuda.cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX, count),
+                     CUDA_ERROR_INVALID_VALUE);
+}
+
+int main(void)
+{
+    rig_open(1);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+    const struct CMUnitTest tests[] = {
+        TEST(tells_images_apart),
+        TEST(fills_the_logs_of_the_compiler),
+        TEST(loads_a_file),
+        TEST(finds_functions),
+        TEST(names_what_it_cannot_run),
+        TEST(places_variables),
+        TEST(knows_how_many_blocks_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
