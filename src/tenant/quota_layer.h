@@ -1,8 +1,8 @@
 /* The quota layer's inner header: its one state, and what its parts offer one another.
  *   quota.c reserving, reporting   quota_linear.c addresses   quota_pool*.c stream-ordered memory
- *   quota_vmm.c handles and mappings   quota_context.c the end of contexts   quota_map.c the tables
- * Lock order: a primary context's lock > a pool's lock > a map's shard. No lock but the first two
- * is held while the backend is called. */
+ *   quota_vmm*.c handles and mappings   quota_context.c the end of contexts   quota_map.c the
+ * tables Lock order: a primary context's lock > a pool's lock > a map's shard. No lock but the
+ * first two is held while the backend is called. */
 #ifndef WEFT_TENANT_QUOTA_LAYER_H
 #define WEFT_TENANT_QUOTA_LAYER_H
 
