@@ -1,27 +1,15 @@
-/* The table's entries are the real driver's own functions, except the few that say which devices
- * there are. */
+/* The table's entries are the real driver's own functions, except those that name a device
+ * (native_view.h). */
 #include "backend/native.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <string.h>
 
-#include "cuda/entries.h"
+#include "backend/native_view.h"
 #include "util/log.h"
 #include "util/util.h"
 
 #define DRIVER_DEVICES_MAX 256
-
-/* The one state of the backend: the CUDA ABI passes none. Written by open and by the first cuInit
- * that succeeds. */
-static struct {
-    pthread_mutex_t lock; /* serialises find_devices */
-    struct weft_device_grant grants[WEFT_DEVICES_MAX];
-    size_t grant_count;
-    struct weft_cuda driver;
-    size_t device_count; /* release/acquire: the devices before it are written first */
-    CUdevice devices[WEFT_DEVICES_MAX];
-} native = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool has_uuid(const struct weft_device_grant *grant)
 {
@@ -36,8 +24,8 @@ static bool is_granted_device(const struct weft_device_grant *grant, int index, 
     CUuuid uuid;
     if (!has_uuid(grant))
         return grant->native_index == (uint32_t)index;
-    if (native.driver.cuDeviceGetUuid_v2(&uuid, device) != CUDA_SUCCESS &&
-        native.driver.cuDeviceGetUuid(&uuid, device) != CUDA_SUCCESS)
+    if (weft_native.driver.cuDeviceGetUuid_v2(&uuid, device) != CUDA_SUCCESS &&
+        weft_native.driver.cuDeviceGetUuid(&uuid, device) != CUDA_SUCCESS)
         return false;
     return memcmp(uuid.bytes, grant->uuid, sizeof(uuid.bytes)) == 0;
 }
@@ -46,82 +34,35 @@ static bool is_granted_device(const struct weft_device_grant *grant, int index, 
  * program either. */
 static void find_devices(void)
 {
-    CUdevice devices[WEFT_DEVICES_MAX];
     size_t found = 0;
     int count = 0;
-    native.driver.cuDeviceGetCount(&count);
-    for (size_t grant = 0; grant < native.grant_count; grant++) {
+    weft_native.driver.cuDeviceGetCount(&count);
+    for (size_t grant = 0; grant < weft_native.grant_count; grant++) {
         for (int index = 0; index < count && index < DRIVER_DEVICES_MAX; index++) {
             CUdevice device;
-            if (native.driver.cuDeviceGet(&device, index) != CUDA_SUCCESS ||
-                !is_granted_device(&native.grants[grant], index, device))
+            if (weft_native.driver.cuDeviceGet(&device, index) != CUDA_SUCCESS ||
+                !is_granted_device(&weft_native.grants[grant], index, device))
                 continue;
-            devices[found++] = device;
+            weft_native.devices[found++] = device;
             break;
         }
     }
-    memcpy(native.devices, devices, found * sizeof(devices[0]));
-    __atomic_store_n(&native.device_count, found, __ATOMIC_RELEASE);
-}
-
-static size_t device_count(void)
-{
-    return __atomic_load_n(&native.device_count, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&weft_native.device_count, found, __ATOMIC_RELEASE);
 }
 
 static CUresult native_init(unsigned int flags)
 {
-    CUresult result = native.driver.cuInit(flags);
+    CUresult result = weft_native.driver.cuInit(flags);
     if (result != CUDA_SUCCESS)
         return result;
-    pthread_mutex_lock(&native.lock);
-    if (device_count() == 0)
+    pthread_mutex_lock(&weft_native.lock);
+    if (weft_native_device_count() == 0)
         find_devices();
-    pthread_mutex_unlock(&native.lock);
-    return device_count() > 0 ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
+    pthread_mutex_unlock(&weft_native.lock);
+    return weft_native_device_count() > 0 ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 
-static CUresult native_device_get_count(int *count)
-{
-    CUresult result = native.driver.cuDeviceGetCount(count);
-    if (result == CUDA_SUCCESS)
-        *count = (int)device_count();
-    return result;
-}
-
-/* Before cuInit the driver says itself what is wrong. */
-static CUresult native_device_get(CUdevice *device, int ordinal)
-{
-    size_t count = device_count();
-    if (count == 0)
-        return native.driver.cuDeviceGet(device, ordinal);
-    if (!device)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (ordinal < 0 || (size_t)ordinal >= count)
-        return CUDA_ERROR_INVALID_DEVICE;
-    *device = native.devices[ordinal];
-    return CUDA_SUCCESS;
-}
-
-static CUresult native_device_get_by_pci_bus_id(CUdevice *device, const char *id)
-{
-    CUdevice found;
-    size_t count = device_count();
-    if (count == 0 || !device)
-        return native.driver.cuDeviceGetByPCIBusId(device, id);
-    CUresult result = native.driver.cuDeviceGetByPCIBusId(&found, id);
-    if (result != CUDA_SUCCESS)
-        return result;
-    for (size_t i = 0; i < count; i++) {
-        if (native.devices[i] == found) {
-            *device = found;
-            return CUDA_SUCCESS;
-        }
-    }
-    return CUDA_ERROR_INVALID_DEVICE;
-}
-
-/* Calls that this driver does not have refuse by name. */
+/* Calls that this driver does not have refuse by name. Returns how many. */
 static size_t resolve(void *library, struct weft_cuda *table)
 {
     size_t missing = 0;
@@ -146,26 +87,25 @@ static int native_open(const struct weft_backend_config *config, struct weft_cud
     int rc = weft_native_library_open(&library, err);
     if (rc)
         return rc;
-    size_t missing = resolve(library, &native.driver);
+    size_t missing = resolve(library, &weft_native.driver);
     if (missing == WEFT_CUDA_ENTRIES)
         return weft_fail(err, WEFT_ENOENT, "the driver has none of CUDA's functions");
     weft_log(WEFT_LOG_INFO, "native", "the driver lacks %zu of %d functions", missing,
              WEFT_CUDA_ENTRIES);
-    memcpy(native.grants, config->devices, config->device_count * sizeof(native.grants[0]));
-    native.grant_count = config->device_count;
-    *table = native.driver;
+    memcpy(weft_native.grants, config->devices,
+           config->device_count * sizeof(weft_native.grants[0]));
+    weft_native.grant_count = config->device_count;
+    *table = weft_native.driver;
+    weft_native_view_install(table);
     table->cuInit = native_init;
-    table->cuDeviceGetCount = native_device_get_count;
-    table->cuDeviceGet = native_device_get;
-    table->cuDeviceGetByPCIBusId = native_device_get_by_pci_bus_id;
     return 0;
 }
 
 /* The driver notices a fork by itself; before cuInit it has made nothing. */
 static void native_drop_after_fork(void)
 {
-    native.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    native.device_count = 0;
+    weft_native.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    weft_native.device_count = 0;
 }
 
 const struct weft_backend *weft_native_describe(void)

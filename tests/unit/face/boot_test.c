@@ -150,25 +150,62 @@ static const char *fork_before_everything(struct face_under_test *face)
     return NULL;
 }
 
-static const char *show_granted_devices_in_order(struct face_under_test *face)
+/* The small driver's devices 12 and 11, in this order. */
+static void grant_two(struct face_under_test *face)
 {
     struct weft_session *granted = &face->tenant->granted;
-    CUdevice device = -1;
-    int count;
     granted->device_count = 2;
     memset(granted->devices[0].uuid, 12, WEFT_UUID_BYTES);
     granted->devices[1] = (struct weft_device_grant){.kind = WEFT_DEVICE_NATIVE, .native_index = 1};
+}
+
+static const char *show_granted_devices_in_order(struct face_under_test *face)
+{
+    CUdevice device = -1;
+    size_t bytes;
+    int count;
+    grant_two(face);
     EXPECT(face->calls.cuDeviceGetCount(&count) == CUDA_ERROR_NOT_INITIALIZED);
     EXPECT(face->calls.cuDeviceGet(&device, 0) == CUDA_ERROR_NOT_INITIALIZED);
     EXPECT(face->calls.cuInit(1) == CUDA_ERROR_INVALID_VALUE);
     EXPECT(face->calls.cuInit(0) == CUDA_SUCCESS);
     EXPECT(face->calls.cuDeviceGetCount(&count) == CUDA_SUCCESS && count == 2);
-    EXPECT(face->calls.cuDeviceGet(&device, 0) == CUDA_SUCCESS && device == 12);
-    EXPECT(face->calls.cuDeviceGet(&device, 1) == CUDA_SUCCESS && device == 11);
+    EXPECT(face->calls.cuDeviceGet(&device, 1) == CUDA_SUCCESS && device == 1);
     EXPECT(face->calls.cuDeviceGet(&device, 2) == CUDA_ERROR_INVALID_DEVICE);
     EXPECT(face->calls.cuDeviceGet(NULL, 0) == CUDA_ERROR_INVALID_VALUE);
-    EXPECT(face->calls.cuDeviceGetByPCIBusId(&device, "2") == CUDA_SUCCESS && device == 12);
+    EXPECT(face->calls.cuDeviceGetByPCIBusId(&device, "2") == CUDA_SUCCESS && device == 0);
     EXPECT(face->calls.cuDeviceGetByPCIBusId(&device, "0") == CUDA_ERROR_INVALID_DEVICE);
+    EXPECT(face->calls.cuDeviceTotalMem_v2(&bytes, 0) == CUDA_SUCCESS && bytes == 12);
+    EXPECT(face->calls.cuDeviceTotalMem_v2(&bytes, 1) == CUDA_SUCCESS && bytes == 11);
+    EXPECT(face->calls.cuDeviceTotalMem_v2(&bytes, 12) == CUDA_ERROR_INVALID_DEVICE);
+    return NULL;
+}
+
+/* Where a struct or an answer names a device, it is the program's number too. */
+static const char *translate_devices_everywhere(struct face_under_test *face)
+{
+    CUmemAllocationProp property = {.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0}};
+    CUmemAccessDesc access[20] = {{.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0}},
+                                  {.location = {CU_MEM_LOCATION_TYPE_DEVICE, 1}}};
+    CUmemGenericAllocationHandle handle;
+    CUdevice device;
+    int data;
+    grant_two(face);
+    EXPECT(face->calls.cuInit(0) == CUDA_SUCCESS);
+    EXPECT(face->calls.cuCtxGetDevice(&device) == CUDA_SUCCESS && device == 1);
+    EXPECT(face->calls.cuPointerGetAttribute(&data, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, 1) ==
+           CUDA_SUCCESS);
+    EXPECT(data == 0);
+    EXPECT(face->calls.cuPointerGetAttribute(&data, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, 1) ==
+           CUDA_SUCCESS);
+    EXPECT(data == 11);
+    EXPECT(face->calls.cuMemCreate(&handle, 1, &property, 0) == CUDA_SUCCESS && handle == 12);
+    EXPECT(property.location.id == 0);
+    EXPECT(face->calls.cuMemGetAllocationPropertiesFromHandle(&property, 11) == CUDA_SUCCESS);
+    EXPECT(property.location.id == 1);
+    EXPECT(face->calls.cuMemSetAccess(0, 1, access, 2) == CUDA_SUCCESS);
+    EXPECT(face->calls.cuMemSetAccess(0, 1, access, 20) == CUDA_ERROR_INVALID_VALUE);
+    EXPECT(access[0].location.id == 0 && access[1].location.id == 1);
     return NULL;
 }
 
@@ -207,6 +244,7 @@ SCENARIO(fork_after_init)
 SCENARIO(fork_before_init)
 SCENARIO(fork_before_everything)
 SCENARIO(show_granted_devices_in_order)
+SCENARIO(translate_devices_everywhere)
 SCENARIO(trace_every_call)
 
 int main(void)
@@ -220,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_fork_before_init),
         cmocka_unit_test(test_fork_before_everything),
         cmocka_unit_test(test_show_granted_devices_in_order),
+        cmocka_unit_test(test_translate_devices_everywhere),
         cmocka_unit_test(test_trace_every_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,15 @@ DECLARE(cuDeviceGetCount, int *count);
 DECLARE(cuDeviceGet, CUdevice *device, int ordinal);
 DECLARE(cuDeviceGetUuid, CUuuid *uuid, CUdevice device);
 DECLARE(cuDeviceGetByPCIBusId, CUdevice *device, const char *id);
+DECLARE(cuDeviceTotalMem_v2, size_t *bytes, CUdevice device);
+DECLARE(cuCtxGetDevice, CUdevice *device);
+DECLARE(cuPointerGetAttribute, void *data, CUpointer_attribute attribute, CUdeviceptr pointer);
+DECLARE(cuMemCreate, CUmemGenericAllocationHandle *handle, size_t bytes,
+        const CUmemAllocationProp *property, unsigned long long flags);
+DECLARE(cuMemGetAllocationPropertiesFromHandle, CUmemAllocationProp *property,
+        CUmemGenericAllocationHandle handle);
+DECLARE(cuMemSetAccess, CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access,
+        size_t count);
 DECLARE(cuMemAlloc, CUdeviceptr_v1 *address, unsigned int bytes);
 DECLARE(cuGetProcAddress_v2, const char *symbol, void **pfn, int version, cuuint64_t flags,
         CUdriverProcAddressQueryResult *status);
@@ -65,6 +74,52 @@ CUresult cuDeviceGetByPCIBusId(CUdevice *device, const char *id)
 {
     *device = 10 + id[0] - '0';
     return CUDA_SUCCESS;
+}
+
+/* What the calls below got is told in what they answer. */
+CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
+{
+    *bytes = (size_t)device;
+    return device >= 10 && device < 10 + DEVICES ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+CUresult cuCtxGetDevice(CUdevice *device)
+{
+    *device = 11;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr pointer)
+{
+    (void)pointer;
+    *(int *)data = attribute == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL ? 12 : 11;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
+                     const CUmemAllocationProp *property, unsigned long long flags)
+{
+    (void)bytes;
+    (void)flags;
+    *handle = (CUmemGenericAllocationHandle)property->location.id;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *property,
+                                                CUmemGenericAllocationHandle handle)
+{
+    *property = (CUmemAllocationProp){.location = {CU_MEM_LOCATION_TYPE_DEVICE, (int)handle}};
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access,
+                        size_t count)
+{
+    (void)address;
+    (void)bytes;
+    return access && count == 2 && access[0].location.id == 12 && access[1].location.id == 11
+               ? CUDA_SUCCESS
+               : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)

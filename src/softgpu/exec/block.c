@@ -1,0 +1,282 @@
+/* One block of a grid: its memory, its start, and the turns of its warps. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "softgpu/exec/ops.h"
+#include "util/util.h"
+
+#define MXCSR_DEFAULT 0x1f80 /* all exceptions masked, round to nearest, subnormals kept */
+#define IDLE_ROUNDS_MAX 4    /* rounds of nothing but spinning before the block says so */
+#define OPEN_FRAMES 4        /* frames to begin with where the depth of calls is not known */
+
+static uint32_t thread_count(const struct weft_exec_launch *launch)
+{
+    return launch->block[0] * launch->block[1] * launch->block[2];
+}
+
+static uint64_t local_stride(const struct weft_exec_launch *launch)
+{
+    const struct weft_exec_kernel *kernel = launch->kernel;
+    uint64_t bytes = kernel->local_bytes_max;
+    if (kernel->open_ended)
+        bytes = kernel->parts[0].local_bytes + (uint64_t)launch->stack_bytes;
+    return weft_round_up(WEFT_MIN(bytes, (uint64_t)WEFT_EXEC_LOCAL_WINDOW_BYTES), 16);
+}
+
+static uint64_t register_bytes(const struct weft_exec_kernel *kernel)
+{
+    uint64_t bytes = kernel->frame_bytes_max;
+    if (kernel->open_ended)
+        bytes = (uint64_t)kernel->parts[0].frame_bytes * OPEN_FRAMES;
+    return weft_round_up(bytes + kernel->argument_bytes, 64);
+}
+
+static void number_threads(struct weft_exec_block *block)
+{
+    const uint32_t *size = block->launch->block;
+    for (uint32_t i = 0; i < block->warp_count * WEFT_EXEC_LANES; i++) {
+        uint32_t *rows = block->thread_index + i / WEFT_EXEC_LANES * 3 * WEFT_EXEC_LANES;
+        uint32_t lane = i % WEFT_EXEC_LANES;
+        rows[lane] = i % size[0];
+        rows[WEFT_EXEC_LANES + lane] = i / size[0] % size[1];
+        rows[2 * WEFT_EXEC_LANES + lane] = i / size[0] / size[1];
+    }
+}
+
+static bool allocate(struct weft_exec_block *block)
+{
+    const struct weft_exec_launch *launch = block->launch;
+    uint64_t lanes = (uint64_t)block->warp_count * WEFT_EXEC_LANES;
+    uint64_t bytes = register_bytes(launch->kernel);
+    block->warps = calloc(block->warp_count, sizeof(*block->warps));
+    block->thread_index = calloc(lanes * 3, sizeof(uint32_t));
+    block->shared = aligned_alloc(256, weft_round_up(block->shared_bytes + 1, 256));
+    block->local_stride = local_stride(launch);
+    block->local = calloc(lanes * block->local_stride + 1, 1);
+    if (!block->warps || !block->thread_index || !block->shared || !block->local)
+        return false;
+    for (uint32_t w = 0; w < block->warp_count; w++) {
+        struct weft_exec_warp *warp = &block->warps[w];
+        uint32_t first = w * WEFT_EXEC_LANES;
+        uint32_t count = WEFT_MIN(thread_count(launch) - first, (uint32_t)WEFT_EXEC_LANES);
+        warp->index = w;
+        warp->threads = WEFT_EXEC_ALL_LANES >> (WEFT_EXEC_LANES - count);
+        warp->register_bytes = bytes;
+        warp->registers = aligned_alloc(64, bytes);
+        if (warp->registers == NULL)
+            return false;
+        memset(warp->registers, 0, bytes);
+    }
+    return true;
+}
+
+int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_launch *launch,
+                           struct weft_err *err)
+{
+    uint32_t threads = thread_count(launch);
+    if (threads == 0 || threads > WEFT_EXEC_WARPS_MAX * WEFT_EXEC_LANES)
+        return weft_fail(err, WEFT_EINVAL, "%u threads in a block", threads);
+    struct weft_exec_block *block = calloc(1, sizeof(*block));
+    if (block == NULL)
+        return weft_fail(err, WEFT_ENOMEM, "a block");
+    block->launch = launch;
+    block->handlers = weft_exec_isa_handlers();
+    block->warp_count = (threads + WEFT_EXEC_LANES - 1) / WEFT_EXEC_LANES;
+    block->shared_bytes = launch->kernel->static_shared_bytes + launch->dynamic_shared_bytes;
+    if (!allocate(block)) {
+        weft_exec_block_destroy(block);
+        return weft_fail(err, WEFT_ENOMEM, "a block of %u threads", threads);
+    }
+    number_threads(block);
+    *out = block;
+    return 0;
+}
+
+void weft_exec_block_destroy(struct weft_exec_block *block)
+{
+    if (block == NULL)
+        return;
+    for (uint32_t w = 0; block->warps && w < block->warp_count; w++)
+        free(block->warps[w].registers);
+    free(block->warps);
+    free(block->thread_index);
+    free(block->shared);
+    free(block->local);
+    free(block);
+}
+
+static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_warp *warp)
+{
+    memset(warp->registers, 0, kernel->parts[0].frame_bytes);
+    warp->live = warp->threads;
+    warp->carry = 0;
+    warp->clock = 0;
+    warp->group_count = 0;
+    warp->best_key = UINT64_MAX;
+    warp->exchange.deposited = warp->exchange.complete = 0;
+    weft_exec_push(
+        warp, (struct weft_exec_group){.pc = kernel->parts[0].first_pc, .mask = warp->threads});
+}
+
+void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32_t sm_id)
+{
+    const struct weft_exec_launch *launch = block->launch;
+    block->index[0] = (uint32_t)(index % launch->grid[0]);
+    block->index[1] = (uint32_t)(index / launch->grid[0] % launch->grid[1]);
+    block->index[2] = (uint32_t)(index / launch->grid[0] / launch->grid[1]);
+    block->sm_id = sm_id;
+    block->next_warp = 0;
+    block->live_warps = block->warp_count;
+    block->idle_rounds = 0;
+    memset(&block->fault, 0, sizeof(block->fault));
+    memset(block->shared, 0, block->shared_bytes);
+    weft_exec_barriers_reset(block);
+    for (uint32_t w = 0; w < block->warp_count; w++)
+        start_warp(launch->kernel, &block->warps[w]);
+}
+
+static struct weft_exec_run run_of(struct weft_exec_block *block)
+{
+    const struct weft_exec_launch *launch = block->launch;
+    const struct weft_exec_memory *memory = launch->memory;
+    return (struct weft_exec_run){
+        .constants = launch->kernel->constants,
+        .window_base = memory->window_base,
+        .window_bytes = memory->window_bytes,
+        .alias_delta = memory->alias_delta,
+        .live = memory->live,
+        .shared = block->shared,
+        .shared_bytes = block->shared_bytes,
+        .local_stride = block->local_stride,
+        .params = launch->params,
+        .param_bytes = launch->kernel->function->parameter_bytes,
+        .block = block,
+        .kernel = launch->kernel,
+    };
+}
+
+static const struct weft_exec_part *part_at(const struct weft_exec_kernel *kernel, uint32_t pc)
+{
+    for (uint32_t p = 0; p < kernel->part_count; p++)
+        if (pc >= kernel->parts[p].first_pc && pc < kernel->parts[p].end_pc)
+            return &kernel->parts[p];
+    return &kernel->parts[0];
+}
+
+static void record_fault(struct weft_exec_block *block, const struct weft_exec_warp *warp,
+                         uint32_t lane, uint32_t pc, enum weft_exec_fault_kind kind,
+                         uint64_t address)
+{
+    const struct weft_exec_kernel *kernel = block->launch->kernel;
+    const struct weft_ptx_insn *source = kernel->code[pc].source;
+    const uint32_t *rows = block->thread_index + warp->index * 3 * WEFT_EXEC_LANES;
+    const struct weft_ptx_function *function =
+        &kernel->module->functions[part_at(kernel, pc)->function];
+    block->fault = (struct weft_exec_fault){
+        .kind = kind,
+        .function = function->name,
+        .insn = source ? source->text : "ret",
+        .line = source ? source->line : function->line,
+        .address = address,
+    };
+    for (int i = 0; i < 3; i++) {
+        block->fault.thread[i] = rows[i * WEFT_EXEC_LANES + lane];
+        block->fault.block[i] = block->index[i];
+    }
+}
+
+void weft_exec_raise(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lanes,
+                     enum weft_exec_fault_kind kind, uint64_t address)
+{
+    uint32_t pc = (uint32_t)(insn - run->kernel->code);
+    record_fault(run->block, run->warp, (uint32_t)__builtin_ctz(lanes), pc, kind, address);
+    run->stop = WEFT_EXEC_STOP_FAULT;
+}
+
+/* No thread of the block can go on, and nobody outside can help: each waits for another at a
+ * barrier. */
+static void record_deadlock(struct weft_exec_block *block)
+{
+    for (uint32_t w = 0; w < block->warp_count; w++) {
+        const struct weft_exec_warp *warp = &block->warps[w];
+        if (warp->group_count == 0)
+            continue;
+        const struct weft_exec_group *group = &warp->groups[0];
+        uint32_t pc = group->pc;
+        if (group->state == WEFT_EXEC_GROUP_AT_BARRIER)
+            pc--;
+        record_fault(block, warp, (uint32_t)__builtin_ctz(group->mask), pc,
+                     WEFT_EXEC_FAULT_DEADLOCK, 0);
+        return;
+    }
+}
+
+enum round { ROUND_BLOCKED, ROUND_IDLE, ROUND_BUSY, ROUND_FAULT };
+
+/* Each warp that can gets its turn, until the budget is used up. */
+static enum round run_round(struct weft_exec_block *block, struct weft_exec_run *run, int64_t *left)
+{
+    enum round round = ROUND_BLOCKED;
+    for (uint32_t n = 0; n<block->warp_count && * left> 0; n++) {
+        struct weft_exec_warp *warp = &block->warps[block->next_warp];
+        block->next_warp = (block->next_warp + 1) % block->warp_count;
+        if (warp->best_key == UINT64_MAX)
+            continue;
+        run->warp = warp;
+        run->local = block->local + warp->index * WEFT_EXEC_LANES * block->local_stride;
+        int64_t quota = WEFT_MIN(*left, (int64_t)WEFT_EXEC_SLICE);
+        enum weft_exec_stop stop = weft_exec_warp_run(run, quota);
+        *left -= quota - run->left;
+        if (stop == WEFT_EXEC_STOP_FAULT)
+            return ROUND_FAULT;
+        bool idle = stop == WEFT_EXEC_STOP_ROTATE || stop == WEFT_EXEC_STOP_SLEEP;
+        if (!idle)
+            round = ROUND_BUSY;
+        else if (round == ROUND_BLOCKED)
+            round = ROUND_IDLE;
+    }
+    return round;
+}
+
+static enum weft_exec_outcome run_rounds(struct weft_exec_block *block, int64_t *left)
+{
+    struct weft_exec_run run = run_of(block);
+    while (block->live_warps && *left > 0) {
+        switch (run_round(block, &run, left)) {
+        case ROUND_FAULT:
+            return WEFT_EXEC_FAULTED;
+        case ROUND_BLOCKED:
+            record_deadlock(block);
+            return WEFT_EXEC_FAULTED;
+        case ROUND_BUSY:
+            block->idle_rounds = 0;
+            break;
+        case ROUND_IDLE:
+            if (++block->idle_rounds >= IDLE_ROUNDS_MAX) {
+                block->idle_rounds = 0;
+                return WEFT_EXEC_STALLED;
+            }
+        }
+    }
+    return block->live_warps ? WEFT_EXEC_PREEMPTED : WEFT_EXEC_DONE;
+}
+
+enum weft_exec_outcome weft_exec_block_run(struct weft_exec_block *block, uint64_t budget,
+                                           uint64_t *retired)
+{
+    if (block->fault.kind != WEFT_EXEC_FAULT_NONE)
+        return WEFT_EXEC_FAULTED;
+    int64_t quota = (int64_t)WEFT_MAX(WEFT_MIN(budget, (uint64_t)INT64_MAX), 1u);
+    int64_t left = quota;
+    uint32_t saved = _mm_getcsr();
+    _mm_setcsr(MXCSR_DEFAULT);
+    enum weft_exec_outcome outcome = run_rounds(block, &left);
+    _mm_setcsr(saved);
+    *retired += (uint64_t)(quota - left);
+    return outcome;
+}
+
+const struct weft_exec_fault *weft_exec_block_fault(const struct weft_exec_block *block)
+{
+    return &block->fault;
+}

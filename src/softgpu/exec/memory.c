@@ -1,0 +1,179 @@
+/* What the fast ways of memory.h leave: mixed address spaces, registered host memory, faults; and
+ * instructions about addresses. */
+#include <string.h>
+
+#include "softgpu/exec/memory.h"
+#include "util/util.h"
+
+static char *in_shared(const struct weft_exec_run *run, uint64_t offset, uint32_t bytes)
+{
+    bool inside = bytes <= run->shared_bytes && offset <= run->shared_bytes - bytes;
+    return inside ? run->shared + offset : NULL;
+}
+
+static char *in_local(const struct weft_exec_run *run, uint32_t lane, uint64_t offset,
+                      uint32_t bytes)
+{
+    bool inside = bytes <= run->local_stride && offset <= run->local_stride - bytes;
+    return inside ? run->local + lane * run->local_stride + offset : NULL;
+}
+
+static char *in_params(const struct weft_exec_run *run, uint64_t offset, uint32_t bytes)
+{
+    bool inside = bytes <= run->param_bytes && offset <= run->param_bytes - bytes;
+    return inside ? (char *)(uintptr_t)run->params + offset : NULL;
+}
+
+static char *in_device(const struct weft_exec_run *run, uint64_t address, uint32_t bytes)
+{
+    const struct weft_exec_memory *memory = run->block->launch->memory;
+    uint64_t offset = address - run->window_base;
+    if (offset < run->window_bytes && bytes <= run->window_bytes - offset)
+        return weft_exec_is_live(run->live, offset, bytes)
+                   ? (char *)(uintptr_t)(address + (uint64_t)run->alias_delta)
+                   : NULL;
+    return memory->foreign ? memory->foreign(memory->foreign_context, address, bytes) : NULL;
+}
+
+static char *in_generic(const struct weft_exec_run *run, uint32_t lane, uint64_t address,
+                        uint32_t bytes)
+{
+    const struct weft_exec_memory *memory = run->block->launch->memory;
+    if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
+        return in_shared(run, address - memory->shared_base, bytes);
+    if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
+        return in_local(run, lane, address - memory->local_base, bytes);
+    if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
+        return in_params(run, address - memory->param_base, bytes);
+    return in_device(run, address, bytes);
+}
+
+static char *host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
+                          uint64_t address, uint32_t bytes)
+{
+    switch (space) {
+    case WEFT_PTX_SHARED:
+        return in_shared(run, address, bytes);
+    case WEFT_PTX_LOCAL:
+        return in_local(run, lane, address, bytes);
+    case WEFT_PTX_PARAM:
+        return in_params(run, address, bytes);
+    case WEFT_PTX_GENERIC:
+        return in_generic(run, lane, address, bytes);
+    default:
+        return in_device(run, address, bytes);
+    }
+}
+
+bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                              uint32_t bytes, struct weft_exec_access *access)
+{
+    access->base = NULL;
+    access->shape = WEFT_EXEC_SCATTERED;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        uint64_t address = access->offset[lane];
+        if (address & (bytes - 1)) {
+            weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_MISALIGNED, address);
+            return false;
+        }
+        char *host = host_pointer(run, insn->space, lane, address, bytes);
+        if (host == NULL) {
+            weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
+            return false;
+        }
+        access->offset[lane] = (uint64_t)(uintptr_t)host;
+    }
+    return true;
+}
+
+static uint64_t space_base(const struct weft_exec_run *run, uint8_t space)
+{
+    const struct weft_exec_memory *memory = run->block->launch->memory;
+    switch (space) {
+    case WEFT_PTX_SHARED:
+        return memory->shared_base;
+    case WEFT_PTX_LOCAL:
+        return memory->local_base;
+    case WEFT_PTX_PARAM:
+        return memory->param_base;
+    default:
+        return 0;
+    }
+}
+
+/* kind: 1 for cvta.to. wide_address: 64-bit rows. */
+COMMON_HANDLER(cvta)
+{
+    uint64_t base = space_base(run, insn->space);
+    uint64_t add = insn->kind ? 0 - base : base;
+    LANES(lane)
+    {
+        if (!(run->mask >> lane & 1))
+            continue;
+        if (insn->wide_address)
+            ((uint64_t *)weft_exec_row(run, insn->d))[lane] =
+                ((const uint64_t *)weft_exec_source(run, insn->a))[lane] + add;
+        else
+            ((uint32_t *)weft_exec_row(run, insn->d))[lane] =
+                ((const uint32_t *)weft_exec_source(run, insn->a))[lane] + (uint32_t)add;
+    }
+}
+
+static uint8_t space_of(const struct weft_exec_run *run, uint64_t address)
+{
+    const struct weft_exec_memory *memory = run->block->launch->memory;
+    if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
+        return WEFT_PTX_SHARED;
+    if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
+        return WEFT_PTX_LOCAL;
+    if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
+        return WEFT_PTX_PARAM;
+    return WEFT_PTX_GLOBAL;
+}
+
+COMMON_HANDLER(isspacep)
+{
+    uint32_t bits = 0;
+    LANES(lane)
+    {
+        uint64_t address = insn->wide_address
+                               ? ((const uint64_t *)weft_exec_source(run, insn->a))[lane]
+                               : ((const uint32_t *)weft_exec_source(run, insn->a))[lane];
+        bits |= (uint32_t)(space_of(run, address) == insn->space) << lane;
+    }
+    weft_exec_set_predicate(run, insn->d, bits);
+}
+
+/* Where a .local or .param variable of the running frame lies. b: bytes of a lane in the row. */
+COMMON_HANDLER(local_address)
+{
+    const uint32_t *base = weft_exec_row(run, WEFT_EXEC_ROW_LOCAL_BASE);
+    LANES(lane)
+    {
+        if (!(run->mask >> lane & 1))
+            continue;
+        uint32_t address = base[lane] + (uint32_t)insn->immediate;
+        if (insn->b == 8)
+            ((uint64_t *)weft_exec_row(run, insn->d))[lane] = address;
+        else
+            ((uint32_t *)weft_exec_row(run, insn->d))[lane] = address;
+    }
+}
+
+/* An argument or a result of a call. a, b: where from and where to in the lane's local memory,
+ * relative to the frame's own; immediate: bytes. */
+COMMON_HANDLER(copy_local)
+{
+    const uint32_t *base = weft_exec_row(run, WEFT_EXEC_ROW_LOCAL_BASE);
+    uint32_t furthest = (uint32_t)WEFT_MAX(insn->a, insn->b) + (uint32_t)insn->immediate;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        if ((uint64_t)base[lane] + furthest > run->local_stride) {
+            weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_STACK_OVERFLOW, 0);
+            return;
+        }
+        char *local = run->local + lane * run->local_stride + base[lane];
+        memcpy(local + insn->b, local + insn->a, (size_t)insn->immediate);
+    }
+}

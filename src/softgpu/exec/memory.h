@@ -1,0 +1,165 @@
+/* From the addresses of 32 lanes to host memory.
+ *
+ * Lanes that take no part get the address of one that does, so that no check needs a mask. The
+ * common shapes are recognised: lanes side by side, all at one address; what is left is a base and
+ * an offset for each lane. */
+#ifndef WEFT_SOFTGPU_EXEC_MEMORY_H
+#define WEFT_SOFTGPU_EXEC_MEMORY_H
+
+#include "softgpu/exec/ops.h"
+
+enum weft_exec_shape { WEFT_EXEC_SCATTERED, WEFT_EXEC_CONTIGUOUS, WEFT_EXEC_UNIFORM };
+
+struct weft_exec_access {
+    char *base;
+    enum weft_exec_shape shape;
+    uint64_t offset[WEFT_EXEC_LANES] __attribute__((aligned(64)));
+};
+
+/* Lane by lane: mixed spaces, registered host memory, and the fault that names the lane. offset
+ * holds addresses. */
+bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                              uint32_t bytes, struct weft_exec_access *access);
+
+/* The [first, first + bytes) part of the window is allocated, every 512 bytes of it. */
+static inline bool weft_exec_is_live(const uint64_t *live, uint64_t first, uint64_t bytes)
+{
+    uint64_t block = first / WEFT_EXEC_LIVE_BLOCK_BYTES;
+    uint64_t last = (first + bytes - 1) / WEFT_EXEC_LIVE_BLOCK_BYTES;
+    if (last - block >= 64)
+        return false;
+    uint64_t wanted = UINT64_MAX >> (63 - (last - block));
+    uint64_t low = __atomic_load_n(&live[block / 64], __ATOMIC_RELAXED) >> block % 64;
+    if (block % 64 && last / 64 != block / 64)
+        low |= __atomic_load_n(&live[last / 64], __ATOMIC_RELAXED) << (64 - block % 64);
+    return (low & wanted) == wanted;
+}
+
+/* Addresses as the instruction forms them. False: they are the same for all lanes, in offset[0]
+ * only. */
+static inline void weft_exec_addresses(const struct weft_exec_run *run,
+                                       const struct weft_exec_insn *insn, uint64_t *address)
+{
+    const uint64_t add = (uint64_t)insn->immediate;
+    const uint32_t mask = run->mask;
+    const unsigned first = (unsigned)__builtin_ctz(mask);
+    if (insn->a == WEFT_EXEC_NO_ROW) {
+        LANES(lane) address[lane] = add;
+    } else if (insn->wide_address) {
+        const uint64_t *row = weft_exec_source(run, insn->a);
+        const uint64_t common = row[first] + add;
+        if (mask == WEFT_EXEC_ALL_LANES)
+            LANES(lane) address[lane] = row[lane] + add;
+        else
+            LANES(lane) address[lane] = mask & (1u << lane) ? row[lane] + add : common;
+    } else {
+        const uint32_t *row = weft_exec_source(run, insn->a);
+        const uint32_t common = row[first] + (uint32_t)add;
+        LANES(lane)
+        address[lane] = mask & (1u << lane) ? (uint32_t)(row[lane] + (uint32_t)add) : common;
+    }
+}
+
+/* The shape of offset[], once every lane is known to lie inside of `limit` and aligned; false where
+ * one is not. */
+static inline bool weft_exec_classify(struct weft_exec_access *access, uint64_t limit,
+                                      uint32_t bytes, bool may_be_contiguous, uint64_t *low,
+                                      uint64_t *high)
+{
+    const uint64_t first = access->offset[0];
+    uint64_t step = 0, differ = 0, bits = 0;
+    LANES(lane)
+    {
+        step |= access->offset[lane] - first - (uint64_t)lane * bytes;
+        differ |= access->offset[lane] ^ first;
+        bits |= access->offset[lane];
+    }
+    if (bits & (bytes - 1))
+        return false;
+    if (step == 0 && may_be_contiguous) {
+        access->shape = WEFT_EXEC_CONTIGUOUS;
+        *low = first;
+        *high = first + 31 * (uint64_t)bytes;
+    } else if (differ == 0) {
+        access->shape = WEFT_EXEC_UNIFORM;
+        *low = *high = first;
+    } else {
+        uint64_t least = first, most = first;
+        LANES(lane)
+        {
+            const uint64_t offset = access->offset[lane];
+            least = offset < least ? offset : least;
+            most = offset > most ? offset : most;
+        }
+        access->shape = WEFT_EXEC_SCATTERED;
+        *low = least;
+        *high = most;
+    }
+    return *low <= *high && *high <= limit - bytes && limit >= bytes;
+}
+
+/* Device memory. offset holds addresses and, on success, places in the window. */
+static inline bool weft_exec_resolve_window(const struct weft_exec_run *run, uint32_t bytes,
+                                            bool may_be_contiguous, struct weft_exec_access *access)
+{
+    uint64_t low, high;
+    LANES(lane) access->offset[lane] -= run->window_base;
+    if (weft_exec_classify(access, run->window_bytes, bytes, may_be_contiguous, &low, &high) &&
+        weft_exec_is_live(run->live, low, high - low + bytes)) {
+        access->base = (char *)(uintptr_t)(run->window_base + (uint64_t)run->alias_delta);
+        return true;
+    }
+    LANES(lane) access->offset[lane] += run->window_base;
+    return false;
+}
+
+static inline bool weft_exec_resolve_shared(const struct weft_exec_run *run, uint32_t bytes,
+                                            bool may_be_contiguous, struct weft_exec_access *access)
+{
+    uint64_t low, high;
+    access->base = run->shared;
+    return weft_exec_classify(access, run->shared_bytes, bytes, may_be_contiguous, &low, &high);
+}
+
+static inline bool weft_exec_resolve_local(const struct weft_exec_run *run, uint32_t bytes,
+                                           struct weft_exec_access *access)
+{
+    uint64_t low, high;
+    access->base = run->local;
+    if (!weft_exec_classify(access, run->local_stride, bytes, false, &low, &high))
+        return false;
+    LANES(lane) access->offset[lane] += lane * run->local_stride;
+    access->shape = WEFT_EXEC_SCATTERED;
+    return true;
+}
+
+/* Finds the memory for `bytes` (a power of two) a lane. False after a fault. */
+static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                                     uint32_t bytes, struct weft_exec_access *access)
+{
+    const bool may_be_contiguous = run->mask == WEFT_EXEC_ALL_LANES;
+    if (insn->space == WEFT_PTX_PARAM && insn->a == WEFT_EXEC_NO_ROW &&
+        (uint64_t)insn->immediate + bytes <= run->param_bytes) {
+        access->base = (char *)(uintptr_t)run->params;
+        access->offset[0] = (uint64_t)insn->immediate;
+        access->shape = WEFT_EXEC_UNIFORM;
+        return true;
+    }
+    weft_exec_addresses(run, insn, access->offset);
+    bool found = false;
+    switch (insn->space) {
+    case WEFT_PTX_SHARED:
+        found = weft_exec_resolve_shared(run, bytes, may_be_contiguous, access);
+        break;
+    case WEFT_PTX_LOCAL:
+        found = weft_exec_resolve_local(run, bytes, access);
+        break;
+    case WEFT_PTX_PARAM:
+        break;
+    default:
+        found = weft_exec_resolve_window(run, bytes, may_be_contiguous, access);
+    }
+    return found || weft_exec_resolve_slowly(run, insn, bytes, access);
+}
+
+#endif

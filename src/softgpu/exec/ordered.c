@@ -1,0 +1,258 @@
+/* Loads and stores that others may watch, and atomic operations: lane by lane, each a single access
+ * of the host. */
+#include "softgpu/exec/half.h"
+#include "softgpu/exec/memory.h"
+
+static uint64_t load(const void *from, uint32_t bytes)
+{
+    switch (bytes) {
+    case 1:
+        return __atomic_load_n((const uint8_t *)from, __ATOMIC_SEQ_CST);
+    case 2:
+        return __atomic_load_n((const uint16_t *)from, __ATOMIC_SEQ_CST);
+    case 4:
+        return __atomic_load_n((const uint32_t *)from, __ATOMIC_SEQ_CST);
+    default:
+        return __atomic_load_n((const uint64_t *)from, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void store(void *to, uint32_t bytes, uint64_t value, int order)
+{
+    switch (bytes) {
+    case 1:
+        __atomic_store_n((uint8_t *)to, (uint8_t)value, order);
+        break;
+    case 2:
+        __atomic_store_n((uint16_t *)to, (uint16_t)value, order);
+        break;
+    case 4:
+        __atomic_store_n((uint32_t *)to, (uint32_t)value, order);
+        break;
+    default:
+        __atomic_store_n((uint64_t *)to, value, order);
+    }
+}
+
+static uint64_t sign_extended(uint64_t value, uint8_t type)
+{
+    switch (type) {
+    case WEFT_PTX_S8:
+        return (uint64_t)(int8_t)value;
+    case WEFT_PTX_S16:
+        return (uint64_t)(int16_t)value;
+    case WEFT_PTX_S32:
+        return (uint64_t)(int32_t)value;
+    default:
+        return value;
+    }
+}
+
+static uint64_t read_lane(const void *row, int32_t row_bytes, uint32_t lane)
+{
+    switch (row_bytes) {
+    case 2:
+        return ((const uint16_t *)row)[lane];
+    case 4:
+        return ((const uint32_t *)row)[lane];
+    default:
+        return ((const uint64_t *)row)[lane];
+    }
+}
+
+static void write_lane(void *row, int32_t row_bytes, uint32_t lane, uint64_t value)
+{
+    switch (row_bytes) {
+    case 2:
+        ((uint16_t *)row)[lane] = (uint16_t)value;
+        break;
+    case 4:
+        ((uint32_t *)row)[lane] = (uint32_t)value;
+        break;
+    default:
+        ((uint64_t *)row)[lane] = value;
+    }
+}
+
+static int32_t element_row(const struct weft_exec_insn *insn, uint32_t element)
+{
+    return element ? insn->more[element - 1] : insn->d;
+}
+
+static char *lane_pointer(const struct weft_exec_access *access, uint32_t lane, uint32_t bytes)
+{
+    switch (access->shape) {
+    case WEFT_EXEC_CONTIGUOUS:
+        return access->base + access->offset[0] + (uint64_t)lane * bytes;
+    case WEFT_EXEC_UNIFORM:
+        return access->base + access->offset[0];
+    default:
+        return access->base + access->offset[lane];
+    }
+}
+
+/* kind: type in memory; b: bytes of a lane in the rows. */
+COMMON_HANDLER(ld_ordered)
+{
+    uint32_t bytes = weft_ptx_type_bytes(insn->kind);
+    struct weft_exec_access access;
+    if (!weft_exec_resolve(run, insn, bytes * insn->count, &access))
+        return;
+    weft_exec_spin_hint(run);
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        const char *from = lane_pointer(&access, lane, bytes * insn->count);
+        for (uint32_t element = 0; element < insn->count; element++) {
+            uint64_t value = sign_extended(load(from + element * bytes, bytes), insn->kind);
+            write_lane(weft_exec_row(run, element_row(insn, element)), insn->b, lane, value);
+        }
+    }
+}
+
+COMMON_HANDLER(st_ordered)
+{
+    uint32_t bytes = weft_ptx_type_bytes(insn->kind);
+    struct weft_exec_access access;
+    if (!weft_exec_resolve(run, insn, bytes * insn->count, &access))
+        return;
+    int order = insn->order == WEFT_PTX_RELEASE || insn->order == WEFT_PTX_SC ? __ATOMIC_SEQ_CST
+                                                                              : __ATOMIC_RELEASE;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        char *to = lane_pointer(&access, lane, bytes * insn->count);
+        for (uint32_t element = 0; element < insn->count; element++) {
+            const void *row = weft_exec_source(run, element_row(insn, element));
+            store(to + element * bytes, bytes, read_lane(row, insn->b, lane), order);
+        }
+    }
+}
+
+static uint32_t flushed(uint32_t bits, bool wanted)
+{
+    return wanted && !(bits & 0x7f800000) ? bits & 0x80000000 : bits;
+}
+
+static uint64_t add_half(uint64_t a, uint64_t b, bool bfloat)
+{
+    uint16_t x = (uint16_t)a;
+    uint16_t y = (uint16_t)b;
+    return bfloat ? to_bfloat(from_bfloat(x) + from_bfloat(y), 0)
+                  : to_half(from_half(x) + from_half(y), 0);
+}
+
+/* f32 in global memory flushes subnormals, in shared memory it does not: so the ISA states it. */
+static uint64_t add(uint8_t type, uint64_t a, uint64_t b, bool shared)
+{
+    switch (type) {
+    case WEFT_PTX_F32: {
+        float sum = from_bits_f32(flushed((uint32_t)a, !shared)) +
+                    from_bits_f32(flushed((uint32_t)b, !shared));
+        return sum != sum ? 0x7fffffff : flushed(to_bits_f32(sum), !shared);
+    }
+    case WEFT_PTX_F64: {
+        double sum = from_bits_f64(a) + from_bits_f64(b);
+        return sum != sum ? 0x7fffffffffffffff : to_bits_f64(sum);
+    }
+    case WEFT_PTX_F16:
+    case WEFT_PTX_BF16:
+        return add_half(a, b, type == WEFT_PTX_BF16);
+    case WEFT_PTX_F16X2:
+    case WEFT_PTX_BF16X2:
+        return add_half(a >> 16, b >> 16, type == WEFT_PTX_BF16X2) << 16 |
+               add_half(a, b, type == WEFT_PTX_BF16X2);
+    default:
+        return a + b;
+    }
+}
+
+static bool is_less(uint8_t type, uint64_t a, uint64_t b)
+{
+    switch (type) {
+    case WEFT_PTX_S32:
+        return (int32_t)a < (int32_t)b;
+    case WEFT_PTX_S64:
+        return (int64_t)a < (int64_t)b;
+    default:
+        return a < b;
+    }
+}
+
+/* kind: enum weft_ptx_operation; count: type. `b` is the operand; of cas the value to compare with,
+ * and `c` the new one. */
+static uint64_t apply(const struct weft_exec_insn *insn, uint64_t old, uint64_t b, uint64_t c,
+                      bool shared)
+{
+    switch (insn->kind) {
+    case WEFT_PTX_OP_AND:
+        return old & b;
+    case WEFT_PTX_OP_OR:
+        return old | b;
+    case WEFT_PTX_OP_XOR:
+        return old ^ b;
+    case WEFT_PTX_OP_ADD:
+        return add(insn->count, old, b, shared);
+    case WEFT_PTX_OP_INC:
+        return old >= b ? 0 : old + 1;
+    case WEFT_PTX_OP_DEC:
+        return old == 0 || old > b ? b : old - 1;
+    case WEFT_PTX_OP_MIN:
+        return is_less(insn->count, old, b) ? old : b;
+    case WEFT_PTX_OP_MAX:
+        return is_less(insn->count, old, b) ? b : old;
+    case WEFT_PTX_OP_CAS:
+        return old == b ? c : old;
+    default:
+        return b;
+    }
+}
+
+#define EXCHANGE(type)                                                                         \
+    {                                                                                          \
+        type *place = (type *)to;                                                              \
+        type old = __atomic_load_n(place, __ATOMIC_RELAXED);                                   \
+        while (!__atomic_compare_exchange_n(place, &old, (type)apply(insn, old, b, c, shared), \
+                                            false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))        \
+            ;                                                                                  \
+        return old;                                                                            \
+    }
+
+/* The shared memory of a block belongs to the thread that runs it; so do atomics there, but they
+ * cost little. */
+static uint64_t exchange(const struct weft_exec_insn *insn, char *to, uint32_t bytes, uint64_t b,
+                         uint64_t c, bool shared)
+{
+    switch (bytes) {
+    case 2:
+        EXCHANGE(uint16_t)
+    case 4:
+        EXCHANGE(uint32_t)
+    default:
+        EXCHANGE(uint64_t)
+    }
+}
+
+static int32_t row_bytes_of(uint32_t bytes)
+{
+    return bytes < 2 ? 2 : (int32_t)bytes;
+}
+
+COMMON_HANDLER(atom)
+{
+    uint32_t bytes = weft_ptx_type_bytes(insn->count);
+    int32_t row_bytes = row_bytes_of(bytes);
+    struct weft_exec_access access;
+    if (!weft_exec_resolve(run, insn, bytes, &access))
+        return;
+    weft_exec_spin_hint(run);
+    const void *b_row = weft_exec_source(run, insn->b);
+    const void *c_row = insn->c == WEFT_EXEC_NO_ROW ? b_row : weft_exec_source(run, insn->c);
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        char *to = lane_pointer(&access, lane, bytes);
+        bool shared = to >= run->shared && to < run->shared + run->shared_bytes;
+        uint64_t old = exchange(insn, to, bytes, read_lane(b_row, row_bytes, lane),
+                                read_lane(c_row, row_bytes, lane), shared);
+        if (insn->d != WEFT_EXEC_NO_ROW)
+            write_lane(weft_exec_row(run, insn->d), row_bytes, lane, old);
+    }
+}

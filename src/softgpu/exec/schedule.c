@@ -1,0 +1,189 @@
+/* Which lanes of a warp run.
+ *
+ * Lanes at the same instruction of the same frame form a group. One group runs, the others wait in
+ * warp->groups. The group in the deepest frame goes first, and among those the one at the lowest
+ * PC: lanes that fell behind catch up, and groups that reach the same instruction become one. That
+ * alone would let lanes that spin at a low PC starve the lane they wait for. So after a bounded
+ * number of backward branches the group that ran longest ago is boosted: it runs for a while
+ * whatever its PC. Correctness never rests on lanes meeting: instructions that need several lanes
+ * wait for them. */
+#include "softgpu/exec/run.h"
+
+static uint64_t key_of(uint32_t frame, uint32_t pc)
+{
+    return (uint64_t)(UINT32_MAX - frame) << 32 | pc;
+}
+
+void weft_exec_refresh(struct weft_exec_warp *warp)
+{
+    warp->best_key = UINT64_MAX;
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        const struct weft_exec_group *group = &warp->groups[i];
+        uint64_t key = key_of(group->frame, group->pc);
+        if (group->state == WEFT_EXEC_GROUP_READY && key < warp->best_key)
+            warp->best_key = key;
+    }
+}
+
+static bool same_place(const struct weft_exec_group *a, const struct weft_exec_group *b)
+{
+    return a->pc == b->pc && a->frame == b->frame && a->state == b->state &&
+           a->waits_for == b->waits_for;
+}
+
+/* Groups are disjoint and not empty, so there are never more than lanes. */
+void weft_exec_push(struct weft_exec_warp *warp, struct weft_exec_group group)
+{
+    if (group.mask == 0)
+        return;
+    uint64_t key = key_of(group.frame, group.pc);
+    if (group.state == WEFT_EXEC_GROUP_READY && key < warp->best_key)
+        warp->best_key = key;
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        if (same_place(&warp->groups[i], &group)) {
+            warp->groups[i].mask |= group.mask;
+            return;
+        }
+    }
+    warp->groups[warp->group_count++] = group;
+}
+
+static void push_running(struct weft_exec_run *run)
+{
+    weft_exec_push(run->warp, (struct weft_exec_group){.pc = run->pc,
+                                                       .frame = run->frame_offset,
+                                                       .mask = run->active,
+                                                       .stamp = run->stamp});
+    run->active = 0;
+}
+
+/* Makes a waiting group the running one, together with all that stand at the same place. */
+static void load(struct weft_exec_run *run, uint32_t index)
+{
+    struct weft_exec_warp *warp = run->warp;
+    struct weft_exec_group chosen = warp->groups[index];
+    uint32_t kept = 0;
+    run->active = 0;
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        if (same_place(&warp->groups[i], &chosen))
+            run->active |= warp->groups[i].mask;
+        else
+            warp->groups[kept++] = warp->groups[i];
+    }
+    warp->group_count = kept;
+    run->pc = chosen.pc;
+    run->frame_offset = chosen.frame;
+    run->frame = warp->registers + chosen.frame;
+    run->stamp = chosen.stamp;
+    run->backward_left = WEFT_EXEC_BACKWARD_MAX;
+    weft_exec_refresh(warp);
+}
+
+void weft_exec_pick(struct weft_exec_run *run)
+{
+    struct weft_exec_warp *warp = run->warp;
+    weft_exec_refresh(warp);
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        const struct weft_exec_group *group = &warp->groups[i];
+        if (group->state == WEFT_EXEC_GROUP_READY &&
+            key_of(group->frame, group->pc) == warp->best_key) {
+            load(run, i);
+            return;
+        }
+    }
+    run->active = 0;
+    if (run->stop != WEFT_EXEC_STOP_FAULT)
+        run->stop = WEFT_EXEC_STOP_BLOCKED;
+}
+
+void weft_exec_yield_to_better(struct weft_exec_run *run)
+{
+    if (run->warp->best_key > key_of(run->frame_offset, run->pc))
+        return;
+    int32_t backward_left = run->backward_left;
+    push_running(run);
+    weft_exec_pick(run);
+    /* Lanes that only met others keep their count: meeting is no progress. */
+    run->backward_left = backward_left;
+}
+
+void weft_exec_park(struct weft_exec_run *run, uint32_t pc, uint32_t state, uint32_t waits_for)
+{
+    weft_exec_push(run->warp, (struct weft_exec_group){.pc = pc,
+                                                       .frame = run->frame_offset,
+                                                       .mask = run->mask,
+                                                       .state = state,
+                                                       .waits_for = waits_for,
+                                                       .stamp = run->stamp});
+    run->active &= ~run->mask;
+    if (run->active)
+        weft_exec_yield_to_better(run);
+    else
+        weft_exec_pick(run);
+}
+
+/* Lets the group that ran longest ago go on in place of the running one. False where there is no
+ * other. */
+static bool rotate(struct weft_exec_run *run)
+{
+    struct weft_exec_warp *warp = run->warp;
+    run->stamp = ++warp->clock;
+    push_running(run);
+    uint32_t oldest = 0, ready = 0;
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        if (warp->groups[i].state != WEFT_EXEC_GROUP_READY)
+            continue;
+        if (ready++ == 0 || warp->groups[i].stamp < warp->groups[oldest].stamp)
+            oldest = i;
+    }
+    if (ready < 2)
+        return false;
+    load(run, oldest);
+    warp->best_key = UINT64_MAX; /* nobody overtakes a boosted group */
+    return true;
+}
+
+static void dispatch(struct weft_exec_run *run)
+{
+    const struct weft_exec_insn *code = run->kernel->code;
+    const weft_exec_handler_fn *handlers = run->block->handlers;
+    while (run->left > 0 && run->stop == WEFT_EXEC_GO) {
+        const struct weft_exec_insn *insn = &code[run->pc++];
+        run->left--;
+        uint32_t mask = run->active;
+        if (insn->guard != WEFT_EXEC_NO_GUARD) {
+            mask &= *(const uint32_t *)(run->frame + insn->guard) ^ insn->guard_flip;
+            if (mask == 0 && !insn->control)
+                continue;
+        }
+        run->mask = mask;
+        handlers[insn->op](run, insn);
+    }
+}
+
+/* Runs the warp's groups for at most `quota` instructions. GO: the quota is used up. */
+enum weft_exec_stop weft_exec_warp_run(struct weft_exec_run *run, int64_t quota)
+{
+    bool boosted = false;
+    run->stop = WEFT_EXEC_GO;
+    weft_exec_pick(run);
+    while (run->stop == WEFT_EXEC_GO && quota > 0) {
+        int64_t slice = boosted && quota > WEFT_EXEC_BOOST ? WEFT_EXEC_BOOST : quota;
+        run->left = slice;
+        dispatch(run);
+        quota -= slice - run->left;
+        if (run->stop == WEFT_EXEC_STOP_ROTATE || run->stop == WEFT_EXEC_STOP_SLEEP) {
+            boosted = rotate(run);
+            if (boosted)
+                run->stop = WEFT_EXEC_GO;
+        } else if (run->stop == WEFT_EXEC_GO && boosted) {
+            push_running(run);
+            weft_exec_pick(run);
+            boosted = false;
+        }
+    }
+    run->left = quota;
+    push_running(run);
+    weft_exec_refresh(run->warp);
+    return run->stop;
+}

@@ -1,0 +1,170 @@
+/* f16 and bf16, single and in pairs. Each value is widened to double, in which one operation of
+ * 16-bit values is exact or close enough that rounding once more gives the right answer; fma of
+ * bf16 is the exception and says so. */
+#include "softgpu/exec/vector_float.h"
+
+enum { HALVES_MAX = 2 * WEFT_EXEC_LANES };
+
+static double widen(uint16_t bits, bool bfloat)
+{
+    return bfloat ? from_bfloat(bits) : from_half(bits);
+}
+static uint16_t narrow(double value, bool bfloat)
+{
+    return bfloat ? to_bfloat(value, 0) : to_half(value, 0);
+}
+
+/* a * b + c with the last bit set where the sum is not exact, so that the next rounding sees which
+ * side it lies on. */
+static double fused(double a, double b, double c)
+{
+    double product = a * b;
+    double sum = product + c;
+    double back = sum - product;
+    double error = (product - (sum - back)) + (c - back);
+    uint64_t bits = to_bits_f64(sum);
+    if (error != 0 && isfinite(sum) && !(bits & 1)) {
+        bool away = (error > 0) == (sum > 0);
+        bits = away ? bits | 1 : bits - 1;
+    }
+    return from_bits_f64(bits);
+}
+
+static uint16_t extreme(uint16_t a, uint16_t b, const struct weft_exec_insn *insn, bool bfloat)
+{
+    uint16_t flip = 0;
+    if (insn->modifiers & WEFT_EXEC_XORSIGN) {
+        flip = (a ^ b) & 0x8000;
+        a &= 0x7fff;
+        b &= 0x7fff;
+    }
+    double x = widen(a, bfloat);
+    double y = widen(b, bfloat);
+    bool a_nan = x != x;
+    bool b_nan = y != y;
+    if ((a_nan && b_nan) || (insn->modifiers & WEFT_EXEC_NAN && (a_nan || b_nan)))
+        return 0x7fff;
+    if (a_nan || b_nan)
+        return (a_nan ? b : a) ^ flip;
+    bool below = x < y || (x == y && (a & 0x8000));
+    return (below != (insn->source->opcode == WEFT_PTX_MAX) ? a : b) ^ flip;
+}
+
+static uint16_t compute(uint16_t a, uint16_t b, uint16_t c, const struct weft_exec_insn *insn,
+                        bool bfloat)
+{
+    double x = widen(a, bfloat);
+    double y = widen(b, bfloat);
+    switch (insn->source->opcode) {
+    case WEFT_PTX_ADD:
+        return narrow(x + y, bfloat);
+    case WEFT_PTX_SUB:
+        return narrow(x - y, bfloat);
+    case WEFT_PTX_MUL:
+        return narrow(x * y, bfloat);
+    case WEFT_PTX_FMA:
+        return narrow(fused(x, y, widen(c, bfloat)), bfloat);
+    case WEFT_PTX_NEG:
+        return a ^ 0x8000;
+    case WEFT_PTX_ABS:
+        return a & 0x7fff;
+    default:
+        return extreme(a, b, insn, bfloat);
+    }
+}
+
+/* .ftz of f16; .sat and .relu of the result. */
+static uint16_t flushed(uint16_t bits, bool wanted)
+{
+    return wanted && !(bits & 0x7c00) ? bits & 0x8000 : bits;
+}
+static uint16_t finished(uint16_t bits, const struct weft_exec_insn *insn, bool bfloat)
+{
+    bool ftz = insn->modifiers & WEFT_EXEC_FTZ;
+    bits = flushed(bits, ftz);
+    bool nan = (bits & 0x7fff) > (bfloat ? 0x7f80 : 0x7c00);
+    uint16_t one = bfloat ? 0x3f80 : 0x3c00;
+    if (insn->modifiers & WEFT_EXEC_SAT) {
+        if (nan || bits & 0x8000)
+            return 0;
+        return bits > one ? one : bits;
+    }
+    return insn->modifiers & WEFT_EXEC_RELU && !nan && bits & 0x8000 ? 0 : bits;
+}
+
+/* kind: 1 for bf16. count: 2 for pairs. The operation is the source's opcode. */
+HANDLER(half)
+{
+    unsigned per_lane = insn->count;
+    bool bfloat = insn->kind;
+    bool ftz = insn->modifiers & WEFT_EXEC_FTZ;
+    uint16_t *d = ROW(uint16_t, insn->d);
+    const uint16_t *a = SOURCE(uint16_t, insn->a);
+    const uint16_t *b = SOURCE(uint16_t, insn->b);
+    const uint16_t *c = SOURCE(uint16_t, insn->c);
+    for (unsigned i = 0; i < per_lane * WEFT_EXEC_LANES; i++) {
+        if (!(run->mask >> (i / per_lane) & 1))
+            continue;
+        uint16_t raw =
+            compute(flushed(a[i], ftz), flushed(b[i], ftz), flushed(c[i], ftz), insn, bfloat);
+        d[i] = finished(raw, insn, bfloat);
+    }
+}
+
+static bool holds(uint8_t compare, double a, double b)
+{
+    bool unordered = a != a || b != b;
+    switch (compare) {
+    case WEFT_PTX_EQ:
+        return a == b;
+    case WEFT_PTX_NE:
+        return !unordered && a != b;
+    case WEFT_PTX_LT:
+        return a < b;
+    case WEFT_PTX_LE:
+        return a <= b;
+    case WEFT_PTX_GT:
+        return a > b;
+    case WEFT_PTX_GE:
+        return a >= b;
+    case WEFT_PTX_EQU:
+        return unordered || a == b;
+    case WEFT_PTX_NEU:
+        return unordered || a != b;
+    case WEFT_PTX_LTU:
+        return unordered || a < b;
+    case WEFT_PTX_LEU:
+        return unordered || a <= b;
+    case WEFT_PTX_GTU:
+        return unordered || a > b;
+    case WEFT_PTX_GEU:
+        return unordered || a >= b;
+    case WEFT_PTX_NUM:
+        return !unordered;
+    default:
+        return unordered;
+    }
+}
+
+/* kind: 1 for bf16. count: 2 for pairs, whose halves' answers go to d and more[0]. order: enum
+ * weft_ptx_compare. */
+HANDLER(half_compare)
+{
+    unsigned per_lane = insn->count;
+    bool ftz = insn->modifiers & WEFT_EXEC_FTZ;
+    const uint16_t *a = SOURCE(uint16_t, insn->a);
+    const uint16_t *b = SOURCE(uint16_t, insn->b);
+    uint32_t bits[2] = {0, 0};
+    for (unsigned i = 0; i < per_lane * WEFT_EXEC_LANES; i++) {
+        double x = widen(flushed(a[i], ftz), insn->kind);
+        double y = widen(flushed(b[i], ftz), insn->kind);
+        bits[i % per_lane] |= (uint32_t)holds(insn->order, x, y) << (i / per_lane);
+    }
+    if (per_lane == 1) {
+        weft_exec_finish_compare(run, insn, bits[0]);
+        return;
+    }
+    weft_exec_set_predicate(run, insn->d, bits[0]);
+    if (insn->more[0] != WEFT_EXEC_NO_ROW)
+        weft_exec_set_predicate(run, insn->more[0], bits[1]);
+}
