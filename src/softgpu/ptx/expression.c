@@ -241,16 +241,17 @@ static struct weft_ptx_constant compare(unsigned sign, bool is_signed, uint64_t 
     }
 }
 
-/* The left operand alone decides the type of a shift, and whether it brings in signs. */
+/* The left operand alone decides the type of a shift, and whether it brings in signs. The count
+ * wraps at 64. */
 static struct weft_ptx_constant shift(unsigned sign, struct weft_ptx_constant a, uint64_t count)
 {
-    bool is_signed = a.kind == WEFT_PTX_S64_CONSTANT;
+    count &= 63;
     if (sign == WEFT_PTX_SIGN_SHIFT_LEFT)
-        a.bits = count > 63 ? 0 : a.bits << count;
-    else if (is_signed)
-        a.bits = (uint64_t)((int64_t)a.bits >> WEFT_MIN(count, 63u));
+        a.bits <<= count;
+    else if (a.kind == WEFT_PTX_S64_CONSTANT)
+        a.bits = (uint64_t)((int64_t)a.bits >> count);
     else
-        a.bits = count > 63 ? 0 : a.bits >> count;
+        a.bits >>= count;
     return a;
 }
 
@@ -280,11 +281,14 @@ static struct weft_ptx_constant apply_integer(struct weft_ptx_parser *parser,
             result.bits = divide(is_signed, at->sign == '%', a.bits, b.bits);
         return result;
     case '&':
-        return (struct weft_ptx_constant){.kind = WEFT_PTX_U64_CONSTANT, .bits = a.bits & b.bits};
+        result.bits = a.bits & b.bits;
+        return result;
     case '|':
-        return (struct weft_ptx_constant){.kind = WEFT_PTX_U64_CONSTANT, .bits = a.bits | b.bits};
+        result.bits = a.bits | b.bits;
+        return result;
     case '^':
-        return (struct weft_ptx_constant){.kind = WEFT_PTX_U64_CONSTANT, .bits = a.bits ^ b.bits};
+        result.bits = a.bits ^ b.bits;
+        return result;
     case WEFT_PTX_SIGN_SHIFT_LEFT:
     case WEFT_PTX_SIGN_SHIFT_RIGHT:
         return shift(at->sign, a, b.bits);
@@ -331,12 +335,9 @@ static struct weft_ptx_constant parse_ternary(struct weft_ptx_parser *parser)
         struct weft_ptx_constant yes = parse_ternary(parser);
         weft_ptx_parser_expect(parser, ':');
         struct weft_ptx_constant no = parse_ternary(parser);
-        bool chosen = is_true(&value);
-        value = chosen ? yes : no;
+        value = is_true(&value) ? yes : no;
         if (is_float(&yes) || is_float(&no))
             value = make_double(weft_ptx_constant_double(&value));
-        else if (yes.kind != no.kind)
-            value.kind = WEFT_PTX_U64_CONSTANT;
     }
     parser->expression_depth--;
     return value;
