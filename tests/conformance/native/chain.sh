@@ -1,0 +1,33 @@
+#!/bin/sh
+# chain.sh WEFT PROBE DRIVER NVML: a program on two of four cards, in an order that is not the driver's, under a memory limit:
+# command, daemon, face, limit and native backend together, over a driver without hardware. Breaks if the program sees other
+# cards than it was given, or in another order, or gets more memory than its limit.
+set -eu
+weft=$(realpath "$1") probe=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export WEFT_NATIVE_LIBCUDA="$3" WEFT_NATIVE_LIBNVML="$4" XDG_RUNTIME_DIR="$work"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0:detect_leaks=0"
+
+cat >"$work/expected" <<END
+2 devices
+0: card 2, 67108864 bytes
+1: card 0, 67108864 bytes
+device 1 is current
+64 MiB, then CUDA_ERROR_OUT_OF_MEMORY
+0 of 67108864 bytes free
+67108864 of 67108864 bytes free
+END
+"$weft" run --gpu 1,GPU-10101010-1010-1010-1010-101010101010 --memory 64M -- "$probe" >"$work/printed"
+diff "$work/expected" "$work/printed"
+
+# Without a limit the whole cards, all of them.
+"$weft" run -- "$probe" >"$work/printed"
+grep -qx '4 devices' "$work/printed"
+grep -qx '0: card 3, 1073741824 bytes' "$work/printed"
+grep -qx '1024 MiB, then CUDA_ERROR_OUT_OF_MEMORY' "$work/printed"
+
+# Without weft's session nothing, and never without a limit.
+status=0
+LD_LIBRARY_PATH=$(dirname "$weft")/lib WEFT_SOCKET="$work/none" "$probe" >"$work/printed" || status=$?
+[ $status = 1 ] && grep -qx 'cuInit(0): CUDA_ERROR_SYSTEM_NOT_READY' "$work/printed"
