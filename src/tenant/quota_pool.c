@@ -77,7 +77,7 @@ bool weft_quota_pool_charge(struct weft_quota_pool *pool, uint64_t reserved)
     if (reserved > pool->charged) {
         if (weft_quota_reserve_untrimmed(pool->device, reserved - pool->charged))
             return false;
-    } else {
+    } else if (reserved < pool->charged) {
         weft_quota_release(pool->device, pool->charged - reserved);
     }
     pool->charged = reserved;
