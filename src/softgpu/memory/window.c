@@ -74,11 +74,17 @@ static bool try_open(struct weft_soft_window *window, uint64_t bytes, uint64_t a
     return false;
 }
 
+/* Three quarters, in whole granules. */
+static uint64_t smaller(uint64_t bytes)
+{
+    return bytes / 4 * 3 & ~(uint64_t)(WEFT_SOFT_GRANULE_BYTES - 1);
+}
+
 int weft_soft_window_open(struct weft_soft_window *window, uint64_t arena_bytes,
                           struct weft_err *err)
 {
     uint64_t least = GENERIC_BYTES + arena_bytes + 2 * SPACE_BYTES_MIN;
-    for (uint64_t bytes = WEFT_SOFT_WINDOW_BYTES; bytes >= least; bytes /= 2) {
+    for (uint64_t bytes = WEFT_SOFT_WINDOW_BYTES; bytes >= least; bytes = smaller(bytes)) {
         if (try_open(window, bytes, arena_bytes))
             return 0;
     }

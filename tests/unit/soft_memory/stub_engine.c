@@ -146,7 +146,8 @@ static void run_stream(struct weft_soft_stream *stream)
         if (stream->tasks[i].release)
             stream->tasks[i].release(stream->tasks[i].argument);
     }
-    stream->count = 0;
+    if (stream->count > 0)
+        stream->count = 0; /* without a write where threads only find it idle */
 }
 
 void stub_run(CUstream stream)
