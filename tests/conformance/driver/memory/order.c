@@ -20,8 +20,8 @@ static void let_go(CUstream stream)
     DO(cuStreamSynchronize(stream));
 }
 
-/* The pageable source may be changed as soon as the call has returned; pinned memory is read when its
- * turn has come. */
+/* The pageable source may be changed as soon as the call has returned; pinned memory is read when
+ * its turn has come. */
 static void sources(const struct program *program, CUstream stream)
 {
     unsigned int pageable = 1, *pinned, words[2];

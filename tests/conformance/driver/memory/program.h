@@ -1,5 +1,5 @@
-/* What the conformance programs of the driver's memory calls share. They are ordinary CUDA programs:
- * the first wrong answer ends them with its line. */
+/* What the conformance programs of the driver's memory calls share. They are ordinary CUDA
+ * programs: the first wrong answer ends them with its line. */
 #ifndef WEFT_TESTS_MEMORY_PROGRAM_H
 #define WEFT_TESTS_MEMORY_PROGRAM_H
 
