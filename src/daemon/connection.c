@@ -36,8 +36,8 @@ void weft_daemon_connection_close(struct weft_daemon_connection *connection)
     if (connection->closing)
         return;
     connection->closing = true;
-    if (connection->process)
-        connection->process->connection = NULL;
+    struct weft_daemon_process *process = connection->process;
+    connection->process = NULL;
     *connection->link_to_this = connection->next;
     if (connection->next)
         connection->next->link_to_this = connection->link_to_this;
@@ -52,6 +52,8 @@ void weft_daemon_connection_close(struct weft_daemon_connection *connection)
     weft_link_close(&connection->link);
     uv_close((uv_handle_t *)&connection->poll, on_closed);
     uv_close((uv_handle_t *)&connection->deadline, on_closed);
+    if (process)
+        weft_daemon_process_hung_up(process);
     weft_daemon_idle_check(connection->daemon);
 }
 

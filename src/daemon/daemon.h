@@ -74,7 +74,8 @@ struct weft_daemon_tenant {
 
 enum weft_daemon_role {
     WEFT_DAEMON_RUNNER,  /* a `weft run` */
-    WEFT_DAEMON_CHILD,   /* what it started, which may never say hello */
+    WEFT_DAEMON_CHILD,   /* belongs to a run, and holds nothing: it has not said hello, or executed
+                            another program since */
     WEFT_DAEMON_PROGRAM, /* said hello and was granted the devices */
 };
 
@@ -196,7 +197,7 @@ int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
 /* Live at once. *note is a sentence where the person should know more, else empty. */
 int weft_daemon_tenant_set_memory(struct weft_daemon_tenant *tenant, uint64_t bytes,
                                   char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
-/* Ends the tenant if its last process is gone. */
+/* Ends the tenant if its last process is gone, those included that never said hello. */
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant);
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant);
 
@@ -210,6 +211,9 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
                                struct weft_err *err);
 /* Gives a program its slots and its memory. */
 int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_err *err);
+/* Its connection is closed: what it held comes back now if it has executed another program, else
+ * when it is gone. */
+void weft_daemon_process_hung_up(struct weft_daemon_process *process);
 /* Settles all that it held; the tenant is not touched. */
 void weft_daemon_process_destroy(struct weft_daemon_process *process);
 /* Looks at every lease now, so that what comes after knows of every death so far. */
@@ -219,6 +223,17 @@ int weft_daemon_process_open(pid_t pid);
 /* A pidfd of the connection's peer, checked to be the process that connected. Returns it. */
 int weft_daemon_process_pidfd(const struct weft_daemon_connection *connection, uint64_t start_ticks,
                               struct weft_err *err);
+
+/* -- stray.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Takes leases of this user's processes that were started with the tenant's socket in their
+ * environment: a run's orphans, which may still open weft. */
+void weft_daemon_stray_adopt(struct weft_daemon_tenant *tenant);
+/* True where a process that closed its connection has also none of our memory mapped: it executed
+ * another program, or is about to be gone. False where it has, or that cannot be told. */
+bool weft_daemon_stray_has_left(pid_t pid);
 
 /* -- device.c, native.c, ceiling.c
  * ------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "util/options.h"
 
 #define IDLE_EXIT_MAX_S 86400
+#define DESCRIPTOR_MAX (1 << 20)
 
 struct arguments {
     const char *socket, *idle_exit, *ready_fd;
@@ -59,28 +60,21 @@ static void say_ready(long fd)
     close((int)fd);
 }
 
-static int serve(const struct arguments *arguments, struct weft_err *err)
+static int serve(const char *socket, long idle_exit_s, long ready_fd, struct weft_err *err)
 {
     static struct weft_daemon daemon;
     char dir[WEFT_PLACES_PATH_BYTES];
-    long idle_exit_s = 0, ready_fd = -1;
-    int rc = 0;
-    if (arguments->idle_exit)
-        rc = parse_number("idle-exit", arguments->idle_exit, IDLE_EXIT_MAX_S, &idle_exit_s, err);
-    if (rc == 0 && arguments->ready_fd)
-        rc = parse_number("ready-fd", arguments->ready_fd, 1 << 20, &ready_fd, err);
+    int rc = choose_folder(socket, dir, err);
     if (rc)
         return rc;
-    rc = choose_folder(arguments->socket, dir, err);
-    if (rc == 0)
-        rc = weft_daemon_init(&daemon, dir, (uint64_t)idle_exit_s * 1000, err);
+    rc = weft_daemon_init(&daemon, dir, (uint64_t)idle_exit_s * 1000, err);
     if (rc == 0) {
         weft_log(WEFT_LOG_INFO, "weftd", "weft %s serves %s", WEFT_VERSION, dir);
         say_ready(ready_fd);
         weft_daemon_run(&daemon);
     }
     weft_daemon_finish(&daemon);
-    return rc == -WEFT_EINVAL ? -WEFT_EIO : rc;
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -101,6 +95,11 @@ int main(int argc, char **argv)
     int words = weft_options_parse(argc - 1, argv + 1, options, WEFT_ARRAY_COUNT(options), &err);
     if (words >= 0 && words < argc - 1)
         words = weft_fail(&err, WEFT_EINVAL, "unexpected word \"%s\"", argv[1 + words]);
+    long idle_exit_s = 0, ready_fd = -1;
+    if (words >= 0 && arguments.idle_exit)
+        words = parse_number("idle-exit", arguments.idle_exit, IDLE_EXIT_MAX_S, &idle_exit_s, &err);
+    if (words >= 0 && arguments.ready_fd)
+        words = parse_number("ready-fd", arguments.ready_fd, DESCRIPTOR_MAX, &ready_fd, &err);
     if (words < 0) {
         fprintf(stderr, "weft: weftd: %s\n", err.text);
         return 2;
@@ -117,7 +116,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     weft_log_init(WEFT_LOG_WARN);
-    if (serve(&arguments, &err)) {
+    if (serve(arguments.socket, idle_exit_s, ready_fd, &err)) {
         fprintf(stderr, "weft: weftd: %s\n", err.text);
         return 1;
     }

@@ -12,6 +12,16 @@
 
 #define STALE_FILES_MAX 100000
 
+/* For people, and for who must end a daemon that it did not start. */
+static int write_pid(int fd, const char *path, struct weft_err *err)
+{
+    char text[16];
+    int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)length, 0) != length)
+        return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
 static int lock_folder(struct weft_daemon *daemon, struct weft_err *err)
 {
     char path[WEFT_PLACES_PATH_BYTES];
@@ -22,9 +32,10 @@ static int lock_folder(struct weft_daemon *daemon, struct weft_err *err)
     if (daemon->lock_fd < 0)
         return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
     if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
+        return write_pid(daemon->lock_fd, path, err);
     if (errno == EWOULDBLOCK)
-        return weft_fail(err, WEFT_EBUSY, "another weftd serves %s", daemon->dir);
+        return weft_fail(err, WEFT_EBUSY, "another weftd serves %s; its pid is in %s", daemon->dir,
+                         path);
     return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
 }
 

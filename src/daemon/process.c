@@ -140,6 +140,44 @@ static void free_sms(struct weft_device_page *page, uint32_t slot)
     syscall(SYS_futex, &page->sm_released, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+/* An arena on its way out. */
+struct arena_release {
+    uv_work_t work;
+    int fd; /* owned */
+    uint64_t bytes;
+};
+
+/* A forked child may still map it: the pages go back all the same. */
+static void punch(uv_work_t *work)
+{
+    struct arena_release *release = work->data;
+    fallocate(release->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)release->bytes);
+    close(release->fd);
+}
+
+static void on_punched(uv_work_t *work, int status)
+{
+    struct arena_release *release = work->data;
+    (void)status;
+    free(release);
+}
+
+/* Giving gigabytes of pages back takes its time, so a thread of the loop's pool does it. */
+static void release_arena(struct weft_daemon *daemon, int *fd, uint64_t bytes)
+{
+    if (*fd < 0)
+        return;
+    struct arena_release *release = calloc(1, sizeof(*release));
+    if (release) {
+        *release = (struct arena_release){.fd = *fd, .bytes = bytes};
+        release->work.data = release;
+        uv_queue_work(&daemon->loop, &release->work, punch, on_punched);
+    } else {
+        close(*fd);
+    }
+    *fd = -1;
+}
+
 static void settle_soft(struct weft_daemon_process *process, uint32_t index)
 {
     struct weft_daemon_device *device = process->tenant->devices[index];
@@ -150,11 +188,28 @@ static void settle_soft(struct weft_daemon_process *process, uint32_t index)
     process->tenant->ended_time_ns[index] +=
         __atomic_load_n(&device->page->processes[slot].device_time_ns, __ATOMIC_RELAXED);
     weft_ledger_slot_settle(device->ledger, slot);
-    if (process->arena_fds[index] >= 0) {
-        /* A forked child may still map it: the pages go back all the same. */
-        fallocate(process->arena_fds[index], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                  (off_t)device->memory_bytes);
-    }
+    process->device_slots[index] = WEFT_LEDGER_DAEMON_SLOT;
+    release_arena(process->tenant->daemon, &process->arena_fds[index], device->memory_bytes);
+}
+
+/* Takes back all that the process held. */
+static void settle(struct weft_daemon_process *process)
+{
+    for (uint32_t i = 0; i < process->tenant->device_count; i++)
+        settle_soft(process, i);
+    if (process->slot != WEFT_LEDGER_DAEMON_SLOT)
+        weft_ledger_slot_settle(process->tenant->ledger, process->slot);
+    process->slot = WEFT_LEDGER_DAEMON_SLOT;
+}
+
+void weft_daemon_process_hung_up(struct weft_daemon_process *process)
+{
+    process->connection = NULL;
+    if (process->role != WEFT_DAEMON_PROGRAM || process->tenant->daemon->stopping ||
+        !weft_daemon_stray_has_left(process->pid))
+        return;
+    settle(process);
+    process->role = WEFT_DAEMON_CHILD;
 }
 
 static void unlink_process(struct weft_daemon_process *process)
@@ -164,14 +219,6 @@ static void unlink_process(struct weft_daemon_process *process)
         link = &(*link)->next;
     if (*link)
         *link = process->next;
-}
-
-static void settle(struct weft_daemon_process *process)
-{
-    for (uint32_t i = 0; i < process->tenant->device_count; i++)
-        settle_soft(process, i);
-    if (process->slot != WEFT_LEDGER_DAEMON_SLOT)
-        weft_ledger_slot_settle(process->tenant->ledger, process->slot);
 }
 
 void weft_daemon_process_destroy(struct weft_daemon_process *process)

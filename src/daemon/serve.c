@@ -65,20 +65,6 @@ static void send_welcome(struct weft_daemon_connection *connection,
     weft_daemon_connection_send(connection, &packet, WEFT_WIRE_WELCOME, fds, fd_count);
 }
 
-/* After exec a process has its old number and start time, and none of its old memory: what a lease
- * of the same process without a connection held is nobody's any more. */
-static void drop_replaced(struct weft_daemon_tenant *tenant,
-                          const struct weft_daemon_process *newer)
-{
-    struct weft_daemon_process *next;
-    for (struct weft_daemon_process *process = tenant->processes; process; process = next) {
-        next = process->next;
-        if (process != newer && process->role == WEFT_DAEMON_PROGRAM &&
-            process->pid == newer->pid && !process->connection)
-            weft_daemon_process_destroy(process);
-    }
-}
-
 static int serve_hello(struct weft_daemon_connection *connection, struct weft_err *err)
 {
     struct weft_wire_hello hello;
@@ -106,7 +92,6 @@ static int serve_hello(struct weft_daemon_connection *connection, struct weft_er
     }
     connection->process = process;
     process->connection = connection;
-    drop_replaced(connection->tenant, process);
     send_welcome(connection, process);
     return 0;
 }

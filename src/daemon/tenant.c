@@ -249,6 +249,8 @@ int weft_daemon_tenant_set_memory(struct weft_daemon_tenant *tenant, uint64_t by
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
 {
     if (!tenant->processes)
+        weft_daemon_stray_adopt(tenant);
+    if (!tenant->processes)
         weft_daemon_tenant_destroy(tenant);
 }
 
