@@ -1,12 +1,14 @@
 /* A program under `weft run` for tests of the socket and the ledger alone: no CUDA, only a session.
  * It does what its arguments say, one after the other, and tells each step on stdout. */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "softgpu/device_page.h"
 #include "tenant/session.h"
 
 static struct weft_session session = {.fd = -1};
@@ -80,9 +82,56 @@ static int wait_line(const char *argument)
     char line[64];
     printf("waiting %d\n", (int)getpid());
     fflush(stdout);
-    if (!fgets(line, sizeof(line), stdin))
-        pause();
     (void)argument;
+    return fgets(line, sizeof(line), stdin) ? 0
+                                            : -1; /* a test that has ended leaves nobody behind */
+}
+
+/* Becomes another program, of the same number and start time. */
+static int become(const char *argument)
+{
+    fflush(stdout);
+    execl("/bin/sh", "sh", "-c", argument, (char *)NULL);
+    return -1;
+}
+
+/* Tells what was granted on each device. */
+static int devices(const char *argument)
+{
+    (void)argument;
+    for (size_t i = 0; i < session.device_count; i++) {
+        const struct weft_device_grant *device = &session.devices[i];
+        off_t bytes = device->arena_fd < 0 ? 0 : lseek(device->arena_fd, 0, SEEK_END);
+        printf("device %zu kind %d index %u profile '%s' arena %lld page %d\n", i, device->kind,
+               device->native_index, device->profile, (long long)bytes, device->page_fd >= 0);
+    }
+    return 0;
+}
+
+/* Tries what a program must not be able to do to the memory that it was given. */
+static int tamper(const char *argument)
+{
+    (void)argument;
+    int writable =
+        mprotect((void *)session.policy, sizeof(*session.policy), PROT_READ | PROT_WRITE) == 0;
+    int shrinks = ftruncate(session.devices[0].arena_fd, 4096) == 0;
+    printf("tamper policy %s arena %s\n", writable ? "writable" : "safe",
+           shrinks ? "shrinks" : "safe");
+    return 0;
+}
+
+/* Takes one of device 0's SMs, as a worker thread of the soft driver does. */
+static int take_sm(const char *argument)
+{
+    struct weft_device_page *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED,
+                                         session.devices[0].page_fd, 0);
+    if (page == MAP_FAILED)
+        return -1;
+    uint64_t none = 0, owner = WEFT_DEVICE_OWNER(session.devices[0].slot, 1);
+    struct weft_device_sm *sm = &page->sms[atoi(argument)];
+    bool taken = __atomic_compare_exchange_n(&sm->owner, &none, owner, false, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_RELAXED);
+    printf("sm %s %s\n", argument, taken ? "taken" : "busy");
     return 0;
 }
 
@@ -96,9 +145,10 @@ static const struct {
     const char *name;
     int (*step)(const char *argument);
 } steps[] = {
-    {"open", open_session}, {"close", close_session}, {"charge", charge},
-    {"limit", limit},       {"report", report},       {"orphan", leave_child},
-    {"kill", kill_self},    {"wait", wait_line},      {"exit", leave},
+    {"open", open_session}, {"close", close_session}, {"charge", charge},   {"limit", limit},
+    {"report", report},     {"exec", become},         {"devices", devices}, {"tamper", tamper},
+    {"sm", take_sm},        {"orphan", leave_child},  {"kill", kill_self},  {"wait", wait_line},
+    {"exit", leave},
 };
 
 /* Each argument is STEP or STEP=VALUE. */

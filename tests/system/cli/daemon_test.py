@@ -1,0 +1,122 @@
+"""The life of weftd: started once, found again, gone without a trace. Breaks when two serve one folder or a dead one is in the way."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import place
+
+SOFT = ("run", "--gpu", "soft")
+
+
+def daemons_of(folder):
+    """Pids of weftd processes that were started for the folder."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"weftd") and str(folder).encode() in words and place.alive(int(path.parent.name)):
+            found.append(int(path.parent.name))
+    return found
+
+
+class DaemonTest(place.PlaceTest):
+    def test_many_first_runs_start_one(self):
+        runs = [self.begin(*SOFT, "--tenant", f"t{i}", self.client, "open", "wait") for i in range(8)]
+        for process in runs:
+            self.wait_line(process, "waiting")
+        self.assertEqual(len(self.ps()), 8)
+        self.assertEqual(daemons_of(self.dir), [self.daemon_pid()])
+
+    def test_folder_is_private(self):
+        self.assertEqual(self.call(*SOFT, "true").returncode, 0)
+        self.assertEqual(self.dir.stat().st_mode & 0o777, 0o700)
+        self.assertEqual((self.dir / "weftd.sock").stat().st_mode & 0o777, 0o600)
+
+    def test_a_folder_of_others_is_refused(self):
+        self.dir.mkdir(mode=0o755)
+        os.chmod(self.dir, 0o755)
+        result = self.call(*SOFT, "true")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("mode 0700", result.stderr)
+        self.dir.rmdir()
+        (self.root / "elsewhere").mkdir(mode=0o700)
+        self.dir.symlink_to(self.root / "elsewhere")
+        self.assertEqual(self.call(*SOFT, "true").returncode, 125)
+        self.dir.unlink()
+
+    def test_it_leaves_when_nobody_needs_it_and_leaves_nothing(self):
+        self.assertEqual(self.call(*SOFT, "true").returncode, 0)
+        pid = self.daemon_pid()
+        place.until(lambda: not place.alive(pid), "weftd leaves")
+        self.assertEqual({path.name for path in self.dir.iterdir()}, {"weftd.lock", "start.lock", "weftd.log"})
+        self.assertEqual(self.call(*SOFT, "true").returncode, 0)
+
+    def test_a_killed_daemon_is_not_in_the_way(self):
+        self.assertEqual(self.call(*SOFT, "true").returncode, 0)
+        (self.dir / "tenants" / "old.sock").touch()
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+        place.until(lambda: not self.daemon_pid(), "weftd is gone")
+        self.assertTrue((self.dir / "weftd.sock").exists())
+        self.assertEqual(self.ps(), {})
+        self.assertEqual(self.call(*SOFT, self.client, "open").stdout.split()[2:], ["devices", "1"])
+        self.assertFalse((self.dir / "tenants" / "old.sock").exists())
+
+    def test_programs_go_on_without_it(self):
+        process = self.begin(*SOFT, "--memory", "1M", self.client, "open", "wait", "charge=1000", "charge=1048576", "exit=5")
+        self.wait_line(process, "waiting")
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+        self.go_on(process)
+        out, errors = process.communicate(timeout=place.PATIENCE_S)
+        self.assertEqual(process.returncode, 5)
+        self.assertEqual(out, "charge 1000: ok\ncharge 1048576: refused\n")
+
+    def test_a_program_is_refused_when_its_daemon_is_dead(self):
+        process = self.begin(*SOFT, self.client, "wait", "open")
+        self.wait_line(process, "waiting")
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+        place.until(lambda: not self.daemon_pid(), "weftd is gone")
+        self.go_on(process)
+        self.assertIn("11: socket", self.wait_line(process, "open failed"))
+
+    def test_a_program_without_a_socket_is_refused(self):
+        result = subprocess.run([self.client, "open"], env=self.env, text=True, capture_output=True)
+        self.assertIn("open failed 11: WEFT_SOCKET is not set", result.stdout)
+
+    def test_two_do_not_serve_one_folder(self):
+        self.assertEqual(self.call(*SOFT, "true").returncode, 0)
+        result = subprocess.run([self.weftd, "--socket", str(self.dir)], env=self.env, text=True, capture_output=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("another weftd serves", result.stderr)
+
+    def test_sigterm_ends_it_and_programs_keep_what_they_hold(self):
+        process = self.begin(*SOFT, self.client, "open", "charge=1000", "wait", "limit")
+        self.wait_line(process, "waiting")
+        pid = self.daemon_pid()
+        os.kill(pid, signal.SIGTERM)
+        place.until(lambda: not place.alive(pid), "weftd ends")
+        self.assertFalse((self.dir / "weftd.sock").exists())
+        self.assertFalse((self.dir / "tenants").exists())
+        self.go_on(process)
+        self.assertEqual(process.wait(place.PATIENCE_S), 0)
+
+    def test_options_of_weftd(self):
+        for words, status in ((["--fly"], 2), (["word"], 2), (["--socket"], 2), (["--idle-exit", "soon"], 2),
+                              (["--socket", "/nonexistent/folder"], 1)):
+            result = subprocess.run([self.weftd, *words], env=self.env, text=True, capture_output=True)
+            self.assertEqual(result.returncode, status, words)
+            self.assertTrue(result.stderr.startswith("weft: weftd: "), result.stderr)
+
+    def test_paths_too_long_for_a_socket_are_told(self):
+        deep = self.root / ("d" * 100)
+        deep.mkdir(mode=0o700)
+        result = self.call(*SOFT, "true", env={"TMPDIR": str(deep)})
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("a socket can have 107", result.stderr)
+
+
+if __name__ == "__main__":
+    place.main()

@@ -1,0 +1,1 @@
+/* Stands in for the face: what is preloaded here needs to do nothing. */

@@ -1,0 +1,183 @@
+"""Peers that are not ours, not of our version, or not in order. Breaks when one of them can hang or fell the other side."""
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+import place
+
+SOFT = ("run", "--gpu", "soft")
+ERROR, HELLO, REPORT, RUN_BEGIN, QUERY, ANSWER = 1, 2, 4, 5, 10, 11
+
+
+def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):
+    return magic + struct.pack("<HHHHI", major, minor, kind, fds, len(payload) if length is None else length) + payload
+
+
+def text(words):
+    return struct.pack("<H", len(words)) + words
+
+
+class PeerTest(place.PlaceTest):
+    def answer(self, reply, close=True):
+        """A server at WEFT_SOCKET that answers everybody's first bytes with `reply`."""
+        path = str(self.root / "other.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        self.addCleanup(listener.close)
+        kept = []
+
+        def serve():
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                peer.recv(65536)
+                peer.sendall(reply)
+                if close:
+                    peer.close()
+                else:
+                    kept.append(peer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return {"WEFT_SOCKET": path}
+
+    def expect(self, env, words):
+        result = self.call("ps", env=env)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn(words, result.stderr)
+        result = self.call(*SOFT, "true", env=env)
+        self.assertEqual(result.returncode, 125)
+        self.assertIn(words, result.stderr)
+        self.assertIn(words, self.call_client(env))
+
+    def call_client(self, env):
+        return subprocess.run([self.client, "open"], env={**self.env, **env}, text=True, capture_output=True,
+                              timeout=place.PATIENCE_S).stdout
+
+    def test_garbage(self):
+        self.expect(self.answer(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "does not speak weft's protocol")
+
+    def test_end_without_an_answer(self):
+        self.expect(self.answer(b""), "clos")
+
+    def test_silence_is_bounded(self):
+        env = self.answer(b"", close=False)
+        run = self.begin(*SOFT, "true", env=env)
+        self.assertIn("does not answer", self.call("ps", env=env).stderr)
+        self.assertIn("does not answer", run.communicate(timeout=place.PATIENCE_S)[1])
+        self.assertEqual(run.returncode, 125)
+
+    def test_another_major(self):
+        self.expect(self.answer(frame(ERROR, struct.pack("<H", 10) + text(b"upgrade"), major=2)), "protocol 2.0")
+        os.unlink(self.root / "other.sock")
+        self.expect(self.answer(frame(ANSWER, b"x" * 100, major=7, minor=3)), "protocol 7.3")
+
+    def test_wrong_message(self):
+        self.expect(self.answer(frame(REPORT, struct.pack("<I", 0) + text(b"x"))), "REPORT message came where")
+
+    def test_an_answer_longer_than_allowed(self):
+        self.expect(self.answer(frame(ANSWER, length=1 << 31)), "at most")
+
+    def test_an_answer_that_is_not_json(self):
+        result = self.call("ps", env=self.answer(frame(ANSWER, b"{nonsense")))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("JSON", result.stderr)
+
+    def test_a_dead_socket_is_not_replaced_by_another_daemon(self):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.root / "dead.sock"))
+        listener.close()
+        self.expect({"WEFT_SOCKET": str(self.root / "dead.sock")}, "dead.sock")
+        self.expect({"WEFT_SOCKET": str(self.root / "missing.sock")}, "missing.sock")
+
+
+class BadClientTest(place.PlaceTest):
+    def setUp(self):
+        super().setUp()
+        self.run = self.begin(*SOFT, "--tenant", "t", self.client, "open", "wait")
+        self.wait_line(self.run, "waiting")
+
+    def tearDown(self):
+        self.assertIn("t", self.ps(), "weftd serves on")
+        super().tearDown()
+
+    def talk(self, data, path="weftd.sock", fds=()):
+        """Sends bytes and returns all that comes back until weftd hangs up, or nothing more is due."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(place.PATIENCE_S)
+            peer.connect(str(self.dir / path))
+            socket.send_fds(peer, [data], fds) if fds else peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+            got = b""
+            try:
+                while chunk := peer.recv(65536):
+                    got += chunk
+            except ConnectionResetError:
+                pass
+            return got
+
+    def refusal(self, data, **options):
+        got = self.talk(data, **options)
+        self.assertEqual(got[:10], b"WEFT" + struct.pack("<HHH", 1, 0, ERROR), got)
+        return got[20:].decode()
+
+    def test_garbage_is_answered_and_hung_up_on(self):
+        self.assertIn("does not speak", self.refusal(b"GET / HTTP/1.1\r\n\r\n"))
+
+    def test_another_major_is_told_ours(self):
+        self.assertIn("9.1", self.refusal(frame(QUERY, b"\1", major=9, minor=1)))
+
+    def test_lengths_and_types(self):
+        self.assertIn("at most 8192", self.refusal(frame(QUERY, length=8193)))
+        self.assertIn("at most", self.refusal(frame(QUERY, length=0xffffffff)))
+        self.assertIn("type 99", self.refusal(frame(99)))
+        self.assertIn("not for weftd", self.refusal(frame(ANSWER)))
+        self.assertIn("cut short", self.refusal(frame(QUERY)))
+        self.assertIn("too many", self.refusal(frame(QUERY, b"\1\1")))
+        self.assertIn("kind 77", self.refusal(frame(QUERY, b"\x4d")))
+
+    def test_a_newer_minor_may_append(self):
+        got = self.talk(frame(QUERY, b"\1more", minor=1))
+        self.assertEqual(struct.unpack("<H", got[8:10])[0], ANSWER)
+
+    def test_descriptors_are_not_taken(self):
+        with open("/dev/null") as null:
+            self.assertIn("descriptors", self.refusal(frame(QUERY, b"\1", fds=1), fds=[null.fileno()] * 3))
+            self.assertIn("descriptors", self.refusal(frame(QUERY, b"\1"), fds=[null.fileno()]))
+
+    def test_messages_at_the_wrong_time(self):
+        hello = frame(HELLO, struct.pack("<Q", 0) + text(b"1"))
+        self.assertIn("no live tenant", self.refusal(hello))
+        self.assertIn("before HELLO", self.refusal(frame(REPORT, struct.pack("<I", 0) + text(b"x"))))
+        begin = frame(RUN_BEGIN, text(b"u") + struct.pack("<QI", 0, 0))
+        self.assertIn("inside a tenant", self.refusal(begin, path="tenants/t.sock"))
+
+    def test_half_a_frame_is_dropped(self):
+        for cut in (1, 15, 16, 20):
+            self.assertEqual(self.talk(frame(QUERY, b"\1" * 8)[:cut]), b"")
+
+    def test_silent_connections_are_hung_up_on(self):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(place.PATIENCE_S)
+            peer.connect(str(self.dir / "weftd.sock"))
+            peer.sendall(frame(QUERY)[:7])
+            self.assertEqual(peer.recv(1), b"")
+
+    def test_a_reader_that_does_not_read_hurts_nobody(self):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(place.PATIENCE_S)
+            peer.connect(str(self.dir / "weftd.sock"))
+            try:
+                for _ in range(20000):
+                    peer.sendall(frame(QUERY, b"\1"))
+            except OSError:
+                pass
+            self.assertIn("t", self.ps())
+
+
+if __name__ == "__main__":
+    place.main()
