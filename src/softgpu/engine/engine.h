@@ -26,6 +26,7 @@ struct weft_soft_context_engine {
     pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
     struct weft_soft_stream *legacy; /* its handle is a child */
     struct weft_soft_link children;  /* context.lock */
+    bool fault_told;                 /* context.lock */
     atomic_size_t limits[CU_LIMIT_MAX];
     atomic_uint cache_config, shared_config;
 };

@@ -29,6 +29,19 @@ static const struct {
     [WEFT_EXEC_FAULT_ASSERT] = {CUDA_ERROR_ASSERT, "failed a device assertion", false},
 };
 
+/* Once for a context, and before its error can be seen: other blocks often fault too. */
+static void report_once(const struct weft_soft_grid *grid, const char *text)
+{
+    const struct weft_soft_op *op = WEFT_CONTAINER_OF(grid, struct weft_soft_op, grid);
+    struct weft_soft_context *context = op->stream->context;
+    pthread_mutex_lock(&context->lock);
+    bool *told = &weft_soft_engine_of(context)->fault_told;
+    if (!*told && weft_soft.report)
+        weft_soft.report(text);
+    *told = true;
+    pthread_mutex_unlock(&context->lock);
+}
+
 CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
                                 const struct weft_exec_fault *fault)
 {
@@ -42,8 +55,7 @@ CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
              fault->insn ? fault->insn : "end of function", fault->function ? " in " : "",
              fault->function ? fault->function : "", fault->thread[0], fault->thread[1],
              fault->thread[2], fault->block[0], fault->block[1], fault->block[2], address);
-    if (weft_soft.report)
-        weft_soft.report(text);
+    report_once(grid, text);
     return kinds[kind].error;
 }
 
@@ -52,6 +64,5 @@ void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *
     char sentence[SENTENCE_BYTES];
     snprintf(sentence, sizeof(sentence), "kernel %s: %.400s",
              weft_exec_kernel_describe(grid->launch.kernel).name, text);
-    if (weft_soft.report)
-        weft_soft.report(sentence);
+    report_once(grid, sentence);
 }

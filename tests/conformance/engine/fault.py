@@ -18,6 +18,8 @@ def main(weft, program):
     for kind, parts in WANTED.items():
         run = subprocess.run([weft, "run", "--gpu", "soft", "--", program, kind], capture_output=True, text=True)
         missing = [part for part in parts if not re.search(part, run.stderr)]
+        if run.stderr.count("weft:") != 1:
+            missing.append("one message alone")
         if run.returncode or missing:
             print(f"{kind}: status {run.returncode}, missing {missing} in: {run.stderr}")
             failed = 1
