@@ -163,6 +163,7 @@ int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *
     table->cuDeviceTotalMem = device_total_mem;
     table->cuDeviceTotalMem_v2 = device_total_mem_v2;
     weft_quota_linear_install(table);
+    weft_quota_array_install(table);
     weft_quota_pool_install(table);
     weft_quota_vmm_install(table);
     weft_quota_context_install(table);

@@ -1,8 +1,10 @@
 /* The quota layer's inner header: its one state, and what its parts offer one another.
- *   quota.c reserving, reporting   quota_linear.c addresses   quota_pool*.c stream-ordered memory
- *   quota_vmm*.c handles and mappings   quota_context.c the end of contexts   quota_map.c the
- * tables Lock order: a primary context's lock > a pool's lock > a map's shard. No lock but the
- * first two is held while the backend is called. */
+ *   quota.c          reserving and reporting      quota_map.c      the tables
+ *   quota_linear.c   memory by address            quota_array.c    arrays and mipmaps
+ *   quota_pool*.c    stream-ordered memory        quota_vmm*.c     handles and mappings
+ *   quota_context.c  the end of contexts
+ * Lock order: a primary context's lock > a pool's lock > a map's shard. No lock but the first two
+ * is held while the backend is called. */
 #ifndef WEFT_TENANT_QUOTA_LAYER_H
 #define WEFT_TENANT_QUOTA_LAYER_H
 
@@ -68,6 +70,7 @@ void weft_quota_vmm_reap(void);
 
 /* Each part puts its calls into the table and empties its own state. */
 void weft_quota_linear_install(struct weft_cuda *table);
+void weft_quota_array_install(struct weft_cuda *table);
 void weft_quota_pool_install(struct weft_cuda *table);
 void weft_quota_vmm_install(struct weft_cuda *table);
 void weft_quota_context_install(struct weft_cuda *table);

@@ -14,6 +14,7 @@
 #define POOLS_MAX 64
 #define MEMORIES_MAX 64
 #define CONTEXTS_MAX 16
+#define ARRAYS_MAX 16
 
 struct fake_driver fake;
 
@@ -58,6 +59,7 @@ static struct {
         struct fake_memory *memory;
     } mappings[MEMORIES_MAX];
     struct fake_context contexts[CONTEXTS_MAX];
+    uint64_t arrays[ARRAYS_MAX]; /* not 0: alive */
 } driver = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static __thread CUcontext current;
@@ -434,6 +436,66 @@ static CUresult mem_import(CUmemGenericAllocationHandle *handle, void *shareable
     return CUDA_ERROR_INVALID_VALUE;
 }
 
+/* Arrays are handles and nothing else here: a device does not tell what they take. */
+static CUresult array_make(void **handle)
+{
+    CUresult rc = injected();
+    for (int i = 0; i < ARRAYS_MAX && !rc; i++) {
+        if (driver.arrays[i])
+            continue;
+        driver.arrays[i] = 1;
+        *handle = &driver.arrays[i];
+        return CUDA_SUCCESS;
+    }
+    return rc ? rc : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult array_create(CUarray *handle, const CUDA_ARRAY_DESCRIPTOR_v1 *shape)
+{
+    return shape ? array_make((void **)handle) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult array_create_v2(CUarray *handle, const CUDA_ARRAY_DESCRIPTOR *shape)
+{
+    return shape ? array_make((void **)handle) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult array_create_3d(CUarray *handle, const CUDA_ARRAY3D_DESCRIPTOR_v1 *shape)
+{
+    return shape ? array_make((void **)handle) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult array_create_3d_v2(CUarray *handle, const CUDA_ARRAY3D_DESCRIPTOR *shape)
+{
+    return shape ? array_make((void **)handle) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult mipmapped_create(CUmipmappedArray *handle, const CUDA_ARRAY3D_DESCRIPTOR *shape,
+                                 unsigned int levels)
+{
+    return shape && levels ? array_make((void **)handle) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult array_end(void *handle)
+{
+    CUresult rc = injected();
+    if (!rc && !*(uint64_t *)handle)
+        rc = CUDA_ERROR_INVALID_HANDLE;
+    if (!rc)
+        *(uint64_t *)handle = 0;
+    return rc;
+}
+
+static CUresult array_destroy(CUarray handle)
+{
+    return array_end(handle);
+}
+
+static CUresult mipmapped_destroy(CUmipmappedArray handle)
+{
+    return array_end(handle);
+}
+
 static CUresult ctx_create(CUcontext *context, unsigned int flags, CUdevice device)
 {
     (void)flags;
@@ -590,6 +652,13 @@ static void table_fill_memory(struct weft_cuda *table)
     table->cuMemRetainAllocationHandle = mem_retain;
     table->cuMemExportToShareableHandle = mem_export;
     table->cuMemImportFromShareableHandle = mem_import;
+    table->cuArrayCreate = array_create;
+    table->cuArrayCreate_v2 = array_create_v2;
+    table->cuArray3DCreate = array_create_3d;
+    table->cuArray3DCreate_v2 = array_create_3d_v2;
+    table->cuMipmappedArrayCreate = mipmapped_create;
+    table->cuArrayDestroy = array_destroy;
+    table->cuMipmappedArrayDestroy = mipmapped_destroy;
     table->cuMemGetInfo_v2 = mem_get_info;
     table->cuDeviceTotalMem_v2 = device_total_mem;
 }
@@ -602,6 +671,7 @@ void fake_driver_reset(struct weft_cuda *table)
     memset(driver.memories, 0, sizeof(driver.memories));
     memset(driver.mappings, 0, sizeof(driver.mappings));
     memset(driver.contexts, 0, sizeof(driver.contexts));
+    memset(driver.arrays, 0, sizeof(driver.arrays));
     driver.blocks_used = 0;
     driver.next_address = 0x10000;
     for (int i = 0; i < FAKE_DEVICES; i++)
