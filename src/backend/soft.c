@@ -3,10 +3,12 @@
 
 #include "cuda/entries.h"
 #include "softgpu/driver.h"
+#include "util/log.h"
 
 static int open_soft(const struct weft_backend_config *config, struct weft_cuda *table,
                      struct weft_err *err)
 {
+    weft_log_init(WEFT_LOG_NONE); /* the module's own copy: nothing is shared with the face */
     int rc = weft_soft_open(config, err);
     if (rc)
         return rc;

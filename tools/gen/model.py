@@ -100,6 +100,8 @@ def _read_calls(api, lines):
             group = _call_line(text)
             api.calls.extend(group)
             continue
+        if not group:
+            raise BadDescription("'%s' belongs to no call" % text)
         declaration, _, annotation = text.partition(" : ")
         parameter = Parameter(declaration, annotation if annotation else None)
         for call in group:
@@ -108,6 +110,8 @@ def _read_calls(api, lines):
 
 def _call_line(text):
     words = text.split()
+    if len(words) < 2 or not words[1].isdigit():
+        raise BadDescription("%s: the CUDA version that brought it is missing" % words[0])
     calls = [Call(words[0], int(words[1]), None, words[0])]
     for word in words[2:]:
         key, _, value = word.partition("=")
@@ -140,6 +144,8 @@ def _read_types(api, lines):
                 _one_line_type(api, word, rest)
         elif enum:
             enum[1].append((word, int(rest)))
+        elif not open_records:
+            raise BadDescription("'%s' belongs to no type" % text)
         else:
             del open_records[depth:]
             field = _field(text)
