@@ -111,6 +111,8 @@ static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_w
     warp->live = warp->threads;
     warp->carry = 0;
     warp->clock = 0;
+    warp->backward_left = WEFT_EXEC_BACKWARD_MAX;
+    warp->boost_left = 0;
     warp->group_count = 0;
     warp->best_key = UINT64_MAX;
     warp->exchange.deposited = warp->exchange.complete = 0;

@@ -67,10 +67,8 @@ COMMON_HANDLER(brx)
     run->active &= ~run->mask;
     push_at(run, run->pc, run->frame_offset, run->active);
     run->active = 0;
-    int32_t backward_left = run->backward_left - 1;
     weft_exec_pick(run);
-    run->backward_left = backward_left;
-    if (backward_left <= 0 && run->stop == WEFT_EXEC_GO)
+    if (--run->backward_left <= 0 && run->stop == WEFT_EXEC_GO)
         run->stop = WEFT_EXEC_STOP_ROTATE;
 }
 
@@ -137,10 +135,8 @@ static void go_on_after_call(struct weft_exec_run *run)
     run->active &= ~run->mask;
     push_at(run, run->pc, run->frame_offset, run->active);
     run->active = 0;
-    int32_t backward_left = run->backward_left - 1;
     weft_exec_pick(run);
-    run->backward_left = backward_left;
-    if (backward_left <= 0 && run->stop == WEFT_EXEC_GO)
+    if (--run->backward_left <= 0 && run->stop == WEFT_EXEC_GO)
         run->stop = WEFT_EXEC_STOP_ROTATE;
 }
 
@@ -192,12 +188,10 @@ COMMON_HANDLER(ret)
         left &= ~same;
         push_at(run, return_pc[lane], return_frame[lane], same);
     }
-    int32_t backward_left = run->backward_left;
     run->active &= ~run->mask;
     push_at(run, run->pc, run->frame_offset, run->active);
     run->active = 0;
     weft_exec_pick(run);
-    run->backward_left = backward_left;
 }
 
 void weft_exec_leave(struct weft_exec_run *run, uint32_t lanes)

@@ -155,6 +155,9 @@ struct weft_exec_warp {
     uint32_t carry;          /* CC.CF of each lane */
     uint32_t barrier_result; /* of bar.red, the same for all lanes */
     uint32_t clock;          /* stamps of groups */
+    int32_t backward_left;   /* backward branches until another group gets its turn */
+    int32_t boost_left; /* instructions that the group at boost_pc may still run out of order */
+    uint32_t boost_pc, boost_frame;
     uint32_t group_count;
     uint64_t best_key; /* of the waiting groups that are ready, see schedule.c */
     struct weft_exec_group groups[WEFT_EXEC_LANES];

@@ -75,13 +75,13 @@ static void load(struct weft_exec_run *run, uint32_t index)
     run->frame_offset = chosen.frame;
     run->frame = warp->registers + chosen.frame;
     run->stamp = chosen.stamp;
-    run->backward_left = WEFT_EXEC_BACKWARD_MAX;
     weft_exec_refresh(warp);
 }
 
 void weft_exec_pick(struct weft_exec_run *run)
 {
     struct weft_exec_warp *warp = run->warp;
+    warp->boost_left = 0;
     weft_exec_refresh(warp);
     for (uint32_t i = 0; i < warp->group_count; i++) {
         const struct weft_exec_group *group = &warp->groups[i];
@@ -100,11 +100,8 @@ void weft_exec_yield_to_better(struct weft_exec_run *run)
 {
     if (run->warp->best_key > key_of(run->frame_offset, run->pc))
         return;
-    int32_t backward_left = run->backward_left;
     push_running(run);
     weft_exec_pick(run);
-    /* Lanes that only met others keep their count: meeting is no progress. */
-    run->backward_left = backward_left;
 }
 
 void weft_exec_park(struct weft_exec_run *run, uint32_t pc, uint32_t state, uint32_t waits_for)
@@ -128,6 +125,8 @@ static bool rotate(struct weft_exec_run *run)
 {
     struct weft_exec_warp *warp = run->warp;
     run->stamp = ++warp->clock;
+    run->backward_left = WEFT_EXEC_BACKWARD_MAX;
+    warp->boost_left = 0;
     push_running(run);
     uint32_t oldest = 0, ready = 0;
     for (uint32_t i = 0; i < warp->group_count; i++) {
@@ -139,8 +138,41 @@ static bool rotate(struct weft_exec_run *run)
     if (ready < 2)
         return false;
     load(run, oldest);
+    warp->boost_left = WEFT_EXEC_BOOST;
     warp->best_key = UINT64_MAX; /* nobody overtakes a boosted group */
     return true;
+}
+
+/* The group that was boosted when the warp's last turn ended, wherever the lowest PC is now; else
+ * the lowest. */
+static void resume(struct weft_exec_run *run)
+{
+    struct weft_exec_warp *warp = run->warp;
+    int32_t boost_left = warp->boost_left;
+    run->stop = WEFT_EXEC_GO;
+    run->backward_left = warp->backward_left;
+    for (uint32_t i = 0; boost_left > 0 && i < warp->group_count; i++) {
+        const struct weft_exec_group *group = &warp->groups[i];
+        if (group->state == WEFT_EXEC_GROUP_READY && group->pc == warp->boost_pc &&
+            group->frame == warp->boost_frame) {
+            load(run, i);
+            warp->best_key = UINT64_MAX;
+            return;
+        }
+    }
+    weft_exec_pick(run);
+}
+
+/* Ends a turn: everything goes back into the warp, so that the next turn goes on as if there had
+ * been no end. */
+static void suspend(struct weft_exec_run *run)
+{
+    struct weft_exec_warp *warp = run->warp;
+    warp->boost_pc = run->pc;
+    warp->boost_frame = run->frame_offset;
+    warp->backward_left = run->backward_left;
+    push_running(run);
+    weft_exec_refresh(warp);
 }
 
 static void dispatch(struct weft_exec_run *run)
@@ -164,26 +196,26 @@ static void dispatch(struct weft_exec_run *run)
 /* Runs the warp's groups for at most `quota` instructions. GO: the quota is used up. */
 enum weft_exec_stop weft_exec_warp_run(struct weft_exec_run *run, int64_t quota)
 {
-    bool boosted = false;
-    run->stop = WEFT_EXEC_GO;
-    weft_exec_pick(run);
+    struct weft_exec_warp *warp = run->warp;
+    resume(run);
     while (run->stop == WEFT_EXEC_GO && quota > 0) {
-        int64_t slice = boosted && quota > WEFT_EXEC_BOOST ? WEFT_EXEC_BOOST : quota;
+        bool boosted = warp->boost_left > 0;
+        int64_t slice = boosted && quota > warp->boost_left ? warp->boost_left : quota;
         run->left = slice;
         dispatch(run);
         quota -= slice - run->left;
+        if (warp->boost_left > 0)
+            warp->boost_left -= (int32_t)(slice - run->left);
         if (run->stop == WEFT_EXEC_STOP_ROTATE || run->stop == WEFT_EXEC_STOP_SLEEP) {
-            boosted = rotate(run);
-            if (boosted)
+            if (rotate(run))
                 run->stop = WEFT_EXEC_GO;
-        } else if (run->stop == WEFT_EXEC_GO && boosted) {
+        } else if (run->stop == WEFT_EXEC_GO && boosted && warp->boost_left <= 0) {
             push_running(run);
             weft_exec_pick(run);
-            boosted = false;
+            run->backward_left = WEFT_EXEC_BACKWARD_MAX;
         }
     }
     run->left = quota;
-    push_running(run);
-    weft_exec_refresh(run->warp);
+    suspend(run);
     return run->stop;
 }
