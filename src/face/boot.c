@@ -41,10 +41,19 @@ static void after_fork_in_parent(void)
         pthread_mutex_unlock(&weft_face.lock);
 }
 
+/* The parent's devices too: what it frees, or leaves behind when it dies, must not live on here. */
 static void close_inherited(struct weft_session *session)
 {
     weft_close_pointer(&session->fd);
     session->fd = -1;
+    for (size_t i = 0; i < session->device_count; i++) {
+        struct weft_device_grant *grant = &session->devices[i];
+        if (grant->kind != WEFT_DEVICE_SOFT)
+            continue;
+        weft_close_pointer(&grant->arena_fd);
+        weft_close_pointer(&grant->page_fd);
+        grant->arena_fd = grant->page_fd = -1;
+    }
 }
 
 /* Only stores and closes descriptors: other threads of the parent may have held any lock of libc.

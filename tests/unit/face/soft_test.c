@@ -13,7 +13,8 @@
 
 static void grant_soft(struct face_under_test *face)
 {
-    face->tenant->granted.devices[0].kind = WEFT_DEVICE_SOFT;
+    face->tenant->granted.devices[0] =
+        (struct weft_device_grant){.kind = WEFT_DEVICE_SOFT, .arena_fd = -1, .page_fd = -1};
 }
 
 /* What was logged since WEFT_LOG was pointed at `path`; takes the file away. */
@@ -141,6 +142,30 @@ static const char *drop_after_a_fork(struct face_under_test *face)
     return NULL;
 }
 
+static int own_descriptors[2];
+
+static const char *find_descriptors_closed(struct face_under_test *face)
+{
+    int count;
+    EXPECT(fcntl(own_descriptors[0], F_GETFD) < 0 && fcntl(own_descriptors[1], F_GETFD) < 0);
+    EXPECT(face->calls.cuDeviceGetCount(&count) == CUDA_ERROR_NOT_INITIALIZED);
+    return NULL;
+}
+
+/* A child that holds the parent's memory would keep it from going back. */
+static const char *close_descriptors_in_a_child(struct face_under_test *face)
+{
+    grant_soft(face);
+    for (int i = 0; i < 2; i++)
+        EXPECT((own_descriptors[i] = dup(STDERR_FILENO)) >= 0);
+    face->tenant->granted.devices[0].arena_fd = own_descriptors[0];
+    face->tenant->granted.devices[0].page_fd = own_descriptors[1];
+    EXPECT(face->calls.cuInit(0) == CUDA_SUCCESS);
+    const char *wrong = in_fork(face, find_descriptors_closed);
+    EXPECT(fcntl(own_descriptors[0], F_GETFD) >= 0 && fcntl(own_descriptors[1], F_GETFD) >= 0);
+    return wrong;
+}
+
 #define SCENARIO(name)                    \
     static void test_##name(void **state) \
     {                                     \
@@ -153,6 +178,7 @@ SCENARIO(refuse_another_version)
 SCENARIO(hand_on_its_failure)
 SCENARIO(refuse_a_kind_without_module)
 SCENARIO(drop_after_a_fork)
+SCENARIO(close_descriptors_in_a_child)
 
 int main(void)
 {
@@ -163,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_hand_on_its_failure),
         cmocka_unit_test(test_refuse_a_kind_without_module),
         cmocka_unit_test(test_drop_after_a_fork),
+        cmocka_unit_test(test_close_descriptors_in_a_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
