@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "softgpu/engine/library.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
 
@@ -82,13 +83,15 @@ CUresult weft_soft_module_function(struct weft_soft_module *module, const char *
 {
     const struct weft_ptx_module *ptx = module->image->ptx;
     uint32_t index = weft_ptx_find_function(ptx, name);
-    if (index == WEFT_PTX_NONE || !ptx->functions[index].entry || !ptx->functions[index].body)
+    if (index == WEFT_PTX_NONE || !weft_soft_is_kernel(&ptx->functions[index]))
         return CUDA_ERROR_NOT_FOUND;
     return weft_soft_module_function_at(module, index, handle);
 }
 
-CUresult weft_soft_function_get(CUfunction handle, struct weft_soft_function **out)
+CUresult weft_soft_function_get(CUfunction handle, struct weft_soft_context *context,
+                                struct weft_soft_function **out)
 {
-    *out = weft_soft_handle_get(WEFT_SOFT_HANDLE_FUNCTION, (uint64_t)(uintptr_t)handle);
-    return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    uint64_t number = (uint64_t)(uintptr_t)handle;
+    *out = weft_soft_handle_get(WEFT_SOFT_HANDLE_FUNCTION, number);
+    return *out ? CUDA_SUCCESS : weft_soft_kernel_function(number, context, out);
 }

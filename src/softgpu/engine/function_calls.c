@@ -6,7 +6,7 @@ static CUresult enter(CUfunction handle, struct weft_soft_function **out)
 {
     struct weft_soft_context *context;
     CUresult result = weft_soft_context_current(&context);
-    return result ? result : weft_soft_function_get(handle, out);
+    return result ? result : weft_soft_function_get(handle, context, out);
 }
 
 static const struct weft_soft_profile *profile_of(const struct weft_soft_function *function)
@@ -104,15 +104,14 @@ CUresult weft_soft_function_set_attribute(struct weft_soft_function *function,
     }
 }
 
-CUresult weft_soft_function_param(const struct weft_soft_function *function, size_t index,
-                                  size_t *offset, size_t *bytes)
+CUresult weft_soft_param_info(const struct weft_ptx_function *function, size_t index,
+                              size_t *offset, size_t *bytes)
 {
-    const struct weft_ptx_function *ptx = ptx_of(function);
-    if (!offset || index >= ptx->parameter_count)
+    if (!offset || index >= function->parameter_count)
         return CUDA_ERROR_INVALID_VALUE;
-    *offset = ptx->parameters[index].offset;
+    *offset = function->parameters[index].offset;
     if (bytes)
-        *bytes = ptx->parameters[index].bytes;
+        *bytes = function->parameters[index].bytes;
     return CUDA_SUCCESS;
 }
 
@@ -194,7 +193,7 @@ static CUresult get_param_info(CUfunction handle, size_t index, size_t *offset, 
     CUresult result = enter(handle, &function);
     if (result)
         return result;
-    result = weft_soft_function_param(function, index, offset, bytes);
+    result = weft_soft_param_info(ptx_of(function), index, offset, bytes);
     weft_soft_function_put(function);
     return result;
 }

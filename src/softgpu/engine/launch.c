@@ -17,10 +17,10 @@ struct request {
     CUstream stream;
     void **params, **extra;
     bool per_thread, cooperative;
+    uint32_t blocks_per_sm; /* found by check_shape */
 };
 
-static CUresult check_shape(const struct request *request,
-                            const struct weft_soft_function *function)
+static CUresult check_shape(struct request *request, const struct weft_soft_function *function)
 {
     const struct weft_soft_profile *profile = function->module->context->device->profile;
     uint64_t threads = 1;
@@ -38,9 +38,9 @@ static CUresult check_shape(const struct request *request,
         threads > function->info.max_threads_per_block ||
         request->shared_bytes > atomic_load(&function->dynamic_shared_max))
         return CUDA_ERROR_INVALID_VALUE;
-    return weft_soft_occupancy(profile, &function->info, (uint32_t)threads, request->shared_bytes)
-               ? CUDA_SUCCESS
-               : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    request->blocks_per_sm =
+        weft_soft_occupancy(profile, &function->info, (uint32_t)threads, request->shared_bytes);
+    return request->blocks_per_sm ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 }
 
 static CUresult copy_from_array(const struct weft_ptx_function *ptx, void **params,
@@ -128,10 +128,9 @@ static void describe_launch(const struct request *request, struct weft_soft_func
         grid->block_count *= request->grid[i];
         threads *= request->block[i];
     }
-    uint32_t per_sm = weft_soft_occupancy(profile, &function->info, threads, request->shared_bytes);
     uint64_t affordable =
         WEFT_MAX(RESIDENT_BYTES_MAX / block_bytes(grid, &function->info, threads), 1u);
-    uint64_t at_once = (uint64_t)per_sm * profile->sm_count;
+    uint64_t at_once = (uint64_t)request->blocks_per_sm * profile->sm_count;
     if (!request->cooperative)
         at_once = WEFT_MIN(at_once, affordable);
     grid->resident_max = (uint32_t)at_once;
@@ -159,14 +158,14 @@ static CUresult submit(const struct request *request, struct weft_soft_function 
     return weft_soft_op_submit(stream, op);
 }
 
-static CUresult launch(const struct request *request)
+static CUresult launch(struct request *request)
 {
     struct weft_soft_function *function;
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(request->stream, request->per_thread, &stream);
     if (result)
         return result;
-    result = weft_soft_function_get(request->function, &function);
+    result = weft_soft_function_get(request->function, stream->context, &function);
     if (result == CUDA_SUCCESS) {
         if (function->module->context != stream->context)
             result = CUDA_ERROR_INVALID_HANDLE;

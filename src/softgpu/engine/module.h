@@ -76,9 +76,9 @@ bool weft_soft_module_close(uint64_t handle);
 /* Waits for the context's work, then closes module and functions. */
 CUresult weft_soft_module_unload(uint64_t handle);
 
-/* A function by handle, under a new reference that is put with its handle. A CUkernel stands for
- * its function in the current context. */
-CUresult weft_soft_function_get(CUfunction handle, struct weft_soft_function **out);
+/* A function by handle, under a new reference. A CUkernel stands for its function in `context`. */
+CUresult weft_soft_function_get(CUfunction handle, struct weft_soft_context *context,
+                                struct weft_soft_function **out);
 static inline void weft_soft_function_put(struct weft_soft_function *function)
 {
     weft_soft_handle_put(function->handle);
@@ -89,8 +89,15 @@ CUresult weft_soft_function_attribute(struct weft_soft_function *function,
 CUresult weft_soft_function_set_attribute(struct weft_soft_function *function,
                                           CUfunction_attribute attribute, int value);
 /* Where parameter `index` lies in the block of parameters; `bytes` may be NULL. */
-CUresult weft_soft_function_param(const struct weft_soft_function *function, size_t index,
-                                  size_t *offset, size_t *bytes);
+CUresult weft_soft_param_info(const struct weft_ptx_function *function, size_t index,
+                              size_t *offset, size_t *bytes);
+static inline bool weft_soft_is_kernel(const struct weft_ptx_function *function)
+{
+    return function->entry && function->body;
+}
+unsigned int weft_soft_count_kernels(const struct weft_ptx_module *ptx);
+/* Tells the person why an image was refused, where that is of use beyond the program's own log. */
+void weft_soft_module_tell(CUresult result, const struct weft_err *err);
 
 /* Blocks of so many threads and so much dynamic shared memory that an SM of the profile can hold at
  * once; 0 where not even one fits. */

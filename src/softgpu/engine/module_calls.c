@@ -3,7 +3,7 @@
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
 
-static void tell_failure(CUresult result, const struct weft_err *err)
+void weft_soft_module_tell(CUresult result, const struct weft_err *err)
 {
     /* What the text is wrong about goes to the program's log buffer; what the soft GPU cannot do is
      * for the person. */
@@ -36,7 +36,7 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
     if (jit)
         weft_soft_jit_write(jit, result ? err.text : NULL, started_ns);
     if (result) {
-        tell_failure(result, &err);
+        weft_soft_module_tell(result, &err);
         return result;
     }
     *out = (CUmodule)(uintptr_t)module->handle;
@@ -106,9 +106,12 @@ static CUresult get_global(CUdeviceptr *address, size_t *bytes, CUmodule handle,
     return result;
 }
 
-static bool is_kernel(const struct weft_ptx_function *function)
+unsigned int weft_soft_count_kernels(const struct weft_ptx_module *ptx)
 {
-    return function->entry && function->body;
+    unsigned int count = 0;
+    for (uint32_t i = 0; i < ptx->function_count; i++)
+        count += weft_soft_is_kernel(&ptx->functions[i]);
+    return count;
 }
 
 static CUresult get_function_count(unsigned int *out, CUmodule handle)
@@ -117,10 +120,7 @@ static CUresult get_function_count(unsigned int *out, CUmodule handle)
     CUresult result = enter(handle, &module);
     if (result)
         return result;
-    const struct weft_ptx_module *ptx = module->image->ptx;
-    unsigned int count = 0;
-    for (uint32_t i = 0; i < ptx->function_count; i++)
-        count += is_kernel(&ptx->functions[i]);
+    unsigned int count = weft_soft_count_kernels(module->image->ptx);
     weft_soft_handle_put(module->handle);
     if (!out)
         return CUDA_ERROR_INVALID_VALUE;
@@ -139,7 +139,7 @@ static CUresult enumerate_functions(CUfunction *out, unsigned int count, CUmodul
     result = out || !count ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     for (uint32_t i = 0; i < ptx->function_count && filled < count && !result; i++) {
         uint64_t function;
-        if (!is_kernel(&ptx->functions[i]))
+        if (!weft_soft_is_kernel(&ptx->functions[i]))
             continue;
         result = weft_soft_module_function_at(module, i, &function);
         if (result == CUDA_SUCCESS)

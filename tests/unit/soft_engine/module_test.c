@@ -211,6 +211,76 @@ static void knows_how_many_blocks_fit(void **state)
                      CUDA_ERROR_INVALID_VALUE);
 }
 
+/* A library belongs to no context: its kernels stand for a function in each, with variables of its
+ * own. */
+static void loads_libraries_into_contexts(void **state)
+{
+    (void)state;
+    CUlibrary library, owner;
+    CUkernel kernel, all[9];
+    CUmodule module;
+    CUcontext second, popped;
+    CUdeviceptr here, there;
+    unsigned int kernels;
+    const char *name;
+    size_t offset, bytes;
+    RIG_OK(cuda.cuLibraryLoadData(&library, rig_ptx, NULL, NULL, 0, NULL, NULL, 0));
+    RIG_OK(cuda.cuLibraryGetKernelCount(&kernels, library));
+    assert_int_equal(kernels, 9);
+    RIG_OK(cuda.cuLibraryEnumerateKernels(all, 9, library));
+    assert_int_equal(cuda.cuLibraryGetKernel(&kernel, library, "none"), CUDA_ERROR_NOT_FOUND);
+    RIG_OK(cuda.cuLibraryGetKernel(&kernel, library, "count"));
+    assert_ptr_equal(kernel, all[0]);
+    RIG_OK(cuda.cuKernelGetName(&name, kernel));
+    assert_string_equal(name, "count");
+    RIG_OK(cuda.cuKernelGetLibrary(&owner, kernel));
+    assert_ptr_equal(owner, library);
+    RIG_OK(cuda.cuKernelGetParamInfo(kernel, 1, &offset, &bytes));
+    assert_int_equal(offset, 8);
+    RIG_OK(cuda.cuLibraryGetModule(&module, library));
+    RIG_OK(cuda.cuLibraryGetGlobal(&here, &bytes, library, "counter"));
+    uint32_t *word = rig_word();
+    uint64_t params_values[2] = {rig_address(word), 0};
+    void *params[] = {&params_values[0], &params_values[1]};
+    RIG_OK(cuda.cuLaunchKernel((CUfunction)kernel, 4, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+    RIG_OK(cuda.cuCtxSynchronize());
+    RIG_OK(cuda.cuCtxCreate_v2(&second, 0, 0));
+    RIG_OK(cuda.cuLibraryGetGlobal(&there, &bytes, library, "counter"));
+    assert_int_not_equal(here, there);
+    RIG_OK(cuda.cuLaunchKernel((CUfunction)kernel, 4, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+    RIG_OK(cuda.cuCtxSynchronize());
+    assert_int_equal(*word, 8);
+    RIG_OK(cuda.cuCtxDestroy_v2(second));
+    assert_int_equal(cuda.cuCtxPopCurrent_v2(&popped), CUDA_SUCCESS);
+    RIG_OK(cuda.cuCtxPushCurrent_v2(popped));
+    RIG_OK(cuda.cuLibraryUnload(library));
+    assert_int_equal(cuda.cuLibraryUnload(library), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(cuda.cuKernelGetName(&name, kernel), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(
+        cuda.cuLaunchKernel((CUfunction)kernel, 4, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
+        CUDA_ERROR_INVALID_HANDLE);
+}
+
+static void keeps_what_is_set_of_a_kernel(void **state)
+{
+    (void)state;
+    CUlibrary library;
+    CUkernel kernel;
+    CUcontext second;
+    int value;
+    const CUfunction_attribute shared = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    RIG_OK(cuda.cuLibraryLoadData(&library, rig_ptx, NULL, NULL, 0, NULL, NULL, 0));
+    RIG_OK(cuda.cuLibraryGetKernel(&kernel, library, "count"));
+    RIG_OK(cuda.cuKernelSetAttribute(shared, 60 * 1024, kernel, 0));
+    RIG_OK(cuda.cuCtxCreate_v2(&second, 0, 0));
+    RIG_OK(cuda.cuKernelGetAttribute(&value, shared, kernel, 0));
+    assert_int_equal(value, 60 * 1024);
+    RIG_OK(cuda.cuCtxDestroy_v2(second));
+    assert_int_equal(cuda.cuKernelSetAttribute(shared, 64 * 1024, kernel, 0),
+                     CUDA_ERROR_INVALID_VALUE);
+    RIG_OK(cuda.cuLibraryUnload(library));
+}
+
 int main(void)
 {
     rig_open(1);
@@ -223,6 +293,8 @@ int main(void)
         TEST(names_what_it_cannot_run),
         TEST(places_variables),
         TEST(knows_how_many_blocks_fit),
+        TEST(loads_libraries_into_contexts),
+        TEST(keeps_what_is_set_of_a_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
