@@ -1,5 +1,7 @@
 /* The device's own memory: a part of the window backed by the grant's file. The ledger, which all
  * processes that use the device share, is asked first. */
+#include <string.h>
+
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
 #include "util/util.h"
@@ -39,15 +41,43 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t bytes, u
                                                                : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* A page that two allocations shared goes back to the host with the last of them. */
-static void drop_edge(struct weft_soft_memory *memory, const struct weft_soft_arena *arena,
-                      uint64_t address)
+/* Up to here a free writes zeros; above it punches holes. */
+#define WRITTEN_BYTES_MAX (16u << 10)
+
+/* Gives a page back to the host if all of it is free; memory lock. */
+static void drop_page(const struct weft_soft_arena *arena, uint64_t page)
 {
-    uint64_t page = address & ~(uint64_t)(WEFT_SOFT_PAGE_BYTES - 1);
     uint64_t start, bytes;
-    if (weft_soft_ranges_around(&arena->free, address, &start, &bytes) && start <= page &&
+    if (weft_soft_ranges_around(&arena->free, page, &start, &bytes) &&
         page + WEFT_SOFT_PAGE_BYTES <= start + bytes)
-        weft_soft_window_clear(&memory->window, page, WEFT_SOFT_PAGE_BYTES);
+        weft_soft_window_clear(&weft_soft.memory->window, page, WEFT_SOFT_PAGE_BYTES);
+}
+
+/* Remembers a page that is zeros but still backed. Programs tend to ask for it again at once, and a
+ * hole costs more than zeros do. The page that had the place is given back; memory lock. */
+static void loosen_page(struct weft_soft_arena *arena, uint64_t page)
+{
+    uint64_t *place = &arena->loose[page / WEFT_SOFT_PAGE_BYTES % WEFT_SOFT_LOOSE_PAGES];
+    if (*place && *place != page)
+        drop_page(arena, *place);
+    *place = page;
+}
+
+void weft_soft_arena_drop_loose(struct weft_soft_device *device)
+{
+    struct weft_soft_arena *arena = device->memory;
+    pthread_mutex_lock(&weft_soft.memory->lock);
+    for (size_t i = 0; i < WEFT_SOFT_LOOSE_PAGES; i++) {
+        if (arena->loose[i])
+            drop_page(arena, arena->loose[i]);
+        arena->loose[i] = 0;
+    }
+    pthread_mutex_unlock(&weft_soft.memory->lock);
+}
+
+static uint64_t page_of(uint64_t address)
+{
+    return address & ~(uint64_t)(WEFT_SOFT_PAGE_BYTES - 1);
 }
 
 void weft_soft_arena_give(struct weft_soft_device *device, uint64_t bytes, uint64_t extent,
@@ -56,14 +86,19 @@ void weft_soft_arena_give(struct weft_soft_device *device, uint64_t bytes, uint6
     struct weft_soft_memory *memory = weft_soft.memory;
     struct weft_soft_arena *arena = device->memory;
     uint64_t end = address + extent;
-    bool one_page = address / WEFT_SOFT_PAGE_BYTES == (end - 1) / WEFT_SOFT_PAGE_BYTES;
-    weft_soft_window_clear(&memory->window, address, extent);
+    bool written = extent <= WRITTEN_BYTES_MAX;
+    if (written)
+        memset(weft_soft_window_alias(&memory->window, address), 0, extent);
+    else
+        weft_soft_window_clear(&memory->window, address, extent);
     pthread_mutex_lock(&memory->lock);
     weft_soft_ranges_give(&arena->free, address, extent);
-    if (address % WEFT_SOFT_PAGE_BYTES != 0)
-        drop_edge(memory, arena, address);
-    if (end % WEFT_SOFT_PAGE_BYTES != 0 && (!one_page || address % WEFT_SOFT_PAGE_BYTES == 0))
-        drop_edge(memory, arena, end - 1);
+    for (uint64_t page = page_of(address); written && page < end; page += WEFT_SOFT_PAGE_BYTES)
+        loosen_page(arena, page);
+    if (!written && address % WEFT_SOFT_PAGE_BYTES != 0)
+        loosen_page(arena, page_of(address));
+    if (!written && end % WEFT_SOFT_PAGE_BYTES != 0)
+        loosen_page(arena, page_of(end));
     pthread_mutex_unlock(&memory->lock);
     weft_ledger_discharge(&device->account, 0, bytes);
 }

@@ -163,6 +163,7 @@ void weft_soft_memory_context_destroy(struct weft_soft_context *context)
     context->memory = NULL;
     free(holdings);
     weft_soft_memory_synchronised(context);
+    weft_soft_arena_drop_loose(context->device);
 }
 
 void weft_soft_memory_synchronised(struct weft_soft_context *context)

@@ -12,13 +12,17 @@
 #include "softgpu/memory/window.h"
 #include "softgpu/soft.h"
 
+/* Pages that a small free has cleared stay with the arena for a while, at most so many. */
+#define WEFT_SOFT_LOOSE_PAGES 1024
+
 /* One of a device; device->memory points to it. */
 struct weft_soft_arena {
-    uint64_t base, bytes;         /* device addresses */
-    struct weft_soft_ranges free; /* addresses; memory lock */
-    struct weft_soft_pool *pools; /* memory lock; all of the device's, linked */
-    uint64_t default_pool;        /* handles */
-    uint64_t current_pool;        /* memory lock */
+    uint64_t base, bytes;                  /* device addresses */
+    struct weft_soft_ranges free;          /* addresses; memory lock */
+    struct weft_soft_pool *pools;          /* memory lock; all of the device's, linked */
+    uint64_t default_pool;                 /* handles */
+    uint64_t current_pool;                 /* memory lock */
+    uint64_t loose[WEFT_SOFT_LOOSE_PAGES]; /* memory lock; page addresses by their number, or 0 */
 };
 
 struct weft_soft_memory {
@@ -91,6 +95,9 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t charge, 
                               uint64_t alignment, uint64_t *address);
 void weft_soft_arena_give(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
                           uint64_t address);
+
+/* Gives the pages of small frees back to the host now. */
+void weft_soft_arena_drop_loose(struct weft_soft_device *device);
 
 /* -- allocation.c: the records
  * ------------------------------------------------------------------------------------------ */
