@@ -86,18 +86,26 @@ static int complete(const struct weft_inbox *inbox, struct weft_err *err)
     return 1;
 }
 
+/* Where the next bytes go, and how many the header or the payload still lacks. */
+static uint8_t *next_room(struct weft_inbox *inbox, size_t *missing)
+{
+    if (!inbox->header_known) {
+        *missing = WEFT_WIRE_HEADER_BYTES - inbox->got;
+        return inbox->header_bytes + inbox->got;
+    }
+    size_t payload_got = inbox->got - WEFT_WIRE_HEADER_BYTES;
+    *missing = inbox->header.length - payload_got;
+    return *missing ? inbox->payload + payload_got : NULL;
+}
+
 int weft_inbox_fill(struct weft_inbox *inbox, struct weft_link *link, struct weft_err *err)
 {
     for (;;) {
-        uint8_t *into = inbox->header_bytes + inbox->got;
-        size_t missing = WEFT_WIRE_HEADER_BYTES - inbox->got;
-        if (inbox->header_known) {
-            missing = WEFT_WIRE_HEADER_BYTES + inbox->header.length - inbox->got;
-            if (missing == 0)
-                return complete(inbox, err);
-            into = inbox->payload + inbox->got - WEFT_WIRE_HEADER_BYTES;
-        }
-        int64_t got = link->ops->receive(link, into, missing, inbox->fds, &inbox->fd_count,
+        size_t missing;
+        uint8_t *room = next_room(inbox, &missing);
+        if (missing == 0)
+            return complete(inbox, err);
+        int64_t got = link->ops->receive(link, room, missing, inbox->fds, &inbox->fd_count,
                                          inbox->fd_room, err);
         if (got <= 0)
             return (int)got;
