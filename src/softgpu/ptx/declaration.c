@@ -39,14 +39,12 @@ static void parse_align(struct weft_ptx_parser *parser, struct weft_ptx_declarat
     declaration->align = (uint32_t)align;
 }
 
-/* .attribute(.managed), .attribute(.unified(a, b)) */
-static void parse_attributes(struct weft_ptx_parser *parser,
-                             struct weft_ptx_declaration *declaration)
+void weft_ptx_parser_attributes(struct weft_ptx_parser *parser, bool *managed)
 {
     weft_ptx_parser_expect(parser, '(');
     do {
         if (weft_ptx_parser_accept_dot(parser, ".managed")) {
-            declaration->managed = true;
+            *managed = true;
         } else if (weft_ptx_parser_accept_dot(parser, ".unified")) {
             weft_ptx_parser_expect(parser, '(');
             weft_ptx_parser_constant(parser);
@@ -76,7 +74,7 @@ static bool parse_one_property(struct weft_ptx_parser *parser,
     if (weft_ptx_parser_accept_dot(parser, ".align")) {
         parse_align(parser, declaration);
     } else if (weft_ptx_parser_accept_dot(parser, ".attribute")) {
-        parse_attributes(parser, declaration);
+        weft_ptx_parser_attributes(parser, &declaration->managed);
     } else if (weft_ptx_parser_accept_dot(parser, ".ptr")) {
         skip_pointee(parser);
     } else if (weft_ptx_parser_accept_dot(parser, ".v2")) {

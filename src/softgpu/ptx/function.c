@@ -160,11 +160,9 @@ static bool parse_directive(struct weft_ptx_parser *parser, struct weft_ptx_func
         set_directive(function, directive->word, values);
         return true;
     }
+    bool managed; /* means nothing of a function */
     if (weft_ptx_parser_accept_dot(parser, ".attribute")) {
-        weft_ptx_parser_expect(parser, '(');
-        while (!weft_ptx_parser_failed(parser) && !weft_ptx_parser_at_sign(parser, ';') &&
-               !weft_ptx_parser_at_sign(parser, '{'))
-            weft_ptx_parser_advance(parser);
+        weft_ptx_parser_attributes(parser, &managed);
         return true;
     }
     return parser->token.kind == WEFT_PTX_TOKEN_DOT && weft_ptx_parser_skip_debug(parser);

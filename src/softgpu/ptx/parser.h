@@ -132,6 +132,8 @@ bool weft_ptx_parser_at_declaration(const struct weft_ptx_parser *parser);
 /* Reads alignment, vector size, type and attributes into a declaration. */
 void weft_ptx_parser_declaration_type(struct weft_ptx_parser *parser,
                                       struct weft_ptx_declaration *declaration);
+/* (.managed), (.unified(a, b)): what stands behind .attribute. */
+void weft_ptx_parser_attributes(struct weft_ptx_parser *parser, bool *managed);
 /* [n][m]…: their product; `open` says that the first was empty. 1 where there are none. */
 uint64_t weft_ptx_parser_dimensions(struct weft_ptx_parser *parser, uint64_t *dimensions,
                                     uint32_t *count, bool *open);

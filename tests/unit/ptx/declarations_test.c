@@ -106,7 +106,8 @@ static void test_functions(void **state)
                     ".visible .entry k(.param .u8 a, .param .u64 .ptr .global .align 8 b,\n"
                     ".param .align 16 .b8 c[20]) .maxntid 128, 2 .reqntid 64 .minnctapersm 3\n"
                     ".maxnreg 40 .pragma \"nounroll\";\n{ ret; }\n"
-                    ".weak .func (.reg .u32 %out) later2(.reg .u64 %in) .noreturn { ret; }\n"
+                    ".weak .func (.reg .u32 %out) later2(.reg .u64 %in) .attribute(.unified(1, 2)) "
+                    ".noreturn\n{ ret; }\n"
                     ".func later(.param .align 8 .b8 s[12], .param .b8 c) { ret; }\n");
     assert_int_equal(module->function_count, 4);
     const struct weft_ptx_function *k = &module->functions[weft_ptx_find_function(module, "k")];

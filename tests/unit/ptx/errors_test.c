@@ -114,6 +114,9 @@ static const struct malformed modules[] = {
     {MODULE_HEAD ".entry k() {ret;", 4, 17, "an instruction expected, but the text ends"},
     {MODULE_HEAD ".entry k() { { ret; }", 4, 22, "an instruction expected, but the text ends"},
     {MODULE_HEAD ".entry k() .frob {ret;}", 4, 12, "';' expected, not \".frob\""},
+    {MODULE_HEAD ".func f .attribute(", 4, 20, "an attribute expected, but the text ends"},
+    {MODULE_HEAD ".section .debug_x {", 4, 20, "'}' expected, but the text ends"},
+    {MODULE_HEAD ".global .samplerref s = {", 4, 26, "a name expected, but the text ends"},
     {MODULE_HEAD ".alias a, b;", 4, 8, "\"a\" is not a declared function"},
 };
 
