@@ -13,6 +13,17 @@ static CUresult face_init(unsigned int flags)
     return result;
 }
 
+/* The one who asks for such a table is NVIDIA's runtime, which then fails with an error that does
+ * not say why. */
+static void tell_of_runtime(void)
+{
+    if (!__atomic_exchange_n(&weft_face.told_of_runtime, true, __ATOMIC_RELAXED))
+        weft_session_report(
+            &weft_face.session,
+            "this program has NVIDIA's CUDA runtime inside, which works with NVIDIA's driver "
+            "alone: give it a native GPU, or write it for the driver API");
+}
+
 /* The tables are undocumented: the real driver's are handed through untouched, and no other backend
  * has any. */
 static CUresult face_get_export_table(const void **table, const CUuuid *id)
@@ -29,6 +40,7 @@ static CUresult face_get_export_table(const void **table, const CUuuid *id)
     }
     text[2 * sizeof(id->bytes)] = '\0';
     weft_log(WEFT_LOG_WARN, "face", "cuGetExportTable: table %s is refused", text);
+    tell_of_runtime();
     *table = NULL;
     return CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -29,6 +29,7 @@ struct weft_face {
     bool inherited; /* session and backend are the parent's, to be dropped before they are opened
                        anew */
     enum weft_face_stage stage;
+    bool told_of_runtime;    /* atomic */
     CUresult failure;        /* atomic */
     bool driver_initialised; /* atomic; cuInit succeeded in this process */
     struct weft_session session;

@@ -1,5 +1,6 @@
 #include "fake_tenant.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "tenant/quota.h"
@@ -28,7 +29,8 @@ void weft_session_close(struct weft_session *session)
 void weft_session_report(struct weft_session *session, const char *text)
 {
     (void)session;
-    (void)text;
+    fake_tenant.reports++;
+    snprintf(fake_tenant.report, sizeof(fake_tenant.report), "%s", text);
 }
 
 int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *config,

@@ -9,7 +9,9 @@ struct fake_tenant {
     struct weft_session granted; /* what it hands out where it succeeds */
     unsigned int opened, closed; /* atomic */
     unsigned int quota_installed, quota_dropped;
-    int opener; /* the process that opened last */
+    unsigned int reports;
+    char report[256]; /* the last sentence for a person */
+    int opener;       /* the process that opened last */
 };
 extern struct fake_tenant fake_tenant;
 

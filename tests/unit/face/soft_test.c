@@ -53,6 +53,9 @@ static const char *refuse_by_name_and_log_once(struct face_under_test *face)
         return wrong;
     EXPECT(face->calls.cuInit(0) == CUDA_SUCCESS);
     EXPECT(face->calls.cuGetExportTable(&table, &id) == CUDA_ERROR_NOT_SUPPORTED && !table);
+    EXPECT(face->calls.cuGetExportTable(&table, &id) == CUDA_ERROR_NOT_SUPPORTED && !table);
+    EXPECT(face->tenant->reports == 1 &&
+           strstr(face->tenant->report, "NVIDIA's CUDA runtime inside"));
     for (int i = 0; i < 3; i++)
         EXPECT(face->calls.cuGraphLaunch(NULL, NULL) == CUDA_ERROR_NOT_SUPPORTED);
     const char *log = take_log(path);
