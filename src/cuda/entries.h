@@ -40,6 +40,9 @@ extern const struct weft_cuda weft_cuda_unsupported;
 /* Any of the table's calls, to be cast to its own type before it is called. */
 typedef void (*weft_cuda_fn)(void);
 
+/* The number of a call that is known by its name. */
+#define WEFT_CUDA_INDEX(call) (offsetof(struct weft_cuda, call) / sizeof(weft_cuda_fn))
+
 /* The entry's number, or -1. */
 int weft_cuda_entry_find(const char *symbol);
 

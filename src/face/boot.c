@@ -21,8 +21,7 @@ static weft_cuda_fn entry_of(const struct weft_cuda *table, uint32_t index)
     return __atomic_load_n((const weft_cuda_fn *)table + index, __ATOMIC_ACQUIRE);
 }
 
-/* Word by word: a thread in the middle of a call finds either the boot stub or the final function.
- */
+/* Word by word: a thread in the middle of a call finds the boot stub or the final function. */
 static void publish(const struct weft_cuda *table)
 {
     for (size_t i = 0; i < WEFT_CUDA_ENTRIES; i++)
@@ -56,8 +55,7 @@ static void close_inherited(struct weft_session *session)
     }
 }
 
-/* Only stores and closes descriptors: other threads of the parent may have held any lock of libc.
- */
+/* Only stores, and closes descriptors: a lock of libc may be held by a thread that is not here. */
 static void after_fork_in_child(void)
 {
     struct weft_face *face = &weft_face;
@@ -76,11 +74,15 @@ static void after_fork_in_child(void)
         *weft_cuda_slot(&weft_face_table, i) = (weft_cuda_fn)not_initialised;
 }
 
-static void watch_forks(struct weft_face *face)
+/* Without it a child would go on in its parent's session. */
+static int watch_forks(struct weft_face *face, struct weft_err *err)
 {
-    if (!face->watches_forks)
-        face->watches_forks =
-            pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    if (face->watches_forks)
+        return 0;
+    if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
+        return weft_fail(err, WEFT_ENOMEM, "pthread_atfork: no memory");
+    face->watches_forks = true;
+    return 0;
 }
 
 static void try_open(struct weft_face *face)
@@ -88,10 +90,11 @@ static void try_open(struct weft_face *face)
     struct weft_err err = {0};
     struct weft_cuda table;
     weft_log_init(WEFT_LOG_NONE);
-    watch_forks(face);
     if (face->inherited)
-        weft_face_drop_after_fork(face);
-    int rc = weft_face_open(face, &table, &err);
+        weft_face_drop(face);
+    int rc = watch_forks(face, &err);
+    if (rc == 0)
+        rc = weft_face_open(face, &table, &err);
     if (rc) {
         weft_log(WEFT_LOG_ERROR, "face", "cannot open: %s", err.text);
         __atomic_store_n(&face->failure, weft_face_result(rc), __ATOMIC_RELAXED);
@@ -108,8 +111,7 @@ weft_cuda_fn weft_face_boot(uint32_t index)
     /* A driver that calls back into libcuda while it is being opened would wait for itself. */
     if (pthread_mutex_lock(&face->lock) == EDEADLK)
         return (weft_cuda_fn)not_initialised;
-    bool retry = face->stage == WEFT_FACE_FAILED &&
-                 index == offsetof(struct weft_cuda, cuInit) / sizeof(weft_cuda_fn);
+    bool retry = face->stage == WEFT_FACE_FAILED && index == WEFT_CUDA_INDEX(cuInit);
     if (face->stage == WEFT_FACE_COLD || retry)
         try_open(face);
     weft_cuda_fn next = face->stage == WEFT_FACE_FAILED ? weft_face_refusal(face, index)

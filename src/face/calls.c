@@ -3,8 +3,6 @@
 
 #include "util/log.h"
 
-#define ENTRY(call) (offsetof(struct weft_cuda, call) / sizeof(weft_cuda_fn))
-
 static CUresult face_init(unsigned int flags)
 {
     CUresult result = weft_face.below.cuInit(flags);
@@ -103,13 +101,13 @@ weft_cuda_fn weft_face_refusal(const struct weft_face *face, uint32_t index)
 {
     (void)face;
     switch (index) {
-    case ENTRY(cuGetErrorName):
+    case WEFT_CUDA_INDEX(cuGetErrorName):
         return (weft_cuda_fn)error_name;
-    case ENTRY(cuGetErrorString):
+    case WEFT_CUDA_INDEX(cuGetErrorString):
         return (weft_cuda_fn)error_string;
-    case ENTRY(cuGetProcAddress):
+    case WEFT_CUDA_INDEX(cuGetProcAddress):
         return (weft_cuda_fn)weft_face_get_proc_address;
-    case ENTRY(cuGetProcAddress_v2):
+    case WEFT_CUDA_INDEX(cuGetProcAddress_v2):
         return (weft_cuda_fn)weft_face_get_proc_address_v2;
     default:
         return (weft_cuda_fn)refused;

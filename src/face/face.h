@@ -37,6 +37,8 @@ struct weft_face {
     enum weft_device_kind kind;         /* atomic; of all devices; 0 until `below` is there */
     int driver_version;                 /* atomic; 0 before it is known */
     bool missing[WEFT_CUDA_ENTRIES];    /* calls that an older real driver does not have */
+    int trace_fd;                       /* owned unless it is stderr; 0 where nothing is traced */
+    struct weft_cuda traced;            /* what a traced call hands on to */
     struct weft_cuda below; /* backend and tenant layers: what the face's own calls hand on to */
 };
 extern struct weft_face weft_face;
@@ -56,8 +58,8 @@ weft_cuda_fn weft_face_boot(uint32_t index);
 
 /* Opens session and backend and fills `table` with what the program is to call. Holds the lock. */
 int weft_face_open(struct weft_face *face, struct weft_cuda *table, struct weft_err *err);
-/* Drops what a parent opened, without touching what it still uses. Holds the lock. */
-void weft_face_drop_after_fork(struct weft_face *face);
+/* Drops what was opened, by a parent too, without touching what it still uses. Holds the lock. */
+void weft_face_drop(struct weft_face *face);
 
 /* Puts the calls that the face answers itself into the table: cuInit, cuGetProcAddress,
  * cuGetExportTable. */

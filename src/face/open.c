@@ -115,7 +115,7 @@ static int install_layers(struct weft_face *face, struct weft_cuda *table, struc
     if (rc)
         return weft_wrap(err, rc, "memory limit");
     weft_face_calls_install(face, table);
-    weft_face_trace_install(table);
+    weft_face_trace_install(face, table);
     return 0;
 }
 
@@ -130,7 +130,7 @@ int weft_face_open(struct weft_face *face, struct weft_cuda *table, struct weft_
         rc = install_layers(face, table, err);
     if (rc) {
         report(err->text);
-        weft_session_close(&face->session);
+        weft_face_drop(face);
         return rc;
     }
     weft_log(WEFT_LOG_INFO, "face", "%zu devices, backend %s", face->session.device_count,
@@ -138,11 +138,12 @@ int weft_face_open(struct weft_face *face, struct weft_cuda *table, struct weft_
     return 0;
 }
 
-void weft_face_drop_after_fork(struct weft_face *face)
+void weft_face_drop(struct weft_face *face)
 {
-    weft_quota_drop_after_fork();
-    if (face->backend)
+    if (face->backend) {
+        weft_quota_drop_after_fork();
         face->backend->drop_after_fork();
+    }
     weft_session_close(&face->session);
     face->backend = NULL;
     weft_face_calls_remove(face);

@@ -12,10 +12,6 @@
 
 #define LINE_BYTES 160
 
-/* Written once, before the tracing table is published. */
-struct weft_cuda weft_face_traced;
-static int trace_fd = STDERR_FILENO;
-
 static int open_target(const char *target)
 {
     if (strcmp(target, "1") == 0)
@@ -23,18 +19,19 @@ static int open_target(const char *target)
     return open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
-void weft_face_trace_install(struct weft_cuda *table)
+void weft_face_trace_install(struct weft_face *face, struct weft_cuda *table)
 {
     const char *target = getenv("WEFT_TRACE");
     if (!target || !*target || strcmp(target, "0") == 0)
         return;
-    int fd = open_target(target);
-    if (fd < 0) {
+    if (face->trace_fd == 0) /* a forked child goes on in its parent's file */
+        face->trace_fd = open_target(target);
+    if (face->trace_fd < 0) {
         weft_log(WEFT_LOG_ERROR, "face", "WEFT_TRACE=%s: cannot be opened for writing", target);
+        face->trace_fd = 0;
         return;
     }
-    trace_fd = fd;
-    weft_face_traced = *table;
+    face->traced = *table;
     *table = weft_face_tracing;
 }
 
@@ -49,7 +46,7 @@ CUresult weft_face_trace(uint32_t index, CUresult result)
     }
     int size = snprintf(line, sizeof(line), "%d %ld %s %s\n", (int)getpid(), syscall(SYS_gettid),
                         weft_cuda_entries[index].symbol, name);
-    ssize_t written = write(trace_fd, line, (size_t)size);
+    ssize_t written = write(weft_face.trace_fd, line, (size_t)size);
     (void)written; /* there is nowhere to say that the trace is broken */
     return result;
 }

@@ -5,15 +5,14 @@
 
 #include <stdint.h>
 
-#include <weft/cuda_table.h>
+#include "face/face.h"
 
-/* Generated: a table whose calls hand on to weft_face_traced and pass the result through
+/* Generated: a table whose calls hand on to weft_face.traced and pass the result through
  * weft_face_trace. */
 extern const struct weft_cuda weft_face_tracing;
-extern struct weft_cuda weft_face_traced;
 
 /* Puts the tracing table over `table` where WEFT_TRACE asks for it. */
-void weft_face_trace_install(struct weft_cuda *table);
+void weft_face_trace_install(struct weft_face *face, struct weft_cuda *table);
 /* Writes the line of entry `index` and returns the result. Any thread. */
 CUresult weft_face_trace(uint32_t index, CUresult result);
 

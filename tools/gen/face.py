@@ -15,10 +15,10 @@ def version_script(api):
 
 
 def trace(api):
-    """A function a call that hands it on to weft_face_traced and tells what came back."""
+    """A function a call that hands it on to weft_face.traced and tells what came back."""
     functions, fields = [], []
     for index, call in enumerate(api.calls):
-        functions.append("static CUresult trace_%s(%s)\n{\n    return weft_face_trace(%d, weft_face_traced.%s(%s));\n}\n" % (
+        functions.append("static CUresult trace_%s(%s)\n{\n    return weft_face_trace(%d, weft_face.traced.%s(%s));\n}\n" % (
             call.symbol, call.signature, index, call.symbol, call.arguments))
         fields.append("    .%s = trace_%s," % (call.symbol, call.symbol))
     return "\n".join([NOTICE + "#include \"face/trace.h\"\n"] + functions
