@@ -2,6 +2,7 @@
 #include "softgpu/driver.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -86,9 +87,19 @@ static int open_devices(const struct weft_backend_config *config, struct weft_er
     return weft_soft_memory_open(&weft_soft, err);
 }
 
+/* What CUDA reads of the environment, read once: the program may change its own later. */
+static void read_environment(void)
+{
+    const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
+    const char *loading = getenv("CUDA_MODULE_LOADING");
+    weft_soft.launch_blocking = blocking && strtol(blocking, NULL, 10) != 0;
+    weft_soft.load_eagerly = loading && strcmp(loading, "EAGER") == 0;
+}
+
 int weft_soft_open(const struct weft_backend_config *config, struct weft_err *err)
 {
     weft_soft.report = config->report;
+    read_environment();
     int rc = open_devices(config, err);
     if (rc)
         close_devices();

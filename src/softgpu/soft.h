@@ -68,6 +68,8 @@ struct weft_soft_driver {
     atomic_bool initialised; /* by cuInit */
     size_t device_count;
     struct weft_soft_device devices[WEFT_DEVICES_MAX];
+    bool launch_blocking; /* CUDA_LAUNCH_BLOCKING: launches return when the kernel has ended */
+    bool load_eagerly;    /* CUDA_MODULE_LOADING=EAGER: kernels are made ready with their module */
     void (*report)(const char *text); /* a sentence for a person, see backend.h */
     struct weft_exec_memory view;     /* the process' window, set up by weft_soft_memory_open */
     struct weft_soft_memory *memory;  /* the memory half's state of the process, owned by it */

@@ -173,6 +173,8 @@ static CUresult launch(struct request *request)
             result = check_shape(request, function);
         if (result == CUDA_SUCCESS)
             result = submit(request, function, stream);
+        if (result == CUDA_SUCCESS && weft_soft.launch_blocking)
+            result = weft_soft_stream_wait(stream);
         weft_soft_function_put(function);
     }
     weft_soft_stream_put(stream);

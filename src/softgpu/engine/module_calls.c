@@ -14,6 +14,17 @@ void weft_soft_module_tell(CUresult result, const struct weft_err *err)
         weft_soft.report(err->text);
 }
 
+/* Kernels are made ready when they are first asked for; the program may want that at once. One that
+ * cannot run here is told of now, and refused when it is asked for. */
+static void make_ready(struct weft_soft_module *module)
+{
+    const struct weft_ptx_module *ptx = module->image->ptx;
+    uint64_t function;
+    for (uint32_t i = 0; i < ptx->function_count; i++)
+        if (weft_soft_is_kernel(&ptx->functions[i]))
+            weft_soft_module_function_at(module, i, &function);
+}
+
 /* `image` of memory, or `path` of a file. */
 static CUresult load(CUmodule *out, const void *memory, const char *path,
                      const struct weft_soft_jit *jit)
@@ -33,6 +44,8 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
     if (result == CUDA_SUCCESS)
         result = weft_soft_module_create(context, image, &module, &err);
     weft_soft_image_put(image);
+    if (result == CUDA_SUCCESS && weft_soft.load_eagerly)
+        make_ready(module);
     if (jit)
         weft_soft_jit_write(jit, result ? err.text : NULL, started_ns);
     if (result) {
@@ -156,8 +169,7 @@ static CUresult get_loading_mode(CUmoduleLoadingMode *out)
         return result;
     if (!out)
         return CUDA_ERROR_INVALID_VALUE;
-    /* Kernels are lowered when they are first asked for. */
-    *out = CU_MODULE_LAZY_LOADING;
+    *out = weft_soft.load_eagerly ? CU_MODULE_EAGER_LOADING : CU_MODULE_LAZY_LOADING;
     return CUDA_SUCCESS;
 }
 

@@ -285,6 +285,37 @@ static void takes_parameters_from_a_buffer(void **state)
                      CUDA_ERROR_INVALID_VALUE);
 }
 
+static void *set_when_waited_for(void *word)
+{
+    while (cuda.cuStreamQuery(NULL) == CUDA_SUCCESS)
+        sched_yield();
+    store(word, 1);
+    return NULL;
+}
+
+static void *set_current_and(void *argument)
+{
+    assert_int_equal(cuda.cuCtxSetCurrent(((void **)argument)[0]), CUDA_SUCCESS);
+    return set_when_waited_for(((void **)argument)[1]);
+}
+
+/* The launch returns only because another thread sees it pending and lets the kernel end. */
+static void waits_in_the_launch_if_asked_to(void **state)
+{
+    (void)state;
+    uint32_t *word = rig_word();
+    CUcontext context;
+    pthread_t thread;
+    RIG_OK(cuda.cuCtxGetCurrent(&context));
+    void *argument[] = {context, word};
+    weft_soft.launch_blocking = true;
+    assert_int_equal(pthread_create(&thread, NULL, set_current_and, argument), 0);
+    RIG_OK(rig_launch("await", 1, NULL, word, 1));
+    RIG_OK(cuda.cuStreamQuery(NULL));
+    weft_soft.launch_blocking = false;
+    pthread_join(thread, NULL);
+}
+
 int main(void)
 {
     rig_open(1);
@@ -303,6 +334,7 @@ int main(void)
         TEST(counts_what_it_retires),
         TEST(refuses_what_does_not_fit),
         TEST(takes_parameters_from_a_buffer),
+        TEST(waits_in_the_launch_if_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
