@@ -106,17 +106,6 @@ static void end_life(struct weft_soft_allocation *allocation)
     pthread_mutex_unlock(&memory->lock);
 }
 
-static void release_host(struct weft_soft_allocation *allocation)
-{
-    struct weft_soft_memory *memory = weft_soft.memory;
-    uint64_t address = weft_soft_allocation_address(allocation);
-    weft_soft_window_hide(&memory->window, address, allocation->extent);
-    weft_soft_window_clear(&memory->window, address, allocation->extent);
-    pthread_mutex_lock(&memory->lock);
-    weft_soft_ranges_give(&memory->host, address, allocation->extent);
-    pthread_mutex_unlock(&memory->lock);
-}
-
 static void release_registered(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
@@ -143,7 +132,7 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
         weft_soft_pool_put(allocation->pool);
         break;
     case WEFT_SOFT_HOST:
-        release_host(allocation);
+        weft_soft_host_release(allocation);
         break;
     case WEFT_SOFT_REGISTERED:
         release_registered(allocation);

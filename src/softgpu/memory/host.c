@@ -14,20 +14,52 @@
     (CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
      CU_MEMHOSTREGISTER_READ_ONLY)
 
+/* The program is shown pinned memory in whole granules, so that many small pieces do not use up the
+ * mappings that a process may have: a granule is open unless all of it is free. Given a piece that
+ * is taken, while its neighbours are as they are: the granules that are open for its sake alone.
+ * False where there are none. Memory lock. */
+static bool own_granules(uint64_t address, uint64_t bytes, uint64_t *first, uint64_t *count_bytes)
+{
+    const struct weft_soft_ranges *ranges = &weft_soft.memory->host;
+    const uint64_t granule = WEFT_SOFT_GRANULE_BYTES;
+    uint64_t start = address, end = address + bytes, free_start, free_bytes;
+    if (weft_soft_ranges_around(ranges, address - 1, &free_start, &free_bytes))
+        start = free_start;
+    if (weft_soft_ranges_around(ranges, address + bytes, &free_start, &free_bytes))
+        end = free_start + free_bytes;
+    uint64_t low = WEFT_MAX(address & ~(granule - 1), weft_round_up(start, granule));
+    uint64_t high = WEFT_MIN(weft_round_up(address + bytes, granule), end & ~(granule - 1));
+    *first = low;
+    *count_bytes = high - low;
+    return low < high;
+}
+
 static bool take(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
-    uint64_t *address = &allocation->by_address.key;
+    uint64_t *address = &allocation->by_address.key, first, bytes;
     pthread_mutex_lock(&memory->lock);
     bool taken =
         weft_soft_ranges_take(&memory->host, allocation->extent, WEFT_SOFT_PAGE_BYTES, address);
+    if (taken && own_granules(*address, allocation->extent, &first, &bytes) &&
+        !weft_soft_window_show(&memory->window, first, bytes)) {
+        weft_soft_ranges_give(&memory->host, *address, allocation->extent);
+        taken = false;
+    }
     pthread_mutex_unlock(&memory->lock);
-    if (!taken || weft_soft_window_show(&memory->window, *address, allocation->extent))
-        return taken;
+    return taken;
+}
+
+void weft_soft_host_release(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    uint64_t address = weft_soft_allocation_address(allocation), first, bytes;
+    weft_soft_window_clear(&memory->window, address, allocation->extent);
     pthread_mutex_lock(&memory->lock);
-    weft_soft_ranges_give(&memory->host, *address, allocation->extent);
+    if (own_granules(address, allocation->extent, &first, &bytes))
+        weft_soft_window_hide(&memory->window, first, bytes);
+    weft_soft_ranges_give(&memory->host, address, allocation->extent);
     pthread_mutex_unlock(&memory->lock);
-    return false;
 }
 
 static CUresult mem_host_alloc(void **pointer, size_t bytes, unsigned int flags)

@@ -123,6 +123,9 @@ CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t b
                                    enum weft_soft_allocation_kind kind, uint32_t flags,
                                    uint64_t *address);
 
+/* host.c: ends pinned memory that weft_soft_allocation_release was given. */
+void weft_soft_host_release(struct weft_soft_allocation *allocation);
+
 /* What each file puts into the table. */
 void weft_soft_linear_install(struct weft_cuda *table);
 void weft_soft_host_install(struct weft_cuda *table);

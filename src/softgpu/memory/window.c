@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "softgpu/memory/memory.h"
 #include "util/util.h"
@@ -35,6 +36,15 @@ static uint64_t align_map(const void *map)
     return weft_round_up((uint64_t)(uintptr_t)map, WEFT_SOFT_GRANULE_BYTES);
 }
 
+/* Pinned memory may take as much as the host has, as on a card. */
+static uint64_t host_memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page_bytes <= 0)
+        return UINT64_MAX;
+    return weft_round_up((uint64_t)pages * (uint64_t)page_bytes, WEFT_SOFT_GRANULE_BYTES);
+}
+
 static void lay_out(struct weft_soft_window *window, uint64_t arena_bytes)
 {
     window->base = align_map(window->program_map);
@@ -43,7 +53,8 @@ static void lay_out(struct weft_soft_window *window, uint64_t arena_bytes)
     window->arena_base = window->base + GENERIC_BYTES;
     window->host_base = window->arena_base + arena_bytes;
     uint64_t rest = window->base + window->bytes - window->host_base;
-    window->host_bytes = rest / 2 & ~(uint64_t)(WEFT_SOFT_GRANULE_BYTES - 1);
+    window->host_bytes =
+        WEFT_MIN(rest / 2 & ~(uint64_t)(WEFT_SOFT_GRANULE_BYTES - 1), host_memory_bytes());
     window->reserve_base = window->host_base + window->host_bytes;
     window->reserve_bytes = rest - window->host_bytes;
 }

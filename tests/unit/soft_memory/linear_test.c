@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -264,6 +265,41 @@ static void pinned_memory_is_the_programs_too(void **state)
     assert_null(weft_soft_memory_reach(address, 4));
 }
 
+static int count_mappings(void)
+{
+    int lines = 0;
+    FILE *file = fopen("/proc/self/maps", "re");
+    assert_non_null(file);
+    for (int byte; (byte = fgetc(file)) != EOF;)
+        lines += byte == '\n';
+    fclose(file);
+    return lines;
+}
+
+/* Every other of many small pieces freed: a mapping for each would use up what a process may have.
+ */
+static void small_pinned_pieces_share_mappings(void **state)
+{
+    (void)state;
+    static char *pieces[4000];
+    int before = count_mappings();
+    for (int i = 0; i < 4000; i++) {
+        assert_int_equal(cuda.cuMemAllocHost_v2((void **)&pieces[i], 100 + i % 3 * 4096),
+                         CUDA_SUCCESS);
+        memset(pieces[i], i, 100);
+    }
+    for (int i = 0; i < 4000; i += 2)
+        assert_int_equal(cuda.cuMemFreeHost(pieces[i]), CUDA_SUCCESS);
+    assert_true(count_mappings() < before + 100);
+    for (int i = 1; i < 4000; i += 2) {
+        assert_int_equal(pieces[i][99], (char)i);
+        assert_int_equal(cuda.cuMemFreeHost(pieces[i]), CUDA_SUCCESS);
+    }
+    assert_int_equal(count_mappings(), before);
+    void *huge;
+    assert_int_equal(cuda.cuMemAllocHost_v2(&huge, 1ull << 43), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
 static void registered_memory_is_found_where_it_lies(void **state)
 {
     (void)state;
@@ -383,6 +419,7 @@ int main(void)
         TEST(asynchronous_copies_wait_for_the_stream),
         TEST(stream_zero_is_the_threads_own_in_ptsz),
         TEST(pinned_memory_is_the_programs_too),
+        TEST(small_pinned_pieces_share_mappings),
         TEST(registered_memory_is_found_where_it_lies),
         TEST(destroyed_contexts_leave_nothing),
         TEST(a_program_cannot_read_device_memory),
