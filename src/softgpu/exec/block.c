@@ -107,7 +107,8 @@ void weft_exec_block_destroy(struct weft_exec_block *block)
 
 static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_warp *warp)
 {
-    memset(warp->registers, 0, kernel->parts[0].frame_bytes);
+    for (uint32_t i = 0; i < kernel->cleared_count; i++)
+        memset(warp->registers + kernel->cleared[i].offset, 0, kernel->cleared[i].bytes);
     warp->live = warp->threads;
     warp->carry = 0;
     warp->clock = 0;

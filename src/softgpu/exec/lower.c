@@ -216,6 +216,8 @@ static int lower_all(struct weft_exec_lowering *lowering, uint32_t function)
     if (rc == 0)
         rc = measure_calls(lowering);
     if (rc == 0)
+        rc = weft_exec_find_cleared(lowering);
+    if (rc == 0)
         rc = fill_constants(lowering);
     return rc;
 }
@@ -229,6 +231,7 @@ void weft_exec_kernel_destroy(struct weft_exec_kernel *kernel)
     free(kernel->parts);
     free(kernel->part_of);
     free(kernel->tables);
+    free(kernel->cleared);
     free(kernel);
 }
 

@@ -118,6 +118,9 @@ void weft_exec_layout_finish(struct weft_exec_layout *layout);
 uint32_t weft_exec_register_slot(const struct weft_ptx_function *function, bool result,
                                  uint32_t index);
 
+/* liveness.c: fills kernel->cleared. */
+int weft_exec_find_cleared(struct weft_exec_lowering *lowering);
+
 /* lower.c */
 int weft_exec_lower_kernel(struct weft_exec_kernel **out, const struct weft_exec_program *program,
                            uint32_t function, struct weft_err *err);

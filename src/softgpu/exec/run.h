@@ -95,6 +95,11 @@ struct weft_exec_part {
     uint32_t register_slots; /* .reg parameters and results; they begin the frame */
 };
 
+/* A piece of a frame. */
+struct weft_exec_rows {
+    uint32_t offset, bytes;
+};
+
 struct weft_exec_kernel {
     const struct weft_ptx_module *module;     /* borrowed */
     const struct weft_ptx_function *function; /* borrowed */
@@ -105,9 +110,8 @@ struct weft_exec_kernel {
     struct weft_exec_part *parts; /* owned; parts[0] is the entry */
     uint32_t part_count;
     uint32_t *part_of; /* owned; by function index, WEFT_PTX_NONE where it is not in this kernel */
-    uint32_t
-        *zeroed_rows; /* owned; offset and bytes of what the entry may read before it writes it */
-    uint32_t zeroed_count;
+    struct weft_exec_rows *cleared; /* owned; what the entry may read before it writes it */
+    uint32_t cleared_count;
     uint64_t *tables; /* owned; branch tables of brx.idx, one after the other */
     uint32_t table_count;
     uint32_t static_shared_bytes, shared_align;
