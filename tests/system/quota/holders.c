@@ -1,8 +1,9 @@
 /* holders: a family of processes, forked before cuInit, that each allocate in every way, tell `held
- * PID PARENT BYTES` on stdout, and then wait for whatever comes. Two of them have a child of their
- * own, which lives on without them. For the test that kills some. `holders churn COUNT`: processes
- * that allocate and free without end; one that dies is replaced, until a line comes on stdin; then
- * it waits for stdin's end, using no GPU. `holders free`: prints how much memory is free. */
+ * PID PARENT BYTES` on stdout, and then wait for the end of stdin. Two of them have a child of
+ * their own, which lives on without them. For the test that kills some. `holders churn COUNT`:
+ * processes that allocate and free without end; one that dies is replaced, until a line comes on
+ * stdin; then it waits for stdin's end, using no GPU. `holders free`: prints how much memory is
+ * free. */
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -27,6 +28,14 @@ static void tell(size_t bytes)
         exit(1);
 }
 
+/* Nobody outlives the test: stdin is a pipe from it. */
+static void wait_for_end(void)
+{
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+}
+
 /* Holds a different number of bytes in each process, so that none can be taken for another. */
 static void hold(int index)
 {
@@ -43,8 +52,8 @@ static void hold(int index)
     CU(cuDeviceGetDefaultMemPool(&pool, 0));
     CU(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &reserved));
     tell(charged + reserved);
-    for (;;)
-        pause();
+    wait_for_end();
+    exit(0);
 }
 
 static void family(void)
@@ -56,8 +65,7 @@ static void family(void)
             hold(i);
         }
     }
-    for (;;)
-        pause();
+    wait_for_end();
 }
 
 static void churn_forever(uint64_t random)
@@ -110,9 +118,7 @@ static void churn(int count)
     }
     printf("stopped after %d started\n", (int)started);
     fflush(stdout);
-    char byte;
-    while (read(STDIN_FILENO, &byte, 1) > 0) {
-    }
+    wait_for_end();
 }
 
 static void print_free(void)
