@@ -165,8 +165,8 @@ static uint64_t to_float_bits(const struct weft_exec_insn *insn, uint8_t type, s
     double real = from_float ? value.real : sticky_real(value.whole, value.is_unsigned);
     if (saturate)
         real = saturated_f64(real, true);
-    if (relu && real < 0)
-        real = 0;
+    if (relu && real <= 0)
+        real = 0; /* -0 too */
     switch (type) {
     case WEFT_PTX_F16:
         return to_half(real, rounding);
@@ -183,7 +183,7 @@ static uint64_t to_float_bits(const struct weft_exec_insn *insn, uint8_t type, s
         double result = from_float          ? real
                         : value.is_unsigned ? (double)(uint64_t)value.whole
                                             : (double)value.whole;
-        return to_bits_f64(canonical_f64(result));
+        return to_bits_f64(saturated_f64(canonical_f64(result), saturate));
     }
     }
 }
