@@ -8,16 +8,25 @@
 
 #include "softgpu/exec/ops.h"
 
-static void complete(struct weft_exec_warp *warp, uint32_t members)
+static struct weft_exec_meeting *free_meeting(struct weft_exec_exchange *exchange)
+{
+    struct weft_exec_meeting *meeting = exchange->meetings;
+    while (meeting->unread)
+        meeting++;
+    return meeting;
+}
+
+/* Those in `present` go on at once; the others wake up and read later. */
+static const struct weft_exec_meeting *complete(struct weft_exec_warp *warp, uint32_t members,
+                                                uint32_t present)
 {
     struct weft_exec_exchange *exchange = &warp->exchange;
+    struct weft_exec_meeting *meeting = free_meeting(exchange);
+    meeting->members = members;
+    meeting->unread = members & ~present;
+    memcpy(meeting->value, exchange->deposit, sizeof(meeting->value));
     exchange->deposited &= ~members;
-    exchange->complete |= members;
-    LANES(lane)
-    {
-        if (members >> lane & 1)
-            exchange->value[lane] = exchange->deposit[lane];
-    }
+    exchange->complete |= meeting->unread;
     for (uint32_t i = 0; i < warp->group_count; i++) {
         struct weft_exec_group *group = &warp->groups[i];
         if (group->state == WEFT_EXEC_GROUP_AT_SYNC && (group->mask & members)) {
@@ -26,6 +35,7 @@ static void complete(struct weft_exec_warp *warp, uint32_t members)
         }
     }
     weft_exec_refresh(warp);
+    return meeting;
 }
 
 void weft_exec_exchange_recheck(struct weft_exec_run *run)
@@ -35,7 +45,7 @@ void weft_exec_exchange_recheck(struct weft_exec_run *run)
         const struct weft_exec_group *group = &warp->groups[i];
         uint32_t members = group->waits_for & warp->live;
         if (group->state == WEFT_EXEC_GROUP_AT_SYNC && (members & ~warp->exchange.deposited) == 0)
-            complete(warp, members);
+            complete(warp, members, 0);
     }
 }
 
@@ -52,18 +62,33 @@ static void keep_only(struct weft_exec_run *run, uint32_t lanes)
     run->mask = lanes;
 }
 
-/* The values of all `members`, in lane order, once all of them are there; NULL while the lanes must
- * wait. */
-static const uint64_t *meet(struct weft_exec_run *run, uint32_t members, const uint64_t *mine)
+/* The meeting that the lowest of these lanes has not read yet. */
+static struct weft_exec_meeting *unread_meeting(struct weft_exec_exchange *exchange, uint32_t lanes)
+{
+    struct weft_exec_meeting *meeting = exchange->meetings;
+    while (!(meeting->unread & lanes & -lanes))
+        meeting++;
+    return meeting;
+}
+
+/* The values of all members, in lane order, once all of them are there; NULL while the lanes must
+ * wait. *named comes as the lanes that the instruction names, and goes as those that took part:
+ * some of them may have left since. */
+static const uint64_t *meet(struct weft_exec_run *run, uint32_t *named, const uint64_t *mine)
 {
     struct weft_exec_exchange *exchange = &run->warp->exchange;
     uint32_t ready = run->mask & exchange->complete;
     if (ready) {
+        struct weft_exec_meeting *meeting = unread_meeting(exchange, ready);
+        ready &= meeting->unread;
         keep_only(run, ready);
+        meeting->unread &= ~ready;
         exchange->complete &= ~ready;
-        return exchange->value;
+        *named = meeting->members;
+        return meeting->value;
     }
-    members = (members & run->warp->live) | run->mask;
+    uint32_t members = (*named & run->warp->live) | run->mask;
+    *named = members;
     if (members == run->mask)
         return mine;
     LANES(lane)
@@ -76,9 +101,7 @@ static const uint64_t *meet(struct weft_exec_run *run, uint32_t members, const u
         weft_exec_park(run, run->pc - 1, WEFT_EXEC_GROUP_AT_SYNC, members);
         return NULL;
     }
-    complete(run->warp, members);
-    exchange->complete &= ~run->mask;
-    return exchange->value;
+    return complete(run->warp, members, run->mask)->value;
 }
 
 static uint32_t members_of(const struct weft_exec_run *run, const struct weft_exec_insn *insn)
@@ -140,7 +163,8 @@ COMMON_HANDLER(shfl)
 {
     uint64_t mine[WEFT_EXEC_LANES];
     read_words(run, insn->a, mine);
-    const uint64_t *values = meet(run, members_of(run, insn), mine);
+    uint32_t members = members_of(run, insn);
+    const uint64_t *values = meet(run, &members, mine);
     if (values == NULL)
         return;
     const uint32_t *b = weft_exec_source(run, insn->b);
@@ -162,10 +186,9 @@ COMMON_HANDLER(vote)
     uint64_t mine[WEFT_EXEC_LANES];
     read_bits(run, insn, mine);
     uint32_t members = members_of(run, insn);
-    const uint64_t *values = meet(run, members, mine);
+    const uint64_t *values = meet(run, &members, mine);
     if (values == NULL)
         return;
-    members = (members & run->warp->live) | run->mask;
     uint32_t bits = 0;
     LANES(lane) bits |= (uint32_t)(values[lane] & 1) << lane;
     bits &= members;
@@ -187,10 +210,9 @@ COMMON_HANDLER(match)
     else
         read_words(run, insn->a, mine);
     uint32_t members = members_of(run, insn);
-    const uint64_t *values = meet(run, members, mine);
+    const uint64_t *values = meet(run, &members, mine);
     if (values == NULL)
         return;
-    members = (members & run->warp->live) | run->mask;
     uint32_t result[WEFT_EXEC_LANES], equal_to_all = 0;
     LANES(lane)
     {
@@ -232,10 +254,9 @@ COMMON_HANDLER(redux)
     uint64_t mine[WEFT_EXEC_LANES];
     read_words(run, insn->a, mine);
     uint32_t members = members_of(run, insn);
-    const uint64_t *values = meet(run, members, mine);
+    const uint64_t *values = meet(run, &members, mine);
     if (values == NULL)
         return;
-    members = (members & run->warp->live) | run->mask;
     uint32_t result = (uint32_t)values[__builtin_ctz(members)];
     for (uint32_t left = members & (members - 1); left; left &= left - 1)
         result = combine(insn->kind, insn->count, result, (uint32_t)values[__builtin_ctz(left)]);
@@ -246,7 +267,8 @@ COMMON_HANDLER(redux)
 COMMON_HANDLER(bar_warp)
 {
     static const uint64_t nothing[WEFT_EXEC_LANES];
-    meet(run, members_of(run, insn), nothing);
+    uint32_t members = members_of(run, insn);
+    meet(run, &members, nothing);
 }
 
 /* The lowest member is elected. */
@@ -254,9 +276,9 @@ COMMON_HANDLER(elect)
 {
     static const uint64_t nothing[WEFT_EXEC_LANES];
     uint32_t members = members_of(run, insn);
-    if (meet(run, members, nothing) == NULL)
+    if (meet(run, &members, nothing) == NULL)
         return;
-    uint32_t leader = (uint32_t)__builtin_ctz((members & run->warp->live) | run->mask);
+    uint32_t leader = (uint32_t)__builtin_ctz(members);
     write_word(run, insn->d, leader);
     weft_exec_set_predicate(run, insn->more[0], 1u << leader);
 }

@@ -145,10 +145,18 @@ struct weft_exec_group {
     uint32_t stamp; /* when it ran last */
 };
 
-/* What lanes bring to an instruction that the lanes of a warp execute together. */
+/* What lanes of a warp gave each other in one instruction, kept until all of them have read it. */
+struct weft_exec_meeting {
+    uint32_t members, unread;
+    uint64_t value[WEFT_EXEC_LANES];
+};
+
+/* What lanes bring to an instruction that the lanes of a warp execute together. The lanes that have
+ * not read a meeting are in no other, so there are never more meetings than lanes. */
 struct weft_exec_exchange {
     uint32_t deposited, complete;
-    uint64_t deposit[WEFT_EXEC_LANES], value[WEFT_EXEC_LANES];
+    uint64_t deposit[WEFT_EXEC_LANES];
+    struct weft_exec_meeting meetings[WEFT_EXEC_LANES];
 };
 
 struct weft_exec_warp {
