@@ -7,15 +7,19 @@
 #include "real.h"
 #include "types.h"
 
-static bool is_subnormal(uint64_t bits)
+static bool is_below_normal(uint8_t type, uint64_t bits)
 {
-    return (bits & 0x7f800000) == 0 && (bits & 0x7fffff) != 0;
+    struct real_format format = real_format_of(type);
+    return low_bits(bits >> format.fraction_bits, (unsigned)format.exponent_bits) == 0;
 }
 
 uint64_t alu_flush(const struct weft_ptx_insn *insn, uint8_t type, uint64_t bits)
 {
-    bool flushes = insn->flags & WEFT_PTX_FTZ && type == WEFT_PTX_F32;
-    return flushes && is_subnormal(bits) ? bits & 0x80000000 : bits;
+    bool approximate = insn->opcode == WEFT_PTX_RCP || insn->opcode == WEFT_PTX_RSQRT;
+    bool flushes = insn->flags & WEFT_PTX_FTZ &&
+                   (type == WEFT_PTX_F32 || (type == WEFT_PTX_F64 && approximate));
+    uint64_t sign = type == WEFT_PTX_F64 ? 1ull << 63 : 1u << 31;
+    return flushes && is_below_normal(type, bits) ? bits & sign : bits;
 }
 
 uint64_t alu_saturate(uint8_t type, uint64_t bits)

@@ -28,7 +28,8 @@ static uint64_t axis(const uint32_t values[3], uint8_t component, uint64_t fourt
     return component < 3 ? values[component] : fourth;
 }
 
-/* What differs from run to run (clocks, the SM's number) is zero: tests do not look at it. */
+/* What differs from run to run (clocks, the SM's number) is anything plausible: tests do not look
+ * at it. */
 static uint64_t special_value(struct thread *thread, uint32_t special, uint8_t component)
 {
     const struct reference_launch *launch = thread->block->launch;
@@ -57,6 +58,10 @@ static uint64_t special_value(struct thread *thread, uint32_t special, uint8_t c
     case WEFT_PTX_SPECIAL_LANEMASK_GE:
     case WEFT_PTX_SPECIAL_LANEMASK_GT:
         return lane_mask(thread, special);
+    case WEFT_PTX_SPECIAL_CLOCK:
+    case WEFT_PTX_SPECIAL_CLOCK64:
+    case WEFT_PTX_SPECIAL_GLOBALTIMER:
+        return thread->steps + 1;
     case WEFT_PTX_SPECIAL_DYNAMIC_SMEM_SIZE:
         return launch->dynamic_shared_bytes;
     default:

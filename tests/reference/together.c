@@ -6,7 +6,7 @@
 
 #define LANES WEFT_EXEC_WARP_LANES
 
-/* The lanes of one warp that stand at the same instruction. */
+/* The lanes of one warp that do one thing together. */
 struct meeting {
     const struct weft_ptx_insn *insn;
     struct thread *lanes[LANES]; /* NULL: not of it */
@@ -63,6 +63,13 @@ static uint32_t alive_lanes(struct block *block, uint32_t warp)
     return alive;
 }
 
+/* Lanes may come to one meeting by different instructions, if these do the same. */
+static bool same_meeting(const struct weft_ptx_insn *a, const struct weft_ptx_insn *b)
+{
+    return is_warp_level(a) && is_warp_level(b) && a->opcode == b->opcode && a->mode == b->mode &&
+           a->types[0] == b->types[0] && a->operation == b->operation;
+}
+
 static bool gather(struct block *block, uint32_t warp, struct thread *starter, struct meeting *out)
 {
     uint32_t alive = alive_lanes(block, warp);
@@ -71,7 +78,7 @@ static bool gather(struct block *block, uint32_t warp, struct thread *starter, s
         if (!(out->mask >> lane & 1))
             continue;
         struct thread *thread = lane_of(block, warp, lane);
-        if (thread->state != THREAD_WAITING || thread_insn(thread) != out->insn ||
+        if (thread->state != THREAD_WAITING || !same_meeting(thread_insn(thread), out->insn) ||
             named_lanes(thread, alive) != out->mask)
             return false;
         out->lanes[lane] = thread;
@@ -116,6 +123,13 @@ static int shuffle_source(uint8_t mode, int lane, uint32_t b, uint32_t c, bool *
     return *inside ? from : lane;
 }
 
+static void write_one(struct meeting *meeting, int lane, unsigned operand, uint8_t type,
+                      uint64_t value)
+{
+    struct thread *thread = meeting->lanes[lane];
+    operand_write(thread, &thread_insn(thread)->operands[operand], type, value);
+}
+
 static void shuffle(struct meeting *meeting)
 {
     uint64_t values[LANES] = {0};
@@ -133,11 +147,9 @@ static void shuffle(struct meeting *meeting)
     for (int lane = 0; lane < LANES; lane++) {
         if (!meeting->lanes[lane])
             continue;
-        operand_write(meeting->lanes[lane], &meeting->insn->operands[0], WEFT_PTX_B32,
-                      values[lane]);
-        if (meeting->insn->paired)
-            operand_write(meeting->lanes[lane], &meeting->insn->operands[1], WEFT_PTX_PRED,
-                          inside[lane]);
+        write_one(meeting, lane, 0, WEFT_PTX_B32, values[lane]);
+        if (thread_insn(meeting->lanes[lane])->paired)
+            write_one(meeting, lane, 1, WEFT_PTX_PRED, inside[lane]);
     }
 }
 
@@ -145,7 +157,7 @@ static void write_all(struct meeting *meeting, unsigned operand, uint8_t type, u
 {
     for (int lane = 0; lane < LANES; lane++)
         if (meeting->lanes[lane])
-            operand_write(meeting->lanes[lane], &meeting->insn->operands[operand], type, value);
+            write_one(meeting, lane, operand, type, value);
 }
 
 static void vote(struct meeting *meeting)
@@ -186,8 +198,8 @@ static void match(struct meeting *meeting)
     for (int lane = 0; lane < LANES; lane++) {
         bool of_all = meeting->insn->mode == WEFT_PTX_ALL;
         if (meeting->lanes[lane])
-            operand_write(meeting->lanes[lane], &meeting->insn->operands[0], WEFT_PTX_B32,
-                          of_all ? (all ? meeting->mask : 0) : equal[lane]);
+            write_one(meeting, lane, 0, WEFT_PTX_B32,
+                      of_all ? (all ? meeting->mask : 0) : equal[lane]);
     }
     if (meeting->insn->paired)
         write_all(meeting, 1, WEFT_PTX_PRED, all);

@@ -1,0 +1,169 @@
+#include "tables.h"
+
+#define INTS "{u16,s16,u32,s32,u64,s64}"
+#define ALL_INTS "{u8,s8,u16,s16,u32,s32,u64,s64}"
+#define ROUND "{.rn,.rz,.rm,.rp}"
+#define ROUND_OR_NONE "{,.rn,.rz,.rm,.rp}"
+#define ROUND_INTEGRAL "{.rni,.rzi,.rmi,.rpi}"
+#define FLOAT_COMPARE "{eq,ne,lt,le,gt,ge,equ,neu,ltu,leu,gtu,geu,num,nan}"
+
+static const struct form_row integer_rows[] = {
+    {"{add,sub}." INTS, "0=00"},        {"{add,sub}.sat.s32", "0=00"},
+    {"mul.{lo,hi}." INTS, "0=00"},      {"mul.wide.{u16,s16,u32,s32}", "D=00"},
+    {"mad.{lo,hi}." INTS, "0=000"},     {"mad.wide.{u16,s16,u32,s32}", "D=00D"},
+    {"mad.hi.sat.s32", "0=000"},        {"{div,rem}." INTS, "0=00", FORM_DIVISOR},
+    {"{neg,abs}.{s16,s32,s64}", "0=0"}, {"{min,max}." INTS, "0=00"},
+};
+
+static const struct form_row logic_rows[] = {
+    {"{and,or,xor}.{pred,b16,b32,b64}", "0=00"},
+    {"not.{pred,b16,b32,b64}", "0=0"},
+    {"shl.{b16,b32,b64}", "0=0c"},
+    {"shr.{b16,b32,b64,u16,u32,u64,s16,s32,s64}", "0=0c"},
+    {"mov.{pred,b16,u16,s16,b32,u32,s32,f32,b64,u64,s64,f64}", "0=0"},
+    {"selp.{b16,u16,s16,b32,u32,s32,f32,b64,u64,s64,f64}", "0=00p"},
+};
+
+static const struct form_row float_rows[] = {
+    {"{add,sub,mul}" ROUND_OR_NONE "{,.ftz}{,.sat}.f32", "0=00"},
+    {"{add,sub,mul}" ROUND_OR_NONE ".f64", "0=00"},
+    {"{fma,mad}" ROUND "{,.ftz}{,.sat}.f32", "0=000"},
+    {"{fma,mad}" ROUND ".f64", "0=000"},
+    {"div" ROUND "{,.ftz}.f32", "0=00"},
+    {"div" ROUND ".f64", "0=00"},
+    {"div.approx{,.ftz}.f32", "0=00", FORM_QUOTIENT, 0x1p-22},
+    {"div.full{,.ftz}.f32", "0=00", FORM_RELATIVE, 0x1p-22},
+    {"{neg,abs}{,.ftz}.f32", "0=0"},
+    {"{neg,abs}.f64", "0=0"},
+    {"{min,max}{,.ftz}.f32", "0=00"},
+    {"{min,max}.f64", "0=00"},
+};
+
+static const struct form_row compare_rows[] = {
+    {"setp.{eq,ne}.{b16,b32,b64}", "p=00"},
+    {"setp.{eq,ne,lt,le,gt,ge}." INTS, "p=00"},
+    {"setp.{lo,ls,hi,hs}.{u16,u32,u64}", "p=00"},
+    {"setp." FLOAT_COMPARE "{,.ftz}.f32", "p=00"},
+    {"setp." FLOAT_COMPARE ".f64", "p=00"},
+    {"setp.{lt,ge}.{u32,s64,f32,f64}", "P=00"},
+    {"setp.{eq,lt,ge}.{and,or,xor}." INTS, "P=00p"},
+    {"setp.{ne,gt,ltu,nan}.{and,or,xor}{,.ftz}.f32", "P=00p"},
+    {"setp.{ne,gt,ltu,nan}.{and,or,xor}.{f32,f64}", "p=00p"},
+};
+
+static const struct form_row convert_integer_rows[] = {
+    {"cvt." ALL_INTS "." ALL_INTS, "0=1"},
+    {"cvt.{u8,s8,u16,s16}." ALL_INTS, "w=1"},
+    {"cvt.sat.u8.{s8,u16,s16,u32,s32,u64,s64}", "0=1"},
+    {"cvt.sat.s8.{u8,u16,s16,u32,s32,u64,s64}", "w=1"},
+    {"cvt.sat.u16.{s8,s16,u32,s32,u64,s64}", "w=1"},
+    {"cvt.sat.s16.{u16,u32,s32,u64,s64}", "0=1"},
+    {"cvt.sat.u32.{s8,s16,s32,u64,s64}", "0=1"},
+    {"cvt.sat.s32.{u32,u64,s64}", "0=1"},
+    {"cvt.sat.u64.{s8,s16,s32,s64}", "0=1"},
+    {"cvt.sat.s64.u64", "0=1"},
+    {"cvt.{u8,s8,u16,s16,u32,s32}.{u8,s8,u16,s16,u32,s32}", "l=l"},
+};
+
+static const struct form_row convert_float_rows[] = {
+    {"cvt" ROUND_INTEGRAL "{,.sat}." ALL_INTS ".{f32,f64}", "0=1"},
+    {"cvt" ROUND_INTEGRAL ".ftz." ALL_INTS ".f32", "0=1"},
+    {"cvt" ROUND "{,.sat}.{f32,f64}." ALL_INTS, "0=1"},
+    {"cvt{,.ftz}{,.sat}.f64.f32", "0=1"},
+    {"cvt" ROUND "{,.ftz}{,.sat}.f32.f64", "0=1"},
+    {"cvt" ROUND_INTEGRAL "{,.ftz}{,.sat}.f32.f32", "0=1"},
+    {"cvt{,.ftz}.sat.f32.f32", "0=1"},
+    {"cvt" ROUND_INTEGRAL "{,.sat}.f64.f64", "0=1"},
+    {"cvt.rn.f16.{f32,f64}", "0=1"},
+    {"cvt.{f32,f64}.f16", "0=1"},
+};
+
+static const struct form_row bits_rows[] = {
+    {"{popc,clz}.{b32,b64}", "w=0"},
+    {"brev.{b32,b64}", "0=0"},
+    {"bfind{,.shiftamt}.{u32,s32,u64,s64}", "w=0"},
+    {"bfe.{u32,s32,u64,s64}", "0=0cc"},
+    {"bfi.{b32,b64}", "0=00cc"},
+    {"prmt.b32{,.f4e,.b4e,.rc8,.ecl,.ecr,.rc16}", "w=www"},
+    {"shf.{l,r}.{wrap,clamp}.b32", "w=wwc"},
+    {"bmsk.{wrap,clamp}.b32", "w=cc"},
+    {"szext.{wrap,clamp}.{u32,s32}", "w=wc"},
+    {"fns.b32", "w=wcc"},
+    {"lop3.b32", "w=www", .tail = ", 0x96"},
+    {"lop3.b32", "w=www", .tail = ", 0xe8"},
+    {"lop3.b32", "w=www", .tail = ", 0x1b"},
+    {"cnot.{b16,b32,b64}", "0=0"},
+    {"copysign.{f32,f64}", "0=00"},
+    {"testp.{finite,infinite,number,notanumber,normal,subnormal}.{f32,f64}", "p=0"},
+    {"slct.{b16,b32,b64,u32,s64,f32,f64}.s32", "0=001"},
+    {"slct{,.ftz}.{b32,b64,f32,f64}.f32", "0=001"},
+    {"set.{eq,lt,ge,ne}.{u32,s32,f32}.{u16,s32,u64,f32,f64}", "0=11"},
+    {"set.{eq,lt}.{and,or,xor}.{u32,f32}.{s32,f32}", "0=11p"},
+    {"set.{neu,ltu,num}.{u32,f32}.{f32,f64}", "0=11"},
+};
+
+static const struct form_row arithmetic_rows[] = {
+    {"mul24.{lo,hi}.{u32,s32}", "0=00"},
+    {"mad24.{lo,hi}.{u32,s32}", "0=000"},
+    {"sad." INTS, "0=000"},
+    {"dp4a.{u32,s32}.{u32,s32}", "w=www"},
+    {"dp2a.{lo,hi}.{u32,s32}.{u32,s32}", "w=www"},
+    {"add.cc.{u32,s32}", "0=00", .carry = true},
+    {"sub.cc.{u32,s32}", "0=00", .carry = true},
+    {"addc{,.cc}.{u32,s32}", "0=00", .before = "add.cc.u32 %t1, %a0, %a0;", .carry = true},
+    {"subc{,.cc}.{u32,s32}", "0=00", .before = "sub.cc.u32 %t1, %a1, %a0;", .carry = true},
+    {"mad.{lo,hi}.cc.{u32,s32}", "0=000", .carry = true},
+    {"madc.{lo,hi}{,.cc}.{u32,s32}", "0=000", .before = "add.cc.u32 %t1, %a0, %a2;", .carry = true},
+    {"{add,sub}.cc.{u64,s64}", "0=00", .carry = true},
+    {"addc{,.cc}.u64", "0=00", .before = "add.cc.u64 %at, %a0, %a0;", .carry = true},
+    {"madc.{lo,hi}{,.cc}.u64", "0=000", .before = "add.cc.u64 %at, %a0, %a2;", .carry = true},
+};
+
+static const struct form_row mathematics_rows[] = {
+    {"{rcp,sqrt}" ROUND "{,.ftz}.f32", "0=0"},
+    {"{rcp,sqrt}" ROUND ".f64", "0=0"},
+    {"{rcp,sqrt}.approx{,.ftz}.f32", "0=0", FORM_RELATIVE, 0x1p-23},
+    {"rsqrt.approx{,.ftz}.f32", "0=0", FORM_RELATIVE, 0x1.13p-23},
+    {"rcp.approx.ftz.f64", "0=0", FORM_RELATIVE, 0x1p-20},
+    {"rsqrt.approx{,.ftz}.f64", "0=0", FORM_RELATIVE, 0x1p-20},
+    {"{sin,cos}.approx{,.ftz}.f32", "0=0", FORM_ANGLE, 0x1.6bp-21},
+    {"lg2.approx{,.ftz}.f32", "0=0", FORM_EITHER, 0x1p-22},
+    {"ex2.approx{,.ftz}.f32", "0=0", FORM_RELATIVE, 0x1p-22},
+    {"tanh.approx.f32", "0=0", FORM_RELATIVE, 0x1p-11},
+};
+
+/* What compilers emit for half precision, and other rare forms. */
+static const struct form_row half_rows[] = {
+    {"{min,max}{,.ftz}{,.NaN}{,.xorsign.abs}.f32", "0=00"},
+    {"{add,sub,mul}{,.rn}{,.sat}.{f16,f16x2}", "0=00"},
+    {"fma.rn{,.sat,.relu}.{f16,f16x2}", "0=000"},
+    {"{add,sub,mul}{,.rn}.{bf16,bf16x2}", "0=00"},
+    {"fma.rn{,.relu}.{bf16,bf16x2}", "0=000"},
+    {"{neg,abs}.{f16,f16x2,bf16,bf16x2}", "0=0"},
+    {"{min,max}{,.NaN}.{f16,f16x2,bf16,bf16x2}", "0=00"},
+    {"setp.{eq,lt,geu,nan}.f16", "p=00"},
+    {"cvt" ROUND ".f16.{u16,s16,u32,s32,u64,s64}", "0=1"},
+    {"cvt" ROUND_INTEGRAL ".{u16,s16,u32,s32,u64,s64}.f16", "0=1"},
+    {"cvt" ROUND_INTEGRAL ".f16.f16", "0=1"},
+    {"cvt.rn.sat.f16.{f32,f64}", "0=1"},
+    {"cvt.rz.f16.{f32,f64}", "0=1"},
+    {"cvt{.rn,.rz}{,.relu}.bf16.f32", "0=1"},
+    {"cvt.f32.bf16", "0=1"},
+    {"cvt{.rn,.rz}.{f16x2,bf16x2}.f32", "0=11"},
+    {"cvt.rna.tf32.f32", "0=1"},
+};
+
+#define TABLE(rows) rows, sizeof rows / sizeof *rows
+const struct form_table form_tables[] = {
+    {"integer", TABLE(integer_rows), false},
+    {"logic", TABLE(logic_rows), false},
+    {"float", TABLE(float_rows), false},
+    {"compare", TABLE(compare_rows), false},
+    {"convert integer", TABLE(convert_integer_rows), false},
+    {"convert float", TABLE(convert_float_rows), false},
+    {"bits", TABLE(bits_rows), false},
+    {"arithmetic", TABLE(arithmetic_rows), false},
+    {"mathematics", TABLE(mathematics_rows), false},
+    {"half", TABLE(half_rows), true},
+};
+const size_t form_table_count = sizeof form_tables / sizeof *form_tables;

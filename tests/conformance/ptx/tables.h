@@ -1,0 +1,17 @@
+/* The forms of PTX, by what they are about. */
+#ifndef WEFT_TESTS_CONFORMANCE_PTX_TABLES_H
+#define WEFT_TESTS_CONFORMANCE_PTX_TABLES_H
+
+#include "forms.h"
+
+struct form_table {
+    const char *name;
+    const struct form_row *rows;
+    size_t count;
+    bool optional; /* forms that an executor may still lack */
+};
+
+extern const struct form_table form_tables[];
+extern const size_t form_table_count;
+
+#endif
