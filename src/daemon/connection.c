@@ -60,7 +60,9 @@ void weft_daemon_connection_close(struct weft_daemon_connection *connection)
 static void watch(struct weft_daemon_connection *connection)
 {
     int events = UV_READABLE | (connection->first_chunk ? UV_WRITABLE : 0);
-    uv_poll_start(&connection->poll, events, on_ready);
+    if (events != connection->watched)
+        uv_poll_start(&connection->poll, events, on_ready);
+    connection->watched = events;
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -155,21 +157,9 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         watch(connection);
 }
 
-static void enqueue(struct weft_daemon_connection *connection, struct weft_daemon_chunk *chunk)
-{
-    *connection->last_chunk = chunk;
-    connection->last_chunk = &chunk->next;
-    connection->queued_bytes += chunk->size;
-    flush(connection);
-    if (!connection->closing)
-        watch(connection);
-}
-
 static struct weft_daemon_chunk *chunk_create(struct weft_daemon_connection *connection,
                                               size_t size, const int *fds, size_t fd_count)
 {
-    if (connection->closing)
-        return NULL;
     struct weft_daemon_chunk *chunk = NULL;
     if (connection->queued_bytes + size <= WEFT_DAEMON_QUEUE_MAX)
         chunk = calloc(1, sizeof(*chunk) + size);
@@ -186,10 +176,32 @@ static struct weft_daemon_chunk *chunk_create(struct weft_daemon_connection *con
     }
     if (chunk)
         chunk_destroy(chunk);
-    weft_log(WEFT_LOG_ERROR, "weftd", "pid %d: an answer cannot be queued",
-             (int)connection->peer.pid);
-    weft_daemon_connection_close(connection);
     return NULL;
+}
+
+/* Sends at once what the socket takes, and queues the rest: as a rule there is none. */
+static void send_or_queue(struct weft_daemon_connection *connection, const uint8_t *bytes,
+                          size_t size, const int *fds, size_t fd_count)
+{
+    int64_t sent = 0;
+    if (!connection->first_chunk)
+        sent = connection->link.ops->send(&connection->link, bytes, size, fds, fd_count, NULL);
+    if (sent == (int64_t)size)
+        return;
+    struct weft_daemon_chunk *chunk = NULL;
+    if (sent >= 0)
+        chunk = chunk_create(connection, size - (size_t)sent, fds, sent ? 0 : fd_count);
+    if (!chunk) {
+        weft_log(WEFT_LOG_INFO, "weftd", "pid %d: an answer cannot be sent",
+                 (int)connection->peer.pid);
+        weft_daemon_connection_close(connection);
+        return;
+    }
+    memcpy(chunk->bytes, bytes + sent, chunk->size);
+    *connection->last_chunk = chunk;
+    connection->last_chunk = &chunk->next;
+    connection->queued_bytes += chunk->size;
+    watch(connection);
 }
 
 void weft_daemon_connection_send(struct weft_daemon_connection *connection,
@@ -204,32 +216,27 @@ void weft_daemon_connection_send(struct weft_daemon_connection *connection,
         weft_daemon_connection_close(connection);
         return;
     }
-    struct weft_daemon_chunk *chunk = chunk_create(connection, packet->size, fds, fd_count);
-    if (!chunk)
-        return;
-    memcpy(chunk->bytes, packet->bytes, packet->size);
-    enqueue(connection, chunk);
+    send_or_queue(connection, packet->bytes, packet->size, fds, fd_count);
 }
 
 void weft_daemon_connection_send_answer(struct weft_daemon_connection *connection, const char *text,
                                         size_t size)
 {
+    uint8_t head[WEFT_WIRE_HEADER_BYTES];
+    struct weft_wire_header header = {.major = WEFT_WIRE_MAJOR,
+                                      .minor = WEFT_WIRE_MINOR,
+                                      .type = WEFT_WIRE_ANSWER,
+                                      .length = (uint32_t)size};
     if (size > WEFT_WIRE_ANSWER_MAX) {
         weft_daemon_connection_send_error(connection, -WEFT_ERANGE,
                                           "the answer is larger than a message can be");
         return;
     }
-    struct weft_daemon_chunk *chunk =
-        chunk_create(connection, WEFT_WIRE_HEADER_BYTES + size, NULL, 0);
-    if (!chunk)
-        return;
-    struct weft_wire_header header = {.major = WEFT_WIRE_MAJOR,
-                                      .minor = WEFT_WIRE_MINOR,
-                                      .type = WEFT_WIRE_ANSWER,
-                                      .length = (uint32_t)size};
-    weft_wire_header_encode(&header, chunk->bytes);
-    memcpy(chunk->bytes + WEFT_WIRE_HEADER_BYTES, text, size);
-    enqueue(connection, chunk);
+    weft_wire_header_encode(&header, head);
+    if (!connection->closing)
+        send_or_queue(connection, head, sizeof(head), NULL, 0);
+    if (!connection->closing)
+        send_or_queue(connection, (const uint8_t *)text, size, NULL, 0);
 }
 
 void weft_daemon_connection_send_error(struct weft_daemon_connection *connection, int code,
@@ -244,12 +251,10 @@ void weft_daemon_connection_send_error(struct weft_daemon_connection *connection
 }
 
 void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
-                                   struct weft_link *link)
+                                   struct weft_link *link, const struct weft_peer *peer)
 {
     struct weft_daemon_connection *connection = NULL;
-    struct weft_peer peer;
-    if (daemon->connection_count < WEFT_DAEMON_CONNECTIONS_MAX &&
-        weft_unix_peer(link, &peer, NULL) == 0)
+    if (daemon->connection_count < WEFT_DAEMON_CONNECTIONS_MAX)
         connection = calloc(1, sizeof(*connection));
     if (!connection || uv_poll_init(&daemon->loop, &connection->poll, link->fd)) {
         weft_log(WEFT_LOG_ERROR, "weftd", "a connection is refused: %zu are open",
@@ -265,7 +270,7 @@ void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemo
     connection->tenant = tenant;
     connection->by_tenant_socket = tenant;
     connection->link = *link;
-    connection->peer = peer;
+    connection->peer = *peer;
     connection->last_chunk = &connection->first_chunk;
     weft_inbox_init(&connection->inbox, 0);
     connection->next = daemon->connections;

@@ -81,7 +81,6 @@ enum weft_daemon_role {
 
 /* One lease: a process of a tenant, held by a pidfd. */
 struct weft_daemon_process {
-    uv_poll_t poll; /* on the pidfd */
     struct weft_daemon_process *next;
     struct weft_daemon_tenant *tenant;
     struct weft_daemon_connection *connection; /* borrowed; NULL once closed */
@@ -110,6 +109,7 @@ struct weft_daemon_connection {
     struct weft_inbox inbox;
     struct weft_daemon_chunk *first_chunk, **last_chunk; /* owned */
     size_t queued_bytes;
+    int watched;      /* the events that `poll` waits for */
     bool closing;     /* being torn down */
     bool close_after; /* once the queue is empty */
     bool by_tenant_socket;
@@ -130,6 +130,9 @@ struct weft_daemon {
     size_t tenant_count;
     struct weft_daemon_device *devices[WEFT_DAEMON_DEVICES_MAX]; /* native first, in their order */
     size_t device_count, native_count;
+    uv_poll_t leases;
+    int leases_fd; /* owned: an epoll over the pidfds of all leases, so that one call tells of every
+                      death */
 };
 
 /* -- node.c: the life of the daemon
@@ -162,7 +165,7 @@ void weft_daemon_listener_destroy(struct weft_daemon_listener *listener);
 
 /* Takes the link over. */
 void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
-                                   struct weft_link *link);
+                                   struct weft_link *link, const struct weft_peer *peer);
 void weft_daemon_connection_close(struct weft_daemon_connection *connection);
 /* Reads and serves what has already arrived; used where an answer must come after it. */
 void weft_daemon_connection_drain(struct weft_daemon_connection *connection);
@@ -216,7 +219,10 @@ int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_e
 void weft_daemon_process_hung_up(struct weft_daemon_process *process);
 /* Settles all that it held; the tenant is not touched. */
 void weft_daemon_process_destroy(struct weft_daemon_process *process);
-/* Looks at every lease now, so that what comes after knows of every death so far. */
+/* Begins to watch leases. Once, before the first. */
+int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err);
+/* Looks at every lease now, so that what comes after knows of every death so far. May end tenants.
+ */
 void weft_daemon_process_reap(struct weft_daemon *daemon);
 /* A pidfd of a process by number; -1 where it is gone. */
 int weft_daemon_process_open(pid_t pid);

@@ -7,18 +7,16 @@
 #define ACCEPTS_A_TURN 256 /* then the loop looks at everything else */
 
 /* Only who made a tenant, and root, may connect to its socket. */
-static bool is_allowed(const struct weft_daemon_listener *listener, const struct weft_link *link)
+static bool is_allowed(const struct weft_daemon_listener *listener, const struct weft_link *link,
+                       struct weft_peer *peer)
 {
     struct weft_err err = {0};
-    struct weft_peer peer;
-    if (!listener->tenant)
-        return true;
-    if (weft_unix_peer(link, &peer, &err) ||
-        weft_daemon_tenant_allow(listener->tenant, peer.uid, &err)) {
+    int rc = weft_unix_peer(link, peer, &err);
+    if (rc == 0 && listener->tenant)
+        rc = weft_daemon_tenant_allow(listener->tenant, peer->uid, &err);
+    if (rc)
         weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", listener->path, err.text);
-        return false;
-    }
-    return true;
+    return rc == 0;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -33,8 +31,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             weft_log(WEFT_LOG_ERROR, "weftd", "%s: %s", listener->path, err.text);
         if (rc <= 0)
             return;
-        if (is_allowed(listener, &link))
-            weft_daemon_connection_create(listener->daemon, listener->tenant, &link);
+        struct weft_peer peer;
+        if (is_allowed(listener, &link, &peer))
+            weft_daemon_connection_create(listener->daemon, listener->tenant, &link, &peer);
         else
             weft_link_close(&link);
     }

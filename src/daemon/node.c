@@ -94,6 +94,9 @@ static void stop(struct weft_daemon *daemon)
         weft_daemon_tenant_destroy(daemon->tenants);
     while (daemon->connections)
         weft_daemon_connection_close(daemon->connections);
+    uv_poll_stop(&daemon->leases);
+    close(daemon->leases_fd);
+    uv_close((uv_handle_t *)&daemon->leases, NULL);
     uv_close((uv_handle_t *)&daemon->idle, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
@@ -133,7 +136,7 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
     daemon->idle.data = daemon->on_term.data = daemon->on_int.data = daemon;
     uv_signal_start(&daemon->on_term, on_signal, SIGTERM);
     uv_signal_start(&daemon->on_int, on_signal, SIGINT);
-    return 0;
+    return weft_daemon_process_watch(daemon, err);
 }
 
 /* A process that holds the devices takes about four descriptors here. */

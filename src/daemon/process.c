@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "util/log.h"
@@ -13,7 +14,7 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
-#define REAP_BATCH 512
+#define REAPS_MAX 1000000 /* more than there can be leases */
 
 int weft_daemon_process_open(pid_t pid)
 {
@@ -44,45 +45,17 @@ int weft_daemon_process_pidfd(const struct weft_daemon_connection *connection, u
     return weft_steal_fd(&opened);
 }
 
-static bool is_dead(const struct weft_daemon_process *process)
-{
-    struct pollfd look = {.fd = process->pidfd, .events = POLLIN};
-    return poll(&look, 1, 0) > 0;
-}
-
-static void remove_process(struct weft_daemon_process *process)
-{
-    struct weft_daemon_tenant *tenant = process->tenant;
-    weft_daemon_process_destroy(process);
-    weft_daemon_tenant_check(tenant);
-}
-
-static void on_exit_seen(uv_poll_t *poll, int status, int events)
-{
-    struct weft_daemon_process *process = poll->data;
-    (void)status;
-    (void)events;
-    if (is_dead(process))
-        remove_process(process);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct weft_daemon_process *process = handle->data;
-    free(process);
-}
-
 int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daemon_role role,
                                pid_t pid, int pidfd, struct weft_daemon_process **out,
                                struct weft_err *err)
 {
     struct weft_daemon_process *process = calloc(1, sizeof(*process));
-    if (!process || uv_poll_init(&tenant->daemon->loop, &process->poll, pidfd)) {
+    struct epoll_event death = {.events = EPOLLIN, .data.ptr = process};
+    if (!process || epoll_ctl(tenant->daemon->leases_fd, EPOLL_CTL_ADD, pidfd, &death)) {
         free(process);
         close(pidfd);
         return weft_fail(err, WEFT_ENOMEM, "process %d cannot be watched", (int)pid);
     }
-    process->poll.data = process;
     process->tenant = tenant;
     process->role = role;
     process->pid = pid;
@@ -91,7 +64,6 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
         process->arena_fds[i] = -1;
     process->next = tenant->processes;
     tenant->processes = process;
-    uv_poll_start(&process->poll, UV_READABLE, on_exit_seen);
     *out = process;
     return 0;
 }
@@ -165,9 +137,11 @@ static void on_punched(uv_work_t *work, int status)
 /* Giving gigabytes of pages back takes its time, so a thread of the loop's pool does it. */
 static void release_arena(struct weft_daemon *daemon, int *fd, uint64_t bytes)
 {
+    struct stat found;
     if (*fd < 0)
         return;
-    struct arena_release *release = calloc(1, sizeof(*release));
+    bool touched = fstat(*fd, &found) || found.st_blocks;
+    struct arena_release *release = touched ? calloc(1, sizeof(*release)) : NULL;
     if (release) {
         *release = (struct arena_release){.fd = *fd, .bytes = bytes};
         release->work.data = release;
@@ -235,50 +209,37 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
         process->connection->process = NULL;
         weft_daemon_connection_close(process->connection);
     }
-    uv_poll_stop(&process->poll);
+    /* Explicitly, since a forked child of ours could still have the descriptor open. */
+    epoll_ctl(process->tenant->daemon->leases_fd, EPOLL_CTL_DEL, process->pidfd, NULL);
     close(process->pidfd);
-    uv_close((uv_handle_t *)&process->poll, on_closed);
-}
-
-/* Looks at up to REAP_BATCH leases, from number `first` on, in one call. */
-static void reap_batch(struct weft_daemon *daemon, size_t first)
-{
-    struct pollfd look[REAP_BATCH];
-    struct weft_daemon_process *processes[REAP_BATCH];
-    size_t seen = 0, count = 0;
-    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
-        for (struct weft_daemon_process *process = tenant->processes; process;
-             process = process->next) {
-            if (seen++ < first || count == REAP_BATCH)
-                continue;
-            look[count] = (struct pollfd){.fd = process->pidfd, .events = POLLIN};
-            processes[count++] = process;
-        }
-    }
-    if (count == 0 || poll(look, count, 0) <= 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (look[i].revents)
-            weft_daemon_process_destroy(processes[i]);
-    }
+    free(process);
 }
 
 void weft_daemon_process_reap(struct weft_daemon *daemon)
 {
-    /* From the end to the start, so that what is removed does not move what is still to be looked
-     * at. */
-    size_t total = 0;
-    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
-        for (struct weft_daemon_process *process = tenant->processes; process;
-             process = process->next)
-            total++;
-    }
-    size_t batches = (total + REAP_BATCH - 1) / REAP_BATCH;
-    while (batches-- > 0)
-        reap_batch(daemon, batches * REAP_BATCH);
-    struct weft_daemon_tenant *next;
-    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = next) {
-        next = tenant->next;
+    struct epoll_event death;
+    /* One at a time: what follows from a death may take other leases with it. */
+    for (int i = 0; i < REAPS_MAX && epoll_wait(daemon->leases_fd, &death, 1, 0) == 1; i++) {
+        struct weft_daemon_process *process = death.data.ptr;
+        struct weft_daemon_tenant *tenant = process->tenant;
+        weft_daemon_process_destroy(process);
         weft_daemon_tenant_check(tenant);
     }
+}
+
+static void on_death(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    weft_daemon_process_reap(poll->data);
+}
+
+int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err)
+{
+    daemon->leases_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (daemon->leases_fd < 0 || uv_poll_init(&daemon->loop, &daemon->leases, daemon->leases_fd))
+        return weft_fail(err, WEFT_EIO, "epoll: %s", strerror(errno));
+    daemon->leases.data = daemon;
+    uv_poll_start(&daemon->leases, UV_READABLE, on_death);
+    return 0;
 }

@@ -248,9 +248,9 @@ static int serve_query(struct weft_daemon_connection *connection, struct weft_er
     int rc = DECODE(connection, query, &query, err);
     if (rc)
         return rc;
+    weft_daemon_process_reap(connection->daemon);
     if (connection->by_tenant_socket && !connection->tenant)
         return weft_fail(err, WEFT_ENOENT, "this socket's tenant is gone");
-    weft_daemon_process_reap(connection->daemon);
     if (query.kind == WEFT_WIRE_QUERY_PS)
         answer = weft_daemon_view_ps(connection->daemon, connection->tenant);
     else if (query.kind == WEFT_WIRE_QUERY_LS)
