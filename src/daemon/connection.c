@@ -101,6 +101,8 @@ static void refuse(struct weft_daemon_connection *connection, int code, const ch
 
 void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
 {
+    if (connection->serving)
+        return;
     for (int i = 0; i < FRAMES_A_TURN && !connection->closing && !connection->close_after; i++) {
         struct weft_err err = {0};
         int rc = weft_inbox_fill(&connection->inbox, &connection->link, &err);
@@ -109,7 +111,9 @@ void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
         if (rc <= 0)
             break;
         uv_timer_stop(&connection->deadline);
+        connection->serving = true;
         weft_daemon_serve(connection);
+        connection->serving = false;
         if (!connection->closing)
             weft_inbox_next(&connection->inbox);
     }

@@ -86,8 +86,10 @@ struct weft_daemon_process {
     struct weft_daemon_connection *connection; /* borrowed; NULL once closed */
     enum weft_daemon_role role;
     pid_t pid;
-    int pidfd;                               /* owned */
-    uint32_t slot;                           /* PROGRAM: in the tenant's ledger */
+    pid_t runner_pid; /* PROGRAM: the `weft run` that prints its reports; 0: not known, so all of
+                         the tenant do */
+    int pidfd;        /* owned */
+    uint32_t slot;    /* PROGRAM: in the tenant's ledger */
     uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each soft device's ledger; 0 is none */
     int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
 };
@@ -113,6 +115,7 @@ struct weft_daemon_connection {
     bool closing;     /* being torn down */
     bool close_after; /* once the queue is empty */
     bool by_tenant_socket;
+    bool serving; /* a frame; what it leads to must not read the next one */
 };
 
 struct weft_daemon {
@@ -167,7 +170,8 @@ void weft_daemon_listener_destroy(struct weft_daemon_listener *listener);
 void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
                                    struct weft_link *link, const struct weft_peer *peer);
 void weft_daemon_connection_close(struct weft_daemon_connection *connection);
-/* Reads and serves what has already arrived; used where an answer must come after it. */
+/* Reads and serves what has already arrived; used where an answer must come after it. Does nothing
+ * from within a handler. */
 void weft_daemon_connection_drain(struct weft_daemon_connection *connection);
 /* Queue a message. `fds` are duplicated. An answer that cannot be queued closes the connection. */
 void weft_daemon_connection_send(struct weft_daemon_connection *connection,

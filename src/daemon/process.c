@@ -197,8 +197,15 @@ static void unlink_process(struct weft_daemon_process *process)
 
 void weft_daemon_process_destroy(struct weft_daemon_process *process)
 {
+    struct weft_daemon *daemon = process->tenant->daemon;
+    /* Explicitly and first: a forked child of ours could still have the descriptor open, and what
+     * follows may look at the leases again. */
+    epoll_ctl(daemon->leases_fd, EPOLL_CTL_DEL, process->pidfd, NULL);
+    /* Its last words may have arrived and not been read. */
+    if (process->connection && !daemon->stopping)
+        weft_daemon_connection_drain(process->connection);
     /* Programs outlive a daemon that is told to end, and keep what they hold. */
-    if (!process->tenant->daemon->stopping)
+    if (!daemon->stopping)
         settle(process);
     for (uint32_t i = 0; i < process->tenant->device_count; i++) {
         if (process->arena_fds[i] >= 0)
@@ -209,8 +216,6 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
         process->connection->process = NULL;
         weft_daemon_connection_close(process->connection);
     }
-    /* Explicitly, since a forked child of ours could still have the descriptor open. */
-    epoll_ctl(process->tenant->daemon->leases_fd, EPOLL_CTL_DEL, process->pidfd, NULL);
     close(process->pidfd);
     free(process);
 }

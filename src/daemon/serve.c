@@ -65,6 +65,54 @@ static void send_welcome(struct weft_daemon_connection *connection,
     weft_daemon_connection_send(connection, &packet, WEFT_WIRE_WELCOME, fds, fd_count);
 }
 
+/* The process' parent, 0 where it cannot be told. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[32], line[256];
+    pid_t parent = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "PPid: %d", &parent) == 1)
+            break;
+    }
+    if (file)
+        fclose(file);
+    return parent;
+}
+
+static struct weft_daemon_process *find_runner(const struct weft_daemon_tenant *tenant, pid_t pid)
+{
+    for (struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next) {
+        if (process->role == WEFT_DAEMON_RUNNER && process->pid == pid)
+            return process;
+    }
+    return NULL;
+}
+
+/* The pid of the `weft run` that a new program belongs to: the only one, or the one among its
+ * ancestors. Found out at once, since /proc forgets who the parent of a dead process was. 0: not
+ * known. */
+static pid_t runner_of(const struct weft_daemon_tenant *tenant, pid_t pid)
+{
+    pid_t only = 0;
+    int count = 0;
+    for (const struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next) {
+        if (process->role == WEFT_DAEMON_RUNNER && count++ == 0)
+            only = process->pid;
+    }
+    if (count <= 1)
+        return only;
+    for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+        pid = parent_of(pid);
+        if (find_runner(tenant, pid))
+            return pid;
+    }
+    return 0;
+}
+
 static int serve_hello(struct weft_daemon_connection *connection, struct weft_err *err)
 {
     struct weft_wire_hello hello;
@@ -92,37 +140,9 @@ static int serve_hello(struct weft_daemon_connection *connection, struct weft_er
     }
     connection->process = process;
     process->connection = connection;
+    process->runner_pid = runner_of(connection->tenant, process->pid);
     send_welcome(connection, process);
     return 0;
-}
-
-/* The process' parent, 0 where it cannot be told. */
-static pid_t parent_of(pid_t pid)
-{
-    char path[32], line[256];
-    pid_t parent = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "PPid: %d", &parent) == 1)
-            break;
-    }
-    if (file)
-        fclose(file);
-    return parent;
-}
-
-/* The runner that is an ancestor of `pid`; NULL where it is gone or cannot be told. */
-static struct weft_daemon_process *runner_of(const struct weft_daemon_tenant *tenant, pid_t pid)
-{
-    for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
-        for (struct weft_daemon_process *p = tenant->processes; p; p = p->next) {
-            if (p->role == WEFT_DAEMON_RUNNER && p->pid == pid)
-                return p;
-        }
-        pid = parent_of(pid);
-    }
-    return NULL;
 }
 
 static void hand_report(const struct weft_daemon_process *runner,
@@ -148,7 +168,7 @@ static int serve_report(struct weft_daemon_connection *connection, struct weft_e
     report.pid = (uint32_t)connection->process->pid;
     weft_log(WEFT_LOG_INFO, "weftd", "tenant %s, pid %u: %s", tenant->name, report.pid,
              report.text);
-    const struct weft_daemon_process *runner = runner_of(tenant, connection->process->pid);
+    const struct weft_daemon_process *runner = find_runner(tenant, connection->process->runner_pid);
     if (runner) {
         hand_report(runner, &report);
         return 0;
