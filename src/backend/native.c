@@ -3,6 +3,8 @@
 #include "backend/native.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/native_view.h"
@@ -10,6 +12,8 @@
 #include "util/util.h"
 
 #define DRIVER_DEVICES_MAX 256
+#define VISIBLE_DEVICES "CUDA_VISIBLE_DEVICES"
+#define NAME_BYTES 42 /* a comma, GPU- and a UUID */
 
 static bool has_uuid(const struct weft_device_grant *grant)
 {
@@ -30,8 +34,7 @@ static bool is_granted_device(const struct weft_device_grant *grant, int index, 
     return memcmp(uuid.bytes, grant->uuid, sizeof(uuid.bytes)) == 0;
 }
 
-/* A granted device that the driver does not show (CUDA_VISIBLE_DEVICES) is not there for the
- * program either. */
+/* A granted device that the driver does not show is not there for the program either. */
 static void find_devices(void)
 {
     size_t found = 0;
@@ -77,6 +80,29 @@ static size_t resolve(void *library, struct weft_cuda *table)
     return missing;
 }
 
+/* The driver reads CUDA_VISIBLE_DEVICES as meant for the whole machine. The program meant its
+ * slice, which is what it was granted here: the driver is told the same devices by their UUIDs. */
+static int name_devices(const struct weft_backend_config *config, struct weft_err *err)
+{
+    char setting[WEFT_DEVICES_MAX * NAME_BYTES] = "";
+    size_t used = 0;
+    if (!getenv(VISIBLE_DEVICES))
+        return 0;
+    for (size_t i = 0; i < config->device_count; i++) {
+        const struct weft_device_grant *grant = &config->devices[i];
+        if (!has_uuid(grant))
+            return 0;
+        used += (size_t)snprintf(setting + used, sizeof(setting) - used, "%sGPU-", i ? "," : "");
+        for (size_t byte = 0; byte < WEFT_UUID_BYTES; byte++)
+            used += (size_t)snprintf(setting + used, sizeof(setting) - used, "%s%02x",
+                                     byte == 4 || byte == 6 || byte == 8 || byte == 10 ? "-" : "",
+                                     grant->uuid[byte]);
+    }
+    if (setenv(VISIBLE_DEVICES, setting, 1) != 0)
+        return weft_fail(err, WEFT_ENOMEM, "no memory for %s", VISIBLE_DEVICES);
+    return 0;
+}
+
 static int native_open(const struct weft_backend_config *config, struct weft_cuda *table,
                        struct weft_err *err)
 {
@@ -84,7 +110,9 @@ static int native_open(const struct weft_backend_config *config, struct weft_cud
     if (config->device_count > WEFT_DEVICES_MAX)
         return weft_fail(err, WEFT_ERANGE, "%zu devices, more than %d", config->device_count,
                          WEFT_DEVICES_MAX);
-    int rc = weft_native_library_open(&library, err);
+    int rc = name_devices(config, err);
+    if (!rc)
+        rc = weft_native_library_open(&library, err);
     if (rc)
         return rc;
     size_t missing = resolve(library, &weft_native.driver);

@@ -46,7 +46,7 @@ static CUresult face_get_export_table(const void **table, const CUuuid *id)
 void weft_face_calls_install(struct weft_face *face, struct weft_cuda *table)
 {
     face->below = *table;
-    __atomic_store_n(&face->kind, face->session.devices[0].kind, __ATOMIC_RELEASE);
+    __atomic_store_n(&face->kind, face->devices[0].kind, __ATOMIC_RELEASE);
     table->cuInit = face_init;
     table->cuGetExportTable = face_get_export_table;
     table->cuGetProcAddress = weft_face_get_proc_address;

@@ -12,6 +12,7 @@
 #include <weft/cuda_table.h>
 
 #include "cuda/entries.h"
+#include "face/visible.h"
 #include "tenant/session.h"
 
 enum weft_face_stage {
@@ -33,6 +34,9 @@ struct weft_face {
     CUresult failure;        /* atomic */
     bool driver_initialised; /* atomic; cuInit succeeded in this process */
     struct weft_session session;
+    struct weft_face_visible visible;
+    struct weft_device_grant devices[WEFT_DEVICES_MAX]; /* those that are visible; descriptors are
+                                                           the session's */
     const struct weft_backend *backend; /* borrowed, static; NULL where none was opened */
     enum weft_device_kind kind;         /* atomic; of all devices; 0 until `below` is there */
     int driver_version;                 /* atomic; 0 before it is known */

@@ -19,16 +19,28 @@ static void report(const char *text)
 
 /* One kind for all: programs whose devices come from several backends need a router, which is not
  * there yet. */
-static int kind_of(const struct weft_session *session, enum weft_device_kind *kind,
-                   struct weft_err *err)
+static int kind_of(const struct weft_face *face, enum weft_device_kind *kind, struct weft_err *err)
 {
-    if (session->device_count == 0)
-        return weft_fail(err, WEFT_ENOENT, "tenant %s has no device", session->tenant);
-    *kind = session->devices[0].kind;
-    for (size_t i = 1; i < session->device_count; i++)
-        if (session->devices[i].kind != *kind)
+    *kind = face->devices[0].kind;
+    for (size_t i = 1; i < face->visible.count; i++)
+        if (face->devices[i].kind != *kind)
             return weft_fail(err, WEFT_ENOSYS, "devices of several kinds in one program");
     return 0;
+}
+
+static int choose_devices(struct weft_face *face, struct weft_err *err)
+{
+    const struct weft_session *session = &face->session;
+    const char *setting = getenv("CUDA_VISIBLE_DEVICES");
+    face->visible = weft_face_visible_choose(setting, session->devices, session->device_count);
+    for (size_t i = 0; i < face->visible.count; i++)
+        face->devices[i] = session->devices[face->visible.places[i]];
+    if (face->visible.count > 0)
+        return 0;
+    if (session->device_count == 0)
+        return weft_fail(err, WEFT_ENOENT, "tenant %s has no device", session->tenant);
+    return weft_fail(err, WEFT_ENOENT, "CUDA_VISIBLE_DEVICES=\"%s\" shows none of %zu devices",
+                     setting, session->device_count);
 }
 
 /* Modules lie beside our own library, wherever that was loaded from. */
@@ -84,14 +96,16 @@ static int open_backend(struct weft_face *face, struct weft_cuda *table, struct 
 {
     const struct weft_backend *backend;
     enum weft_device_kind kind = 0;
-    int rc = kind_of(&face->session, &kind, err);
+    int rc = choose_devices(face, err);
+    if (!rc)
+        rc = kind_of(face, &kind, err);
     if (!rc)
         rc = choose_backend(kind, &backend, err);
     if (rc)
         return rc;
     struct weft_backend_config config = {
-        .devices = face->session.devices,
-        .device_count = face->session.device_count,
+        .devices = face->devices,
+        .device_count = face->visible.count,
         .report = report,
     };
     rc = backend->open(&config, table, err);
@@ -109,7 +123,8 @@ static int install_layers(struct weft_face *face, struct weft_cuda *table, struc
         .ledger = face->session.ledger,
         .slot = face->session.slot,
         .policy = face->session.policy,
-        .device_count = (uint32_t)face->session.device_count,
+        .device_count = (uint32_t)face->visible.count,
+        .places = face->visible.places,
     };
     int rc = weft_quota_install(table, &quota, err);
     if (rc)
@@ -133,7 +148,7 @@ int weft_face_open(struct weft_face *face, struct weft_cuda *table, struct weft_
         weft_face_drop(face);
         return rc;
     }
-    weft_log(WEFT_LOG_INFO, "face", "%zu devices, backend %s", face->session.device_count,
+    weft_log(WEFT_LOG_INFO, "face", "%zu devices, backend %s", face->visible.count,
              face->backend->name);
     return 0;
 }

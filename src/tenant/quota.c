@@ -54,13 +54,15 @@ uint64_t weft_quota_limit(uint32_t device)
 {
     if (device >= weft_quota.device_count)
         return 0;
-    uint64_t limit = weft_policy_memory_limit(weft_quota.policy, device);
+    uint64_t limit = weft_policy_memory_limit(weft_quota.policy, weft_quota.places[device]);
     return limit == WEFT_POLICY_UNLIMITED ? device_bytes(device) : limit;
 }
 
 CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes)
 {
-    if (weft_ledger_charge(&weft_quota.account, device, bytes, weft_quota_limit(device)))
+    uint64_t limit = weft_quota_limit(device);
+    if (limit == 0 ||
+        weft_ledger_charge(&weft_quota.account, weft_quota.places[device], bytes, limit))
         return CUDA_ERROR_OUT_OF_MEMORY;
     return CUDA_SUCCESS;
 }
@@ -76,7 +78,7 @@ CUresult weft_quota_reserve(uint32_t device, uint64_t bytes)
 
 void weft_quota_release(uint32_t device, uint64_t bytes)
 {
-    weft_ledger_discharge(&weft_quota.account, device, bytes);
+    weft_ledger_discharge(&weft_quota.account, weft_quota.places[device], bytes);
 }
 
 void weft_quota_entry_forget(const struct weft_quota_entry *entry)
@@ -157,6 +159,11 @@ int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *
     weft_quota.next = *table;
     weft_quota.policy = config->policy;
     weft_quota.device_count = config->device_count;
+    for (uint32_t i = 0; i < config->device_count; i++) {
+        weft_quota.places[i] = config->places ? config->places[i] : i;
+        if (weft_quota.places[i] >= WEFT_LEDGER_DEVICES)
+            return weft_fail(err, WEFT_ERANGE, "device %u of the ledger", weft_quota.places[i]);
+    }
     weft_ledger_account_init(&weft_quota.account, config->ledger, config->slot);
     table->cuMemGetInfo = mem_get_info;
     table->cuMemGetInfo_v2 = mem_get_info_v2;

@@ -15,7 +15,9 @@ struct weft_quota_config {
     struct weft_ledger *ledger;            /* the tenant's, borrowed */
     uint32_t slot;                         /* this process' slot in it */
     const struct weft_policy_page *policy; /* borrowed */
-    uint32_t device_count; /* ordinals 0 … device_count - 1 are the ledger's devices */
+    uint32_t device_count;                 /* the program's ordinals are 0 … device_count - 1 */
+    const uint32_t *places; /* the ledger's and policy's device of each ordinal, borrowed for the
+                               call; NULL: the same numbers */
 };
 
 /* Keeps the entries that it replaces. Once a process, before the table is published. */

@@ -25,7 +25,8 @@ struct weft_quota_state {
     struct weft_ledger_account account;
     const struct weft_policy_page *policy; /* borrowed */
     uint32_t device_count;
-    uint32_t epoch; /* atomic: goes up before and after a context ends */
+    uint32_t places[WEFT_LEDGER_DEVICES]; /* the ledger's and policy's device of each ordinal */
+    uint32_t epoch;                       /* atomic: goes up before and after a context ends */
     uint64_t device_bytes[WEFT_LEDGER_DEVICES]; /* atomic; its own total, 0 until asked for */
     struct weft_quota_map allocations;          /* addresses; owner: a CUcontext, or a pool */
 };

@@ -21,6 +21,18 @@ END
 "$weft" run --gpu 1,GPU-10101010-1010-1010-1010-101010101010 --memory 64M -- "$probe" >"$work/printed"
 diff "$work/expected" "$work/printed"
 
+# The program's own choice works on top of what it was given, and names it by its place there or by UUID.
+CUDA_VISIBLE_DEVICES=1 "$weft" run --gpu 1,GPU-10101010-1010-1010-1010-101010101010,2 -- "$probe" >"$work/printed" 2>&1 || true
+grep -qx '1 devices' "$work/printed"
+grep -qx '0: card 0, 1073741824 bytes' "$work/printed"
+CUDA_VISIBLE_DEVICES=GPU-11,0 "$weft" run --gpu 1,2 -- "$probe" >"$work/printed"
+grep -qx 'the driver is shown GPU-11111111-1111-1111-1111-111111111111,GPU-12121212-1212-1212-1212-121212121212' \
+    "$work/printed"
+grep -qx '0: card 1, 1073741824 bytes' "$work/printed"
+grep -qx '1: card 2, 1073741824 bytes' "$work/printed"
+CUDA_VISIBLE_DEVICES= "$weft" run --gpu 1 -- "$probe" >"$work/printed" 2>&1 && exit 1
+grep -q 'cuInit(0)' "$work/printed"
+
 # Without a limit the whole cards, all of them.
 "$weft" run -- "$probe" >"$work/printed"
 grep -qx '4 devices' "$work/printed"

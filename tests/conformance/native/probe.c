@@ -62,6 +62,9 @@ int main(void)
     CUcontext context;
     CUdevice device;
     CHECK(cuInit(0));
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    if (visible)
+        printf("the driver is shown %s\n", visible);
     show_devices();
     CHECK(cuDevicePrimaryCtxRetain(&context, 1));
     CHECK(cuCtxSetCurrent(context));

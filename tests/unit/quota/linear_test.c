@@ -213,6 +213,31 @@ static void devices_outside_the_grant_get_nothing(void **state)
     assert_int_equal(weft_quota_install(&fixture->table, &config, NULL), -WEFT_ERANGE);
 }
 
+/* Breaks if a program that sees its granted devices in another order charges the wrong ones. */
+static void devices_are_charged_at_their_places(void **state)
+{
+    struct fixture *fixture = *state;
+    CUdeviceptr address;
+    const uint32_t places[] = {5, 2};
+    struct weft_quota_config config = {.ledger = fixture->ledger,
+                                       .slot = fixture->slot,
+                                       .policy = &fixture->policy,
+                                       .device_count = 2,
+                                       .places = places};
+    fixture_limit(fixture, 1, 0);
+    fixture_limit(fixture, 2, FAKE_MIB);
+    fake_driver_reset(&fixture->table);
+    assert_int_equal(weft_quota_install(&fixture->table, &config, NULL), 0);
+    fake_context_make(&fixture->table, 1);
+    assert_int_equal(fixture->table.cuMemAlloc_v2(&address, FAKE_MIB + 1),
+                     CUDA_ERROR_OUT_OF_MEMORY);
+    assert_int_equal(fixture->table.cuMemAlloc_v2(&address, FAKE_MIB), CUDA_SUCCESS);
+    assert_int_equal(fixture_charged(fixture, 2), FAKE_MIB);
+    assert_int_equal(fixture_charged(fixture, 1), 0);
+    assert_int_equal(fixture->table.cuMemFree_v2(address), CUDA_SUCCESS);
+    assert_int_equal(fixture_charged(fixture, 2), 0);
+}
+
 /* Breaks if a context's memory stays charged after it, or if that of another context goes with it.
  */
 static void contexts_give_back_when_they_end(void **state)
@@ -349,6 +374,7 @@ int main(void)
         QUOTA_TEST(frees_that_fail_give_nothing_back),
         QUOTA_TEST(totals_are_the_limit_and_free_is_what_is_left),
         QUOTA_TEST(devices_outside_the_grant_get_nothing),
+        QUOTA_TEST(devices_are_charged_at_their_places),
         QUOTA_TEST(contexts_give_back_when_they_end),
         QUOTA_TEST(handle_of_an_ended_context_may_come_back),
         QUOTA_TEST(primary_context_gives_back_with_its_last_release),
