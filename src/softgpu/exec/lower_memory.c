@@ -161,7 +161,12 @@ static void lower_cvta(struct weft_exec_lowering *lowering)
     uint8_t type = source->types[0];
     int32_t a = weft_exec_operand_source(lowering, &source->operands[1], type);
     int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], type);
-    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_cvta);
+    /* Global and constant memory is where generic addresses say. */
+    bool same = source->space == WEFT_PTX_GLOBAL || source->space == WEFT_PTX_CONST;
+    uint32_t op = !same                            ? WEFT_EXEC_OP_cvta
+                  : weft_exec_row_bytes(type) == 8 ? WEFT_EXEC_OP_mov_b64
+                                                   : WEFT_EXEC_OP_mov_b32;
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, op);
     insn->d = d;
     insn->a = a;
     insn->space = source->space == WEFT_PTX_SHARED_CLUSTER ? WEFT_PTX_SHARED : source->space;

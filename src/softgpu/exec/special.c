@@ -1,4 +1,5 @@
 /* Special registers, and logic on predicates. */
+#include <string.h>
 #include <time.h>
 
 #include "softgpu/exec/ops.h"
@@ -106,32 +107,52 @@ static bool reads_time(uint8_t special)
     return special >= WEFT_PTX_SPECIAL_CLOCK && special <= WEFT_PTX_SPECIAL_GLOBALTIMER_HI;
 }
 
+static bool differs_by_lane(uint8_t special)
+{
+    return special == WEFT_PTX_SPECIAL_LANEID ||
+           (special >= WEFT_PTX_SPECIAL_LANEMASK_EQ && special <= WEFT_PTX_SPECIAL_LANEMASK_GT);
+}
+
+static void write_words(struct weft_exec_run *run, int32_t row, const uint32_t *values)
+{
+    uint32_t *d = weft_exec_row(run, row);
+    if (run->mask == WEFT_EXEC_ALL_LANES)
+        memcpy(d, values, WEFT_EXEC_LANES * sizeof(*d));
+    else
+        LANES(lane) d[lane] = run->mask >> lane & 1 ? values[lane] : d[lane];
+}
+
 /* kind: enum weft_ptx_special; count: component; b: bytes of a lane in the row. */
 COMMON_HANDLER(special)
 {
-    uint64_t values[WEFT_EXEC_LANES];
     const uint32_t *threads = run->block->thread_index + run->warp->index * 3 * WEFT_EXEC_LANES;
+    bool is_thread = insn->kind == WEFT_PTX_SPECIAL_TID && insn->count < 3;
     if (reads_time(insn->kind))
         weft_exec_spin_hint(run);
-    if (insn->kind == WEFT_PTX_SPECIAL_TID) {
-        LANES(lane)
-        values[lane] = insn->count < 3 ? threads[insn->count * WEFT_EXEC_LANES + lane] : 0;
-    } else if (insn->kind == WEFT_PTX_SPECIAL_LANEID) {
-        LANES(lane) values[lane] = lane;
-    } else if (insn->kind >= WEFT_PTX_SPECIAL_LANEMASK_EQ &&
-               insn->kind <= WEFT_PTX_SPECIAL_LANEMASK_GT) {
-        LANES(lane) values[lane] = lane_mask(insn->kind, lane);
-    } else {
-        uint64_t value = uniform_value(run, insn->kind, insn->count);
-        LANES(lane) values[lane] = value;
+    if (is_thread && insn->b == 4) {
+        write_words(run, insn->d, threads + insn->count * WEFT_EXEC_LANES);
+        return;
     }
-    if (insn->b == 8) {
-        uint64_t *d = weft_exec_row(run, insn->d);
-        LANES(lane) d[lane] = run->mask >> lane & 1 ? values[lane] : d[lane];
-    } else {
-        uint32_t *d = weft_exec_row(run, insn->d);
-        LANES(lane) d[lane] = run->mask >> lane & 1 ? (uint32_t)values[lane] : d[lane];
+    bool by_lane = differs_by_lane(insn->kind);
+    uint64_t same = by_lane || insn->kind == WEFT_PTX_SPECIAL_TID
+                        ? 0
+                        : uniform_value(run, insn->kind, insn->count);
+    uint64_t values[WEFT_EXEC_LANES];
+    uint32_t words[WEFT_EXEC_LANES];
+    LANES(lane)
+    {
+        values[lane] =
+            is_thread ? threads[insn->count * WEFT_EXEC_LANES + lane]
+            : by_lane ? (insn->kind == WEFT_PTX_SPECIAL_LANEID ? lane : lane_mask(insn->kind, lane))
+                      : same;
+        words[lane] = (uint32_t)values[lane];
     }
+    if (insn->b == 4) {
+        write_words(run, insn->d, words);
+        return;
+    }
+    uint64_t *d = weft_exec_row(run, insn->d);
+    LANES(lane) d[lane] = run->mask >> lane & 1 ? values[lane] : d[lane];
 }
 
 /* kind: enum weft_ptx_operation, NONE for a copy. NEGATE and COMBINE_FLIP complement a and b. */
