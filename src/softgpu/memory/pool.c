@@ -23,7 +23,7 @@ static struct weft_soft_segment *detach(struct weft_soft_pool *pool, uint64_t ke
 {
     struct weft_soft_segment *detached = NULL, **place = &pool->segments;
     while (*place && pool->reserved_bytes > keep_bytes &&
-           pool->free.free_bytes >= WEFT_SOFT_GRANULE_BYTES) {
+           weft_soft_ranges_largest(&pool->free) >= WEFT_SOFT_GRANULE_BYTES) {
         struct weft_soft_segment *segment = *place;
         if (!weft_soft_ranges_remove(&pool->free, segment->address, segment->bytes)) {
             place = &segment->next;

@@ -199,3 +199,10 @@ bool weft_soft_ranges_around(const struct weft_soft_ranges *ranges, uint64_t off
     *bytes = end_of(range) - start_of(range);
     return true;
 }
+
+uint64_t weft_soft_ranges_largest(const struct weft_soft_ranges *ranges)
+{
+    const struct weft_soft_node *largest =
+        weft_soft_tree_floor(ranges->by_size, UINT64_MAX, UINT64_MAX);
+    return largest ? largest->key : 0;
+}

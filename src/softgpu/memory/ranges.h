@@ -35,5 +35,7 @@ void weft_soft_ranges_give(struct weft_soft_ranges *ranges, uint64_t offset, uin
 /* The free part that holds `offset`; false where that is taken. */
 bool weft_soft_ranges_around(const struct weft_soft_ranges *ranges, uint64_t offset,
                              uint64_t *start, uint64_t *bytes);
+/* The size of the largest free part. */
+uint64_t weft_soft_ranges_largest(const struct weft_soft_ranges *ranges);
 
 #endif
