@@ -22,27 +22,49 @@ void weft_soft_host_call(void (*function)(void *), void *argument)
 
 void weft_soft_host_push(struct weft_soft_op *op)
 {
+    struct weft_soft_queue *queue =
+        op->is_callback ? &weft_soft_scheduler.callbacks : &weft_soft_scheduler.tasks;
     op->next_other = NULL;
-    if (weft_soft_scheduler.host_last)
-        weft_soft_scheduler.host_last->next_other = op;
+    if (queue->last)
+        queue->last->next_other = op;
     else
-        weft_soft_scheduler.host_first = op;
-    weft_soft_scheduler.host_last = op;
-    weft_soft_scheduler.host_waiting_count++;
+        queue->first = op;
+    queue->last = op;
+    queue->count++;
     if (weft_soft_scheduler.host_idle)
         pthread_cond_signal(&weft_soft_scheduler.host_work);
 }
 
+static uint32_t startable_count(void)
+{
+    uint32_t places = WEFT_SOFT_CALLBACKS_MAX - weft_soft_scheduler.callbacks_running;
+    return weft_soft_scheduler.tasks.count + WEFT_MIN(weft_soft_scheduler.callbacks.count, places);
+}
+
+bool weft_soft_host_needs_thread(void)
+{
+    return startable_count() > weft_soft_scheduler.host_idle &&
+           weft_soft_scheduler.host_threads < WEFT_SOFT_HOST_THREADS_MAX;
+}
+
+static struct weft_soft_op *take_first(struct weft_soft_queue *queue)
+{
+    struct weft_soft_op *op = queue->first;
+    queue->first = op->next_other;
+    if (!queue->first)
+        queue->last = NULL;
+    queue->count--;
+    return op;
+}
+
 static struct weft_soft_op *take(void)
 {
-    struct weft_soft_op *op = weft_soft_scheduler.host_first;
-    if (!op)
+    if (weft_soft_scheduler.tasks.count)
+        return take_first(&weft_soft_scheduler.tasks);
+    if (startable_count() == 0)
         return NULL;
-    weft_soft_scheduler.host_first = op->next_other;
-    if (!weft_soft_scheduler.host_first)
-        weft_soft_scheduler.host_last = NULL;
-    weft_soft_scheduler.host_waiting_count--;
-    return op;
+    weft_soft_scheduler.callbacks_running++;
+    return take_first(&weft_soft_scheduler.callbacks);
 }
 
 /* Lock held on entry and return, not while the task runs. */
@@ -53,6 +75,8 @@ static void run_task(struct weft_soft_op *op)
     weft_soft_scheduler_unlock();
     CUresult result = wanted ? op->task.run(op->task.argument) : CUDA_SUCCESS;
     weft_soft_scheduler_lock();
+    if (op->is_callback)
+        weft_soft_scheduler.callbacks_running--;
     if (result)
         weft_soft_context_fail(context, result);
     weft_soft_op_complete(op);
@@ -88,8 +112,7 @@ static void serve_here(void)
 void weft_soft_host_serve(void)
 {
     weft_soft_scheduler_lock();
-    bool needed = weft_soft_scheduler.host_waiting_count > weft_soft_scheduler.host_idle &&
-                  weft_soft_scheduler.host_threads < WEFT_SOFT_HOST_THREADS_MAX;
+    bool needed = weft_soft_host_needs_thread();
     if (needed)
         weft_soft_scheduler.host_threads++;
     uint32_t number = weft_soft_scheduler.host_threads;

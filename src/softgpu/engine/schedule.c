@@ -24,8 +24,7 @@ void weft_soft_scheduler_unlock(void)
 {
     settle_streams();
     struct weft_soft_op *completed = weft_steal(weft_soft_scheduler.completed);
-    bool serve = weft_soft_scheduler.host_waiting_count > weft_soft_scheduler.host_idle &&
-                 weft_soft_scheduler.host_threads < WEFT_SOFT_HOST_THREADS_MAX;
+    bool serve = weft_soft_host_needs_thread();
     pthread_mutex_unlock(&weft_soft_scheduler.lock);
     if (serve)
         weft_soft_host_serve();

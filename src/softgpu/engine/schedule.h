@@ -24,6 +24,9 @@
 
 #define WEFT_SOFT_WORKERS_MAX 16
 #define WEFT_SOFT_HOST_THREADS_MAX 16
+/* Threads that callbacks of the program may hold at once; the others are left for copies, which a
+ * callback may be waiting for. */
+#define WEFT_SOFT_CALLBACKS_MAX 12
 #define WEFT_SOFT_POOLED_OPS_MAX 256
 #define WEFT_SOFT_INLINE_PARAM_BYTES 512
 
@@ -75,8 +78,9 @@ struct weft_soft_op {
     struct weft_soft_stream *stream; /* the busy stream's own reference keeps it */
     uint64_t order;
     enum weft_soft_op_kind kind;
-    bool started;    /* lock */
-    bool always_run; /* a task that also runs when its context failed */
+    bool started;     /* lock */
+    bool is_callback; /* a task that runs code of the program, and may take for ever */
+    bool always_run;  /* a task that also runs when its context failed */
     struct weft_soft_task task;
     struct weft_soft_fence *fence; /* referenced */
     struct weft_soft_grid grid;
@@ -101,6 +105,12 @@ struct weft_soft_stream {
     CUsynchronizationPolicy synchronization_policy; /* context.lock */
 };
 
+/* Tasks in the order in which they became ready, linked by next_other. */
+struct weft_soft_queue {
+    struct weft_soft_op *first, *last;
+    uint32_t count;
+};
+
 struct weft_soft_scheduler {
     pthread_mutex_t lock;
     pthread_cond_t work; /* with the lock: a worker may run something; made with the workers */
@@ -111,12 +121,12 @@ struct weft_soft_scheduler {
     uint32_t sleeping;     /* lock; workers on `work` */
     bool searching;        /* lock; a worker looks for work without sleeping */
     pthread_cond_t host_work;
-    struct weft_soft_op *host_first, *host_last; /* lock; tasks that may start */
-    uint32_t host_waiting_count;                 /* lock; how many those are */
-    uint32_t host_threads, host_idle;            /* lock */
-    struct weft_soft_stream *unsettled;          /* lock; their heads may start */
-    struct weft_soft_op *completed;              /* lock; to be released after the lock */
-    uint64_t next_id;                            /* lock; numbers streams, contexts and grids */
+    struct weft_soft_queue tasks, callbacks; /* lock; what may start */
+    uint32_t callbacks_running;              /* lock */
+    uint32_t host_threads, host_idle;        /* lock */
+    struct weft_soft_stream *unsettled;      /* lock; their heads may start */
+    struct weft_soft_op *completed;          /* lock; to be released after the lock */
+    uint64_t next_id;                        /* lock; numbers streams, contexts and grids */
 };
 extern struct weft_soft_scheduler weft_soft_scheduler;
 
@@ -159,6 +169,8 @@ CUresult weft_soft_workers_start(void);
 /* Lock held. */
 void weft_soft_worker_wake(void);
 void weft_soft_host_push(struct weft_soft_op *op);
+/* Whether a task could start if there were one more thread. */
+bool weft_soft_host_needs_thread(void);
 /* The lock is not held: makes the host threads that the queue needs. */
 void weft_soft_host_serve(void);
 /* True on a thread that runs a callback of the program, where CUDA calls are not permitted. */

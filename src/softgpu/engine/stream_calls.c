@@ -152,6 +152,7 @@ static CUresult submit_callback(CUstream handle, bool per_thread, const struct c
     callback->context = stream->context;
     weft_soft_context_retain(stream->context);
     op->task = (struct weft_soft_task){run_callback, release_callback, callback};
+    op->is_callback = true;
     /* CUDA promises that a stream callback is called, with the error, when the context failed. */
     op->always_run = wanted->stream != NULL;
     result = weft_soft_op_submit(stream, op);

@@ -136,6 +136,35 @@ static void runs_host_work_while_all_kernels_wait_for_it(void **state)
     RIG_OK(cuda.cuCtxSynchronize());
 }
 
+#define CALLBACKS 40
+
+static void wait_for_word(void *word)
+{
+    while (!load(word))
+        sched_yield();
+}
+
+/* More callbacks wait for the copy than there are threads for callbacks. */
+static void copies_while_callbacks_wait_for_the_copy(void **state)
+{
+    (void)state;
+    uint32_t *words = rig_word(), *source = rig_word();
+    CUstream copies = new_stream(CU_STREAM_NON_BLOCKING);
+    for (int i = 0; i < CALLBACKS; i++)
+        RIG_OK(cuda.cuLaunchHostFunc(new_stream(CU_STREAM_NON_BLOCKING), wait_for_word, words));
+    *source = 1;
+    RIG_OK(rig_launch("await", 1, copies, &words[1], 1));
+    RIG_OK(cuda.cuMemcpyAsync(rig_address(&words[2]), rig_address(source), 4, copies));
+    RIG_OK(rig_launch("await", 1, copies, &words[2], 1));
+    CUevent copied;
+    RIG_OK(cuda.cuEventCreate(&copied, 0));
+    RIG_OK(cuda.cuEventRecord(copied, copies));
+    store(&words[1], 1);
+    RIG_OK(cuda.cuEventSynchronize(copied));
+    store(words, 1);
+    RIG_OK(cuda.cuCtxSynchronize());
+}
+
 static void legacy_stream_waits_for_blocking_ones_and_they_for_it(void **state)
 {
     (void)state;
@@ -328,6 +357,7 @@ int main(void)
         TEST(lets_all_blocks_of_a_grid_meet),
         TEST(runs_plain_kernels_beside_spinning_ones),
         TEST(runs_host_work_while_all_kernels_wait_for_it),
+        TEST(copies_while_callbacks_wait_for_the_copy),
         TEST(legacy_stream_waits_for_blocking_ones_and_they_for_it),
         TEST(gives_each_thread_a_default_stream_of_its_own),
         TEST(destroyed_stream_finishes_its_work),
