@@ -224,6 +224,7 @@ void weft_soft_op_complete(struct weft_soft_op *op)
     struct weft_soft_stream *stream = op->stream;
     struct weft_soft_context_engine *engine = weft_soft_engine_of(stream->context);
     stream->first = op->next;
+    atomic_store_explicit(&stream->completed_order, op->order, memory_order_relaxed);
     if (stream->first) {
         mark_unsettled(stream);
     } else {

@@ -93,9 +93,10 @@ struct weft_soft_stream {
     uint32_t flags;
     int priority;
     bool legacy;
-    bool blocking;                           /* orders itself with the legacy stream */
-    struct weft_soft_op *first, *last;       /* lock */
-    struct weft_soft_link busy;              /* lock; in the context's list while it has work */
+    bool blocking;                        /* orders itself with the legacy stream */
+    struct weft_soft_op *first, *last;    /* lock */
+    atomic_uint_fast64_t completed_order; /* of the last that is complete; read without the lock */
+    struct weft_soft_link busy;           /* lock; in the context's list while it has work */
     struct weft_soft_stream *next_unsettled; /* lock */
     bool unsettled;                          /* lock */
     pthread_cond_t progressed;               /* with the lock */

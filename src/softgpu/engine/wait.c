@@ -2,6 +2,8 @@
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
+#define SPIN_ROUNDS 1000
+
 /* Streams that count: this one, with the legacy stream also all that block on it; NULL: all. */
 static bool counts(const struct weft_soft_stream *asked, const struct weft_soft_stream *stream)
 {
@@ -34,12 +36,28 @@ static void sleep_for_progress(struct weft_soft_stream *stream, uint64_t order)
     weft_soft_scheduler_lock();
 }
 
+/* Most kernels that are waited for end within microseconds, less than a sleep and a wake cost. */
+static void spin_for_progress(struct weft_soft_stream *stream, uint64_t order)
+{
+    weft_soft_handle_retain(stream->handle);
+    weft_soft_scheduler_unlock();
+    for (int round = 0; round < SPIN_ROUNDS; round++) {
+        if (atomic_load_explicit(&stream->completed_order, memory_order_relaxed) >= order)
+            break;
+        __builtin_ia32_pause();
+    }
+    weft_soft_handle_put(stream->handle);
+    weft_soft_scheduler_lock();
+}
+
 static CUresult wait_until_done(struct weft_soft_context *context,
                                 const struct weft_soft_stream *asked)
 {
     weft_soft_scheduler_lock();
     uint64_t order = weft_soft_engine_of(context)->order;
-    struct weft_soft_stream *stream;
+    struct weft_soft_stream *stream = find_unfinished(context, asked, order);
+    if (stream && weft_soft_scheduler.worker_count > 1)
+        spin_for_progress(stream, stream->last->order);
     while ((stream = find_unfinished(context, asked, order)))
         sleep_for_progress(stream, order);
     weft_soft_scheduler_unlock();
