@@ -87,7 +87,8 @@ enum step memory_store(struct thread *thread, const struct weft_ptx_insn *insn);
 enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn);
 /* The value of a cell after an atomic operation other than cas; false where the reference does not
  * know it. */
-bool memory_combine(uint8_t operation, uint8_t type, uint64_t old, uint64_t value, uint64_t *out);
+bool memory_combine(uint8_t operation, uint8_t type, uint32_t flags, uint64_t old, uint64_t value,
+                    uint64_t *out);
 enum step memory_convert_address(struct thread *thread, const struct weft_ptx_insn *insn);
 enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *insn);
 

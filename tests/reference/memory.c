@@ -147,7 +147,8 @@ static uint16_t plain_opcode(uint8_t operation)
     }
 }
 
-bool memory_combine(uint8_t operation, uint8_t type, uint64_t old, uint64_t value, uint64_t *out)
+bool memory_combine(uint8_t operation, uint8_t type, uint32_t flags, uint64_t old, uint64_t value,
+                    uint64_t *out)
 {
     switch (operation) {
     case WEFT_PTX_OP_EXCH:
@@ -162,11 +163,18 @@ bool memory_combine(uint8_t operation, uint8_t type, uint64_t old, uint64_t valu
     default:
         break;
     }
-    struct weft_ptx_insn insn = {.opcode = plain_opcode(operation), .types = {type}};
+    struct weft_ptx_insn insn = {
+        .opcode = plain_opcode(operation), .types = {type}, .flags = flags};
     struct alu alu = {.insn = &insn, .source = {old, value}};
     bool known = alu_evaluate(&alu);
     *out = alu.result;
     return known;
+}
+
+static bool is_in_shared(const struct block *block, const void *cell)
+{
+    uint64_t offset = (uint64_t)cell - (uint64_t)block->shared;
+    return offset < block->shared_bytes;
 }
 
 enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
@@ -181,12 +189,14 @@ enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
     void *cell = memory_find(thread, effective_space(insn), address, size, size);
     if (!cell)
         return STEP_FAULT;
+    /* Outside of shared memory an F32 sum flushes subnormal numbers. */
+    uint32_t flags = is_in_shared(thread->block, cell) ? 0 : WEFT_PTX_FTZ;
     uint64_t old = 0;
     memcpy(&old, cell, size);
     uint64_t value = operand_read(thread, &sources[1], type);
     if (insn->operation == WEFT_PTX_OP_CAS)
         value = old == value ? operand_read(thread, &sources[2], type) : old;
-    else if (!memory_combine(insn->operation, type, old, value, &value))
+    else if (!memory_combine(insn->operation, type, flags, old, value, &value))
         return STEP_UNKNOWN;
     memcpy(cell, &value, size);
     if (returns)

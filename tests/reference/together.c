@@ -215,7 +215,7 @@ static void reduce(struct meeting *meeting)
             continue;
         uint64_t value = source(meeting->lanes[lane], 0, type);
         if (begun)
-            memory_combine(meeting->insn->operation, type, total, value, &total);
+            memory_combine(meeting->insn->operation, type, 0, total, value, &total);
         else
             total = value;
         begun = true;

@@ -33,6 +33,9 @@ struct form_row {
     const char *tail;   /* after the sources, such as an immediate */
     const char *before; /* an instruction in front, which may use the sources %a0 … */
     bool carry;         /* CC.CF afterwards is a result too */
+    /* ld, st, atom, red: the first source is what a cell of the form's space holds before, and what
+     * it holds afterwards is a result too. */
+    bool cell;
 };
 
 struct form_tally {

@@ -132,6 +132,37 @@ static const struct form_row mathematics_rows[] = {
     {"tanh.approx.f32", "0=0", FORM_RELATIVE, 0x1p-11},
 };
 
+#define SPACES "{.global,.shared,.local,}"
+#define SHARED_SPACES "{.global,.shared,}"
+#define STRONG "{.relaxed.cta,.relaxed.gpu,.acquire.gpu,.acquire.sys}"
+
+static const struct form_row memory_rows[] = {
+    {"ld" SPACES "." ALL_INTS, "0=l", .cell = true},
+    {"ld" SPACES ".{u8,s8,u16,s16,u32,s32}", "l=l", .cell = true},
+    {"ld" SPACES ".{b8,b16,b32,b64,f32,f64}", "0=0", .cell = true},
+    {"ld.volatile" SHARED_SPACES ".{u8,s16,u32,f32,u64}", "0=0", .cell = true},
+    {"ld" STRONG SHARED_SPACES ".{u16,b32,s32,u64}", "0=0", .cell = true},
+    {"st" SPACES ".{u8,s8,b8}", "w=lw", .cell = true},
+    {"st" SPACES ".{u16,s16,b16,u32,s32,b32,f32,u64,s64,b64,f64}", "w=l0", .cell = true},
+    {"st{.volatile,.relaxed.gpu,.release.cta,.release.sys}" SHARED_SPACES ".{u8,u32,f32,b64}",
+     "w=l0", .cell = true},
+};
+
+static const struct form_row atomic_rows[] = {
+    {"atom" SHARED_SPACES ".add.{u32,s32,u64,f32,f64}", "0=00", .cell = true},
+    {"atom" SHARED_SPACES ".{and,or,xor,exch}.{b32,b64}", "0=00", .cell = true},
+    {"atom" SHARED_SPACES ".{min,max}.{u32,s32,u64,s64}", "0=00", .cell = true},
+    {"atom" SHARED_SPACES ".{inc,dec}.u32", "0=00", .cell = true},
+    {"atom" SHARED_SPACES ".cas.{b16,b32,b64}", "0=000", .cell = true},
+    {"atom{.relaxed,.acquire,.release,.acq_rel}{.cta,.gpu,.sys}" SHARED_SPACES ".add.u32", "0=00",
+     .cell = true},
+    {"atom.acq_rel.gpu" SHARED_SPACES ".cas.b64", "0=000", .cell = true},
+    {"red" SHARED_SPACES ".add.{u32,s32,u64,f32,f64}", "w=00", .cell = true},
+    {"red" SHARED_SPACES ".{and,or,xor}.{b32,b64}", "w=00", .cell = true},
+    {"red" SHARED_SPACES ".{min,max}.{u32,s32,u64,s64}", "w=00", .cell = true},
+    {"red{.relaxed,.release}{.cta,.gpu,.sys}" SHARED_SPACES ".{inc,dec}.u32", "w=00", .cell = true},
+};
+
 /* What compilers emit for half precision, and other rare forms. */
 static const struct form_row half_rows[] = {
     {"{min,max}{,.ftz}{,.NaN}{,.xorsign.abs}.f32", "0=00"},
@@ -151,6 +182,7 @@ static const struct form_row half_rows[] = {
     {"cvt.f32.bf16", "0=1"},
     {"cvt{.rn,.rz}.{f16x2,bf16x2}.f32", "0=11"},
     {"cvt.rna.tf32.f32", "0=1"},
+    {"atom{.global,.shared,}.add.noftz.{f16,f16x2,bf16,bf16x2}", "0=00", .cell = true},
 };
 
 #define TABLE(rows) rows, sizeof rows / sizeof *rows
@@ -164,6 +196,8 @@ const struct form_table form_tables[] = {
     {"bits", TABLE(bits_rows), false},
     {"arithmetic", TABLE(arithmetic_rows), false},
     {"mathematics", TABLE(mathematics_rows), false},
+    {"memory", TABLE(memory_rows), false},
+    {"atomic", TABLE(atomic_rows), false},
     {"half", TABLE(half_rows), true},
 };
 const size_t form_table_count = sizeof form_tables / sizeof *form_tables;
