@@ -2,7 +2,7 @@
  * leave at any instant by kill -9. A charge is one 16-byte compare-and-swap away from being refused
  * or granted: no lock, no call to the daemon, and two processes cannot pass the limit together.
  *
- * Exactness. Each slot announces a change (sequence number, what it held before, the difference)
+ * Exactness. Each slot announces a change (sequence number, what it holds without and with it)
  * before it is made. The total word is {bytes held, tag}, where the tag names the slot and the
  * sequence number of the last change applied. Whoever replaces a tag first writes down in the named
  * slot that its change was applied (a monotone maximum). So after a death the announced change was

@@ -42,8 +42,7 @@ struct fake_context {
     int retained; /* primary contexts only */
 };
 
-/* Guarded by lock. Contexts 0 … FAKE_DEVICES - 1 are the primary ones. */
-
+/* Guarded by its lock. Contexts 0 … FAKE_DEVICES - 1 are the primary ones. */
 struct fake_state {
     pthread_mutex_t lock;
     CUdeviceptr next_address;
