@@ -120,9 +120,10 @@ static CUresult primary_release(CUdevice device)
     return CUDA_SUCCESS;
 }
 
+/* Empties the context but leaves it to those who retain it. */
 static CUresult primary_reset(CUdevice device)
 {
-    primary_end(device);
+    context_empty((CUcontext)&fake_state.contexts[device]);
     return CUDA_SUCCESS;
 }
 

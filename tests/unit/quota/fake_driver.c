@@ -229,6 +229,8 @@ static CUresult pool_trim_to(CUmemoryPool handle, size_t keep)
 static CUresult pool_get_attribute(CUmemoryPool handle, CUmemPool_attribute attribute, void *value)
 {
     struct fake_pool *pool = (struct fake_pool *)handle;
+    if (fake.attributes_fail)
+        return CUDA_ERROR_ILLEGAL_ADDRESS;
     pthread_mutex_lock(&fake_state.lock);
     *(cuuint64_t *)value =
         attribute == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT ? pool->reserved : pool->used;

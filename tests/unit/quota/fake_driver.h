@@ -16,9 +16,10 @@
 #define FAKE_MIB (UINT64_C(1) << 20)
 
 struct fake_driver {
-    CUresult fail_next; /* what the next allocating, freeing or mapping call returns instead of
-                           doing it */
-    bool streams_busy;  /* queries say so, and frees stay pending until a wait */
+    CUresult fail_next;   /* what the next allocating, freeing or mapping call returns instead of
+                             doing it */
+    bool streams_busy;    /* queries say so, and frees stay pending until a wait */
+    bool attributes_fail; /* of pools */
     uint64_t held[FAKE_DEVICES]; /* bytes that the devices have out, by this driver's own count */
     uint64_t most_held[FAKE_DEVICES];
 };

@@ -175,6 +175,24 @@ static void backend_refusals_are_uncharged(void **state)
     expect_charged(fixture, 0, 0);
 }
 
+/* Breaks if a pool that can no longer be asked, as after a fault, is charged more with each
+ * attempt. */
+static void failing_context_charges_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct weft_cuda *cuda = &fixture->table;
+    CUdeviceptr address;
+    fake_context_make(cuda, 0);
+    assert_int_equal(cuda->cuMemAllocAsync(&address, 100, NULL), CUDA_SUCCESS);
+    fake.attributes_fail = true;
+    for (int i = 0; i < 3; i++) {
+        fake.fail_next = CUDA_ERROR_ILLEGAL_ADDRESS;
+        assert_int_equal(cuda->cuMemAllocAsync(&address, 4 * FAKE_MIB, NULL),
+                         CUDA_ERROR_ILLEGAL_ADDRESS);
+        expect_charged(fixture, 0, FAKE_CHUNK_BYTES);
+    }
+}
+
 /* Breaks if a pool is charged to the current device and not to its own, or trimmed and destroyed
  * without being counted. */
 static void created_pools_are_charged_where_they_lie(void **state)
@@ -326,6 +344,7 @@ int main(void)
         QUOTA_TEST(growth_past_the_limit_is_undone),
         QUOTA_TEST(free_part_of_a_pool_is_usable_at_the_limit),
         QUOTA_TEST(backend_refusals_are_uncharged),
+        QUOTA_TEST(failing_context_charges_nothing),
         QUOTA_TEST(created_pools_are_charged_where_they_lie),
         QUOTA_TEST(stream_says_which_device_pays),
         QUOTA_TEST(pools_elsewhere_are_not_charged),
