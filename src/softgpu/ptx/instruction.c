@@ -172,6 +172,9 @@ void weft_ptx_parser_instruction(struct weft_ptx_parser *parser)
     if (weft_ptx_parser_failed(parser))
         return;
     weft_ptx_parser_check(parser, &insn, mnemonic->form, &at, tokens);
+    if (parser->builder.insns.count == WEFT_PTX_INSNS_MAX)
+        weft_ptx_parser_fail(parser, WEFT_ERANGE, &at, "the function has more than %u instructions",
+                             WEFT_PTX_INSNS_MAX);
     struct weft_ptx_insn *slot =
         weft_ptx_parser_push(parser, &parser->builder.insns, sizeof(insn), 1);
     if (slot)

@@ -24,6 +24,9 @@
 /* Registers a range may declare. Those that are not used cost nothing. */
 #define WEFT_PTX_RANGE_COUNT_MAX 100000000
 #define WEFT_PTX_REGISTERS_MAX (1u << 24)
+/* Instructions of one function: each takes some hundred times the four bytes that its shortest text
+ * has. */
+#define WEFT_PTX_INSNS_MAX (1u << 22)
 /* Bytes of one variable; parameters of one function; all initialisers of a module together. */
 #define WEFT_PTX_VARIABLE_BYTES_MAX ((uint64_t)1 << 40)
 #define WEFT_PTX_PARAMETER_BYTES_MAX (1u << 20)
