@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,8 +12,10 @@
 
 #define IDLE_EXIT_S "5"
 #define START_TIMEOUT_MS 20000 /* the vendor's library may take its time to look at the cards */
-#define LOCK_TRIES 200
-#define LOCK_PAUSE_MS 100
+#define START_TRIES 2000       /* looks for the daemon that another command is just starting */
+#define START_PAUSE_MS 10
+#define QUERY_TRIES 5 /* a daemon that is just leaving hangs up on us */
+#define DESCRIPTORS_MAX (1 << 20)
 
 int weft_cli_binary_dir(char dir[WEFT_PLACES_PATH_BYTES], struct weft_err *err)
 {
@@ -66,23 +69,30 @@ int weft_cli_connect(struct weft_link *link, struct weft_err *err)
     return connect_any(link, &named, err);
 }
 
-/* Of all commands that find no daemon at the same time, one starts it and the others wait for that.
- * Returns the lock. */
-static int lock_start(const char *dir, struct weft_err *err)
+static int open_start_lock(const char *dir, struct weft_err *err)
 {
     char path[WEFT_PLACES_PATH_BYTES];
     int rc = weft_places_join(dir, "start.lock", path, err);
     if (rc)
         return rc;
-    _cleanup_fd_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return weft_steal_fd(&fd);
-        poll(NULL, 0, LOCK_PAUSE_MS);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return fd >= 0 ? fd : weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
+}
+
+/* What we were started with is none of the daemon's business: an inherited lock would stay locked,
+ * a pipe open. */
+static void close_inherited(int keep)
+{
+    DIR *listing = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    if (!listing)
+        return;
+    for (int i = 0; i < DESCRIPTORS_MAX && (entry = readdir(listing)); i++) {
+        int fd = atoi(entry->d_name);
+        if (fd > STDERR_FILENO && fd != keep && fd != dirfd(listing))
+            close(fd);
     }
-    return weft_fail(err, WEFT_ETIMEDOUT, "%s: another command holds it and does not let go", path);
+    closedir(listing);
 }
 
 /* In the child: becomes a daemon of its own session, with its own log, and never with our libraries
@@ -98,6 +108,7 @@ static void become_daemon(const char *program, const char *dir, int ready_fd)
     if (null < 0 || output < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
         dup2(output, STDERR_FILENO) < 0 || fcntl(ready_fd, F_SETFD, 0))
         _exit(1);
+    close_inherited(ready_fd);
     if (chdir("/"))
         _exit(1);
     unsetenv("LD_PRELOAD");
@@ -155,6 +166,29 @@ static int start_daemon(const char *binary_dir, const char *dir, struct weft_err
     return wait_ready(ready, dir, err);
 }
 
+/* Of all commands that find no daemon at the same time, one gets the lock and starts it; the others
+ * look until it is there. */
+static int start_or_wait(const char *binary_dir, const char *dir, struct weft_link *link,
+                         struct weft_err *err)
+{
+    _cleanup_fd_ int lock = open_start_lock(dir, err);
+    if (lock < 0)
+        return lock;
+    for (int i = 0; i < START_TRIES; i++) {
+        bool locked = flock(lock, LOCK_EX | LOCK_NB) == 0;
+        int rc = connect_private(link, err);
+        if (!is_nobody(rc))
+            return rc;
+        if (locked) {
+            rc = start_daemon(binary_dir, dir, err);
+            return rc ? rc : connect_private(link, err);
+        }
+        poll(NULL, 0, START_PAUSE_MS);
+    }
+    return weft_fail(err, WEFT_ETIMEDOUT,
+                     "%s/start.lock: another command holds it and starts no weftd", dir);
+}
+
 int weft_cli_connect_or_start(const char *binary_dir, struct weft_link *link, struct weft_err *err)
 {
     char dir[WEFT_PLACES_PATH_BYTES];
@@ -163,16 +197,7 @@ int weft_cli_connect_or_start(const char *binary_dir, struct weft_link *link, st
     if (rc != -WEFT_ENOENT || named)
         return rc;
     rc = weft_places_private_dir(true, dir, err);
-    if (rc)
-        return rc;
-    _cleanup_fd_ int lock = lock_start(dir, err);
-    if (lock < 0)
-        return lock;
-    rc = connect_private(link, err);
-    if (!is_nobody(rc))
-        return rc;
-    rc = start_daemon(binary_dir, dir, err);
-    return rc ? rc : connect_private(link, err);
+    return rc ? rc : start_or_wait(binary_dir, dir, link, err);
 }
 
 static int exchange_query(struct weft_link *link, enum weft_wire_query_kind kind, json_t **answer,
@@ -202,15 +227,16 @@ static int exchange_query(struct weft_link *link, enum weft_wire_query_kind kind
 
 int weft_cli_query(enum weft_wire_query_kind kind, json_t **answer, struct weft_err *err)
 {
-    struct weft_link link;
-    bool named;
+    int rc = -WEFT_ECONN;
     *answer = NULL;
-    int rc = connect_any(&link, &named, err);
-    if (rc == -WEFT_ENOENT && !named)
-        return 0;
-    if (rc)
-        return rc;
-    rc = exchange_query(&link, kind, answer, err);
-    weft_link_close(&link);
+    for (int i = 0; i < QUERY_TRIES && rc == -WEFT_ECONN; i++) {
+        struct weft_link link;
+        bool named;
+        rc = connect_any(&link, &named, err);
+        if (rc)
+            return rc == -WEFT_ENOENT && !named ? 0 : rc;
+        rc = exchange_query(&link, kind, answer, err);
+        weft_link_close(&link);
+    }
     return rc ? weft_wrap(err, rc, "weftd") : 0;
 }

@@ -1,5 +1,5 @@
 /* weft: the command. A table of verbs, one file each. */
-#include <stdarg.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,8 +22,20 @@ static void print_usage(FILE *out)
     fprintf(out, "\n`weft VERB --help` tells more, `weft --version` the version.\n");
 }
 
+/* Started with one of them closed, the next descriptor that we open would be taken for it. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
     weft_log_init(WEFT_LOG_NONE);
     if (argc < 2) {
         print_usage(stderr);

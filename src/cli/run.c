@@ -8,14 +8,33 @@
 
 struct run_options {
     const char *gpu, *memory, *tenant;
+    const char *weight, *compute, *priority,
+        *sm; /* understood, and refused in words, until there is scheduling */
     bool help;
 };
+
+static int refuse_scheduling(const struct run_options *asked, struct weft_err *err)
+{
+    const char *const options[][2] = {{"weight", asked->weight},
+                                      {"compute", asked->compute},
+                                      {"priority", asked->priority},
+                                      {"sm", asked->sm}};
+    for (size_t i = 0; i < WEFT_ARRAY_COUNT(options); i++) {
+        if (options[i][1])
+            return weft_fail(err, WEFT_ENOSYS,
+                             "--%s \"%s\": shares of time are not supported yet; leave it out",
+                             options[i][0], options[i][1]);
+    }
+    return 0;
+}
 
 static int make_request(const struct run_options *asked, struct weft_wire_run_begin *begin,
                         struct weft_err *err)
 {
-    int rc = 0;
+    int rc = refuse_scheduling(asked, err);
     *begin = (struct weft_wire_run_begin){0};
+    if (rc)
+        return rc;
     if (asked->tenant && (!*asked->tenant || strlen(asked->tenant) >= sizeof(begin->tenant)))
         return weft_fail(err, WEFT_EINVAL, "--tenant \"%.20s\": a name has 1 to %d characters",
                          asked->tenant, WEFT_WIRE_TENANT_BYTES - 1);
@@ -134,6 +153,10 @@ int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
          .value = &asked.memory},
         {"tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
          .value = &asked.tenant},
+        {"weight", "N", "not supported yet", .value = &asked.weight},
+        {"compute", "P%", "not supported yet", .value = &asked.compute},
+        {"priority", "CLASS", "not supported yet", .value = &asked.priority},
+        {"sm", "P%", "not supported yet", .value = &asked.sm},
         {"help", NULL, "print this", .flag = &asked.help},
     };
     struct weft_err err = {0};

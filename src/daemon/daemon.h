@@ -125,7 +125,8 @@ struct weft_daemon {
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms; /* 0: stays */
     bool stopping;
-    int lock_fd; /* owned; held for the daemon's whole life */
+    int lock_fd;    /* owned; held for the daemon's whole life */
+    int reserve_fd; /* owned; given up to turn a connection away when there are no others */
     struct weft_daemon_listener *control;
     struct weft_daemon_connection *connections;
     size_t connection_count;

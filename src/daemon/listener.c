@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "util/log.h"
@@ -19,6 +20,21 @@ static bool is_allowed(const struct weft_daemon_listener *listener, const struct
     return rc == 0;
 }
 
+/* Out of descriptors: the one kept in reserve takes the waiting connection, so that its peer is
+ * told by its end, and the loop does not spin over it. */
+static void turn_away(struct weft_daemon_listener *listener, const char *reason)
+{
+    struct weft_daemon *daemon = listener->daemon;
+    struct weft_link link = {.fd = -1};
+    weft_log(WEFT_LOG_ERROR, "weftd", "%s: a connection is turned away: %s", listener->path,
+             reason);
+    if (daemon->reserve_fd >= 0)
+        close(daemon->reserve_fd);
+    if (weft_unix_accept(listener->fd, &link, NULL) == 1)
+        weft_link_close(&link);
+    daemon->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct weft_daemon_listener *listener = poll->data;
@@ -28,7 +44,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         struct weft_link link;
         int rc = weft_unix_accept(listener->fd, &link, &err);
         if (rc < 0)
-            weft_log(WEFT_LOG_ERROR, "weftd", "%s: %s", listener->path, err.text);
+            turn_away(listener, err.text);
         if (rc <= 0)
             return;
         struct weft_peer peer;

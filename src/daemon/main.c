@@ -115,6 +115,8 @@ int main(int argc, char **argv)
         return 0;
     }
     signal(SIGPIPE, SIG_IGN);
+    umask(022); /* a node's users must reach their tenants' sockets, whose own modes are set one by
+                   one */
     weft_log_init(WEFT_LOG_WARN);
     if (serve(arguments.socket, idle_exit_s, ready_fd, &err)) {
         fprintf(stderr, "weft: weftd: %s\n", err.text);

@@ -152,11 +152,12 @@ static void raise_descriptor_limit(void)
 int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_exit_ms,
                      struct weft_err *err)
 {
-    *daemon = (struct weft_daemon){.lock_fd = -1, .idle_exit_ms = idle_exit_ms};
+    *daemon = (struct weft_daemon){.lock_fd = -1, .reserve_fd = -1, .idle_exit_ms = idle_exit_ms};
     if (strlen(dir) >= sizeof(daemon->dir))
         return weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
     snprintf(daemon->dir, sizeof(daemon->dir), "%s", dir);
     raise_descriptor_limit();
+    daemon->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int rc = lock_folder(daemon, err);
     if (rc == 0)
         rc = prepare_tenants_folder(daemon, err);
@@ -188,7 +189,9 @@ void weft_daemon_finish(struct weft_daemon *daemon)
     for (size_t i = 0; i < daemon->device_count; i++)
         weft_daemon_device_destroy(daemon->devices[i]);
     daemon->device_count = 0;
+    if (daemon->reserve_fd >= 0)
+        close(daemon->reserve_fd);
     if (daemon->lock_fd >= 0)
         close(daemon->lock_fd);
-    daemon->lock_fd = -1;
+    daemon->reserve_fd = daemon->lock_fd = -1;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "softgpu/device_page.h"
@@ -108,6 +109,45 @@ static int devices(const char *argument)
     return 0;
 }
 
+/* What weftd says that this host can back on each device. */
+static int ceilings(const char *argument)
+{
+    (void)argument;
+    for (size_t i = 0; i < session.device_count; i++) {
+        const struct weft_device_page *page =
+            mmap(NULL, sizeof(*page), PROT_READ, MAP_SHARED, session.devices[i].page_fd, 0);
+        if (page == MAP_FAILED)
+            return -1;
+        printf("ceiling %llu of %llu\n", (unsigned long long)page->memory_ceiling_bytes,
+               (unsigned long long)page->memory_bytes);
+    }
+    return 0;
+}
+
+/* Writes so many bytes into device 0's memory. */
+static int touch(const char *argument)
+{
+    static const char page[4096] = {1};
+    off_t bytes = atoll(argument);
+    for (off_t at = 0; at < bytes; at += (off_t)sizeof(page)) {
+        if (pwrite(session.devices[0].arena_fd, page, sizeof(page), at) != (ssize_t)sizeof(page))
+            return -1;
+    }
+    printf("touched\n");
+    return 0;
+}
+
+/* Waits until weftd has taken device 0's pages back. */
+static int drained(const char *argument)
+{
+    struct stat found;
+    (void)argument;
+    while (fstat(session.devices[0].arena_fd, &found) == 0 && found.st_blocks)
+        usleep(1000);
+    printf("drained\n");
+    return 0;
+}
+
 /* Tries what a program must not be able to do to the memory that it was given. */
 static int tamper(const char *argument)
 {
@@ -145,10 +185,10 @@ static const struct {
     const char *name;
     int (*step)(const char *argument);
 } steps[] = {
-    {"open", open_session}, {"close", close_session}, {"charge", charge},   {"limit", limit},
-    {"report", report},     {"exec", become},         {"devices", devices}, {"tamper", tamper},
-    {"sm", take_sm},        {"orphan", leave_child},  {"kill", kill_self},  {"wait", wait_line},
-    {"exit", leave},
+    {"open", open_session},  {"close", close_session}, {"charge", charge},   {"limit", limit},
+    {"report", report},      {"exec", become},         {"devices", devices}, {"tamper", tamper},
+    {"ceilings", ceilings},  {"touch", touch},         {"drained", drained}, {"sm", take_sm},
+    {"orphan", leave_child}, {"kill", kill_self},      {"wait", wait_line},  {"exit", leave},
 };
 
 /* Each argument is STEP or STEP=VALUE. */

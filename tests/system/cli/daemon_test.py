@@ -31,6 +31,18 @@ class DaemonTest(place.PlaceTest):
         self.assertEqual(len(self.ps()), 8)
         self.assertEqual(daemons_of(self.dir), [self.daemon_pid()])
 
+    def test_a_daemon_keeps_nothing_of_who_started_it(self):
+        ends = os.pipe()
+        self.assertEqual(self.call(*SOFT, "true", pass_fds=[ends[1]]).returncode, 0)
+        os.close(ends[1])
+        self.assertEqual(os.read(ends[0], 1), b"", "the pipe has no writer any more")
+        os.close(ends[0])
+        self.assertTrue(self.daemon_pid())
+
+    def test_closed_standard_descriptors(self):
+        result = subprocess.run(["sh", "-c", f"{self.weft} run --gpu soft true <&- >&- 2>&-"], env=self.env)
+        self.assertEqual(result.returncode, 0)
+
     def test_folder_is_private(self):
         self.assertEqual(self.call(*SOFT, "true").returncode, 0)
         self.assertEqual(self.dir.stat().st_mode & 0o777, 0o700)

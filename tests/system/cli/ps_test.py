@@ -1,6 +1,7 @@
 """What ps and ls tell, to the byte, also right after a death. Breaks when a process leaves something behind, or takes too much along."""
 import json
 import os
+import re
 import signal
 
 import place
@@ -71,6 +72,33 @@ class PsTest(place.PlaceTest):
         self.assertEqual(self.held("t"), (0, {}))
         self.assertTrue(place.alive(child))
         self.go_on(process)
+
+    def test_pages_come_back_though_a_child_has_them_open(self):
+        process = self.begin(*SOFT, self.client, "open", f"touch={16 << 20}", "orphan", "drained")
+        self.wait_line(process, "child")
+        self.wait_line(process, "drained")
+
+    def test_what_this_host_can_back_is_shared_out(self):
+        available = int(re.search(r"MemAvailable:\s+(\d+)", open("/proc/meminfo").read())[1]) << 10
+
+        def ceilings(gpu):
+            words = self.call("run", "--gpu", gpu, self.client, "open", "ceilings").stdout.split()
+            return [int(words[at + 1]) for at, word in enumerate(words) if word == "ceiling"]
+
+        alone, = ceilings("soft=h100-80g")
+        both = ceilings("soft=h100-80gx2")
+        self.assertTrue(0 < alone <= min(available, 80 << 30), alone)
+        self.assertTrue(0 < min(both) and sum(both) <= min(available, 160 << 30), both)
+        small, = ceilings("soft=small")
+        self.assertEqual(small, min(4 << 30, alone))
+        process = self.begin(*SOFT[:1], "--gpu", "soft=h100-80g", self.client, "open", "ceilings", "wait", "ceilings")
+        self.wait_line(process, "waiting")
+        before = int(self.wait_line(process, "ceiling").split()[0])
+        other, = ceilings("soft=a100-80g")
+        self.assertEqual(len(self.ps()), 1)
+        self.go_on(process)
+        after = int(self.wait_line(process, "ceiling").split()[0])
+        self.assertTrue(other < before and after > other, (before, other, after))
 
     def test_another_program_in_the_same_process_starts_empty(self):
         process = self.begin(*SOFT, self.client, "open", "charge=5000", f"exec=exec {self.client} open charge=7 wait")
