@@ -1,5 +1,6 @@
 /* Pinned host memory: allocated in the window and open to the program, or the program's own and
  * registered. Neither is charged. */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -7,6 +8,12 @@
 
 #include "softgpu/memory/memory.h"
 #include "util/util.h"
+
+/* From Linux 5.14 on; older headers lack them. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define ALLOC_FLAGS \
     (CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED)
@@ -102,22 +109,42 @@ static CUresult mem_free_host(void *pointer)
     return weft_soft_allocation_free((uintptr_t)pointer, WEFT_SOFT_HOST);
 }
 
-/* Asks the kernel whether every page is mapped, without touching one. */
-static bool is_mapped(uint64_t address, uint64_t bytes)
+/* Makes the pages be there, readable or also writable, as pinning does. False where they are not;
+ * `known` becomes false where the kernel, before Linux 5.14, does not know how. */
+static bool populate(uint64_t start, uint64_t bytes, bool writable, bool *known)
+{
+    char page[2 * WEFT_SOFT_PAGE_BYTES]; /* holds a whole page that is both */
+    void *inside = (void *)weft_round_up((uint64_t)(uintptr_t)page, WEFT_SOFT_PAGE_BYTES);
+    int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+    *known = true;
+    if (madvise((void *)(uintptr_t)start, bytes, advice) == 0)
+        return true;
+    *known = errno != EINVAL || madvise(inside, WEFT_SOFT_PAGE_BYTES, advice) == 0;
+    return false;
+}
+
+/* Whether kernels may use all of it without the process being struck for it. */
+static bool is_usable(uint64_t address, uint64_t bytes, bool writable)
 {
     uint64_t start = address & ~(uint64_t)(WEFT_SOFT_PAGE_BYTES - 1);
     uint64_t end = weft_round_up(address + bytes, WEFT_SOFT_PAGE_BYTES);
-    return end > start && msync((void *)(uintptr_t)start, end - start, MS_ASYNC) == 0;
+    bool known;
+    if (end <= start)
+        return false;
+    if (populate(start, end - start, writable, &known))
+        return true;
+    /* At least it tells whether something is mapped there. */
+    return !known && msync((void *)(uintptr_t)start, end - start, MS_ASYNC) == 0;
 }
 
-static CUresult register_range(uint64_t address, uint64_t bytes)
+static CUresult register_range(uint64_t address, uint64_t bytes, bool writable)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     if (weft_soft_window_holds(&memory->window, address))
         return weft_soft_window_is_live(&memory->window, address, bytes)
                    ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
                    : CUDA_ERROR_INVALID_VALUE;
-    if (!is_mapped(address, bytes))
+    if (!is_usable(address, bytes, writable))
         return CUDA_ERROR_INVALID_VALUE;
     CUresult result = CUDA_SUCCESS;
     pthread_mutex_lock(&memory->lock);
@@ -143,7 +170,7 @@ static CUresult mem_host_register(void *pointer, size_t bytes, unsigned int flag
     struct weft_soft_allocation *allocation = calloc(1, sizeof(*allocation));
     if (!allocation)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    result = register_range(address, bytes);
+    result = register_range(address, bytes, !(flags & CU_MEMHOSTREGISTER_READ_ONLY));
     if (result != CUDA_SUCCESS) {
         free(allocation);
         return result;

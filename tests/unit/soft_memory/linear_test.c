@@ -320,9 +320,22 @@ static void registered_memory_is_found_where_it_lies(void **state)
     assert_int_equal(cuda.cuMemHostUnregister(buffer + 100), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
     assert_null(weft_soft_memory_reach(address, 1));
     assert_int_equal(cuda.cuMemHostUnregister(buffer), CUDA_SUCCESS);
-    void *hole = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    munmap(hole, 4096);
-    assert_int_equal(cuda.cuMemHostRegister_v2(hole, 4096, 0), CUDA_ERROR_INVALID_VALUE);
+}
+
+/* A kernel's store there would be the program's own segmentation fault. */
+static void only_usable_memory_is_registered(void **state)
+{
+    (void)state;
+    char *pages = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    assert_int_equal(cuda.cuMemHostRegister_v2(pages, 8192, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemHostRegister_v2(pages, 8192, CU_MEMHOSTREGISTER_READ_ONLY),
+                     CUDA_SUCCESS);
+    assert_int_equal(cuda.cuMemHostUnregister(pages), CUDA_SUCCESS);
+    munmap(pages + 4096, 4096);
+    assert_int_equal(cuda.cuMemHostRegister_v2(pages, 8192, CU_MEMHOSTREGISTER_READ_ONLY),
+                     CUDA_ERROR_INVALID_VALUE);
+    munmap(pages, 4096);
 }
 
 static void destroyed_contexts_leave_nothing(void **state)
@@ -421,6 +434,7 @@ int main(void)
         TEST(pinned_memory_is_the_programs_too),
         TEST(small_pinned_pieces_share_mappings),
         TEST(registered_memory_is_found_where_it_lies),
+        TEST(only_usable_memory_is_registered),
         TEST(destroyed_contexts_leave_nothing),
         TEST(a_program_cannot_read_device_memory),
         TEST(rows_and_slices_are_copied_between_pitches),
