@@ -12,17 +12,25 @@
 #define GENERIC_BYTES (64ull << 20)
 #define SPACE_BYTES_MIN (1ull << 30)
 
-#define PRIVATE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+#define CLOSED_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+/* Shared, so that it is not counted as the program's data, which may be limited. */
+#define OPEN_FLAGS (MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE)
 
 _Static_assert(GENERIC_BYTES >= 2 * (uint64_t)WEFT_EXEC_SHARED_WINDOW_BYTES +
                                     WEFT_EXEC_LOCAL_WINDOW_BYTES + WEFT_EXEC_PARAM_WINDOW_BYTES,
                "the generic windows fit");
 _Static_assert(WEFT_SOFT_BLOCK_BYTES == WEFT_EXEC_LIVE_BLOCK_BYTES, "one live bit a block");
 
-static void *reserve(size_t bytes, int protection)
+static void *reserve(size_t bytes)
 {
-    void *map = mmap(NULL, bytes, protection, PRIVATE_FLAGS, -1, 0);
+    void *map = mmap(NULL, bytes, PROT_NONE, CLOSED_FLAGS, -1, 0);
     return map == MAP_FAILED ? NULL : map;
+}
+
+/* Takes pages of the host only where it is used. */
+static bool open_pages(void *place, uint64_t bytes)
+{
+    return mmap(place, bytes, PROT_READ | PROT_WRITE, OPEN_FLAGS | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
 static void unmap(void *map, size_t bytes)
@@ -59,13 +67,12 @@ static void lay_out(struct weft_soft_window *window, uint64_t arena_bytes)
     window->reserve_bytes = rest - window->host_bytes;
 }
 
-/* Pinned memory is shared memory of its own, as large as its part of the window; it takes pages of
- * the host only where it is used. */
-static bool back_host(const struct weft_soft_window *window)
+/* Pinned memory is shared memory of its own, as large as its part of the window. Reservations have
+ * something behind them too, so that a kernel that races with an unmapping hits nothing. */
+static bool back_spaces(const struct weft_soft_window *window)
 {
-    void *place = weft_soft_window_alias(window, window->host_base);
-    return mmap(place, window->host_bytes, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+    return open_pages(weft_soft_window_alias(window, window->host_base), window->host_bytes) &&
+           open_pages(weft_soft_window_alias(window, window->reserve_base), window->reserve_bytes);
 }
 
 static bool try_open(struct weft_soft_window *window, uint64_t bytes, uint64_t arena_bytes)
@@ -73,12 +80,12 @@ static bool try_open(struct weft_soft_window *window, uint64_t bytes, uint64_t a
     *window = (struct weft_soft_window){.bytes = bytes,
                                         .map_bytes = bytes + WEFT_SOFT_GRANULE_BYTES,
                                         .live_bytes = bytes / WEFT_SOFT_BLOCK_BYTES / 8};
-    window->program_map = reserve(window->map_bytes, PROT_NONE);
-    window->alias_map = reserve(window->map_bytes, PROT_READ | PROT_WRITE);
-    window->live_map = reserve(window->live_bytes, PROT_READ | PROT_WRITE);
+    window->program_map = reserve(window->map_bytes);
+    window->alias_map = reserve(window->map_bytes);
+    window->live_map = reserve(window->live_bytes);
     if (window->program_map && window->alias_map && window->live_map) {
         lay_out(window, arena_bytes);
-        if (back_host(window))
+        if (open_pages(window->live_map, window->live_bytes) && back_spaces(window))
             return true;
     }
     weft_soft_window_close(window);
@@ -141,7 +148,7 @@ bool weft_soft_window_show(struct weft_soft_window *window, uint64_t address, ui
 void weft_soft_window_hide(struct weft_soft_window *window, uint64_t address, uint64_t bytes)
 {
     (void)window;
-    mmap((void *)(uintptr_t)address, bytes, PROT_NONE, PRIVATE_FLAGS | MAP_FIXED, -1, 0);
+    mmap((void *)(uintptr_t)address, bytes, PROT_NONE, CLOSED_FLAGS | MAP_FIXED, -1, 0);
 }
 
 bool weft_soft_window_map(struct weft_soft_window *window, uint64_t address, uint64_t source,
@@ -152,8 +159,7 @@ bool weft_soft_window_map(struct weft_soft_window *window, uint64_t address, uin
 
 void weft_soft_window_unmap(struct weft_soft_window *window, uint64_t address, uint64_t bytes)
 {
-    mmap(weft_soft_window_alias(window, address), bytes, PROT_READ | PROT_WRITE,
-         PRIVATE_FLAGS | MAP_FIXED, -1, 0);
+    open_pages(weft_soft_window_alias(window, address), bytes);
 }
 
 void weft_soft_window_clear(struct weft_soft_window *window, uint64_t address, uint64_t bytes)

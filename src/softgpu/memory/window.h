@@ -1,8 +1,9 @@
 /* The window: the one part of the process' address space in which every device address lies, and
  * the alias, an equally large part at a constant distance through which the driver and the executor
  * reach the same memory. The program's side is closed except where the program may look: pinned and
- * managed memory. The alias is always mapped, so that a race between a kernel and a free never
- * touches memory that is not there; what is allocated is what the live bits say.
+ * managed memory. What can be allocated is always mapped in the alias, so that a race between a
+ * kernel and a free never touches memory that is not there; what is allocated is what the live bits
+ * say.
  *
  *     window   shared, local, param | arena of device 0 | … | pinned host memory | reservations
  */

@@ -21,25 +21,25 @@
 #define THREADS 4
 #define ROUNDS 2000
 
-/* Lets the process map no more than so much on top of what it has. */
-static void limit_address_space(uint64_t more)
+/* Lets the process map no more than so much on top of what it has: of anything, or of data. */
+static void limit_mappings(int resource, uint64_t more)
 {
-    unsigned long pages = 0;
+    unsigned long all = 0, data = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (!file || fscanf(file, "%lu", &pages) != 1)
+    if (!file || fscanf(file, "%lu %*u %*u %*u %*u %lu", &all, &data) != 2)
         _exit(3);
     fclose(file);
-    struct rlimit limit = {pages * 4096 + more, RLIM_INFINITY};
-    if (setrlimit(RLIMIT_AS, &limit) != 0)
+    struct rlimit limit = {(resource == RLIMIT_AS ? all : data) * 4096 + more, RLIM_INFINITY};
+    if (setrlimit(resource, &limit) != 0)
         _exit(3);
 }
 
 /* 0: a window, and it fits; 1: refused with a word on what to do; 2 and 3: neither. */
-static int open_limited(uint64_t more, uint64_t arena_bytes)
+static int open_limited(int resource, uint64_t more, uint64_t arena_bytes)
 {
     struct weft_err err = {0};
     struct weft_soft_window window;
-    limit_address_space(more);
+    limit_mappings(resource, more);
     if (weft_soft_window_open(&window, arena_bytes, &err) != 0)
         return strstr(err.text, "ulimit -v") && err.code == -WEFT_ENOMEM ? 1 : 2;
     bool room = window.host_bytes >= GIB / 2 && window.reserve_bytes >= GIB / 2 &&
@@ -49,11 +49,11 @@ static int open_limited(uint64_t more, uint64_t arena_bytes)
     return room ? 0 : 2;
 }
 
-static int in_child(uint64_t more, uint64_t arena_bytes)
+static int in_child(int resource, uint64_t more, uint64_t arena_bytes)
 {
     pid_t child = fork();
     if (child == 0)
-        _exit(open_limited(more, arena_bytes));
+        _exit(open_limited(resource, more, arena_bytes));
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
@@ -63,9 +63,15 @@ static int in_child(uint64_t more, uint64_t arena_bytes)
 static void a_limited_address_space_gets_a_smaller_window(void **state)
 {
     (void)state;
-    assert_int_equal(in_child(64 * GIB, 4 * GIB), 0);
-    assert_int_equal(in_child(64 * GIB, 16 * GIB), 0);
-    assert_int_equal(in_child(8 * GIB, 4 * GIB), 1);
+    assert_int_equal(in_child(RLIMIT_AS, 64 * GIB, 4 * GIB), 0);
+    assert_int_equal(in_child(RLIMIT_AS, 64 * GIB, 16 * GIB), 0);
+    assert_int_equal(in_child(RLIMIT_AS, 8 * GIB, 4 * GIB), 1);
+}
+
+static void the_window_is_not_the_programs_data(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(RLIMIT_DATA, GIB / 16, 4 * GIB), 0);
 }
 
 static void live_bits_cover_what_a_range_touches(void **state)
@@ -185,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limited_address_space_gets_a_smaller_window),
+        cmocka_unit_test(the_window_is_not_the_programs_data),
         TEST(live_bits_cover_what_a_range_touches),
         TEST(a_forked_child_drops_it_alone),
         TEST(threads_do_not_meet),
