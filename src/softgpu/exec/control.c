@@ -219,11 +219,6 @@ COMMON_HANDLER(trap)
     weft_exec_raise(run, insn, run->mask, WEFT_EXEC_FAULT_ILLEGAL_INSTRUCTION, 0);
 }
 
-COMMON_HANDLER(assertfail)
-{
-    weft_exec_raise(run, insn, run->mask, WEFT_EXEC_FAULT_ASSERT, 0);
-}
-
 COMMON_HANDLER(nanosleep)
 {
     (void)insn;

@@ -90,6 +90,10 @@ struct weft_exec_launch {
     uint32_t stack_bytes; /* a thread: .local, call frames, alloca; over it the kernel faults */
     uint32_t sm_count;
     uint64_t grid_id;
+    /* What a lane's printf or, with is_error, its failed assertion says; called by the thread that
+     * runs the block. NULL: it is dropped. */
+    void (*print)(void *print_context, bool is_error, const char *text, uint64_t bytes);
+    void *print_context;
 };
 
 enum weft_exec_fault_kind {

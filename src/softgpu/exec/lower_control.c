@@ -51,6 +51,8 @@ static void lower_trap(struct weft_exec_lowering *lowering)
     weft_exec_emit(lowering, WEFT_EXEC_OP_trap);
 }
 
+/* Hints, and waits for what is always done already: copies are made at once, grids run one after
+ * the other. */
 static void lower_nop(struct weft_exec_lowering *lowering)
 {
     weft_exec_emit(lowering, WEFT_EXEC_OP_nop);
@@ -176,13 +178,64 @@ static bool signature_fits(const struct weft_ptx_call *call, const struct weft_p
            call->return_count == callee->return_count;
 }
 
+/* The value of an argument for a function that the system provides. */
+static int32_t argument_row(struct weft_exec_lowering *lowering, uint32_t index, uint32_t bytes)
+{
+    const struct weft_ptx_call *call = lowering->insn->call;
+    if (index >= call->argument_count) {
+        weft_exec_malformed(lowering, "so few arguments");
+        return WEFT_EXEC_ROW_SINK;
+    }
+    const struct weft_ptx_operand *operand = &call->arguments[index];
+    if (!is_variable(operand))
+        return weft_exec_operand_row(lowering, operand, bytes);
+    int32_t row = weft_exec_temporary(lowering);
+    access_place(lowering, false, (uint32_t)variable_offset(lowering, operand), row, bytes);
+    return row;
+}
+
+static void lower_vprintf(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_call *call = lowering->insn->call;
+    int32_t format = argument_row(lowering, 0, 8);
+    int32_t arguments = argument_row(lowering, 1, 8);
+    int32_t count = weft_exec_temporary(lowering);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_vprintf);
+    insn->d = count;
+    insn->a = format;
+    insn->b = arguments;
+    if (call->return_count == 0)
+        return;
+    const struct weft_ptx_operand *result = &call->returns[0];
+    if (is_variable(result))
+        access_place(lowering, true, (uint32_t)variable_offset(lowering, result), count, 4);
+    else
+        move_register(lowering, weft_exec_operand_row(lowering, result, 4), count, 4);
+}
+
+/* __assertfail(condition, file, line, function, size of a character) */
+static void lower_assertfail(struct weft_exec_lowering *lowering)
+{
+    int32_t condition = argument_row(lowering, 0, 8);
+    int32_t file = argument_row(lowering, 1, 8);
+    int32_t line = argument_row(lowering, 2, 4);
+    int32_t function = argument_row(lowering, 3, 8);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_assertfail);
+    insn->a = condition;
+    insn->b = file;
+    insn->c = function;
+    insn->more[0] = line;
+}
+
 /* A function without a body: device code that the system provides. */
 static void lower_call_outside(struct weft_exec_lowering *lowering,
                                const struct weft_ptx_function *callee)
 {
     const struct weft_ptx_insn *source = lowering->insn;
-    if (strcmp(callee->name, "__assertfail") == 0)
-        weft_exec_emit(lowering, WEFT_EXEC_OP_assertfail);
+    if (strcmp(callee->name, "vprintf") == 0)
+        lower_vprintf(lowering);
+    else if (strcmp(callee->name, "__assertfail") == 0)
+        lower_assertfail(lowering);
     else if (!lowering->failed)
         lowering->failed = weft_fail(lowering->err, WEFT_ENOSYS,
                                      "ptx:%u: %s of %s, which has no body, is not supported",
@@ -424,6 +477,11 @@ weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode)
     case WEFT_PTX_DISCARD:
     case WEFT_PTX_PMEVENT:
     case WEFT_PTX_SETMAXNREG:
+    case WEFT_PTX_GRIDDEPCONTROL_WAIT:
+    case WEFT_PTX_GRIDDEPCONTROL_LAUNCH_DEPENDENTS:
+    case WEFT_PTX_CP_ASYNC_COMMIT_GROUP:
+    case WEFT_PTX_CP_ASYNC_WAIT_GROUP:
+    case WEFT_PTX_CP_ASYNC_WAIT_ALL:
         return lower_nop;
     default:
         return lower_together(opcode);

@@ -48,8 +48,8 @@ static char *in_generic(const struct weft_exec_run *run, uint32_t lane, uint64_t
     return in_device(run, address, bytes);
 }
 
-static char *host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
-                          uint64_t address, uint32_t bytes)
+char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
+                             uint64_t address, uint32_t bytes)
 {
     switch (space) {
     case WEFT_PTX_SHARED:
@@ -77,7 +77,7 @@ bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_
             weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_MISALIGNED, address);
             return false;
         }
-        char *host = host_pointer(run, insn->space, lane, address, bytes);
+        char *host = weft_exec_host_pointer(run, insn->space, lane, address, bytes);
         if (host == NULL) {
             weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
             return false;

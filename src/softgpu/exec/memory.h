@@ -16,6 +16,11 @@ struct weft_exec_access {
     uint64_t offset[WEFT_EXEC_LANES] __attribute__((aligned(64)));
 };
 
+/* Where `bytes` at an address of a space are for one lane; NULL where they are not all allocated.
+ */
+char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
+                             uint64_t address, uint32_t bytes);
+
 /* Lane by lane: mixed spaces, registered host memory, and the fault that names the lane. offset
  * holds addresses. */
 bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,

@@ -196,13 +196,35 @@ static void test_unsupported(void **state)
     rig_close(&rig);
 }
 
+/* Breaks where a copy that the ISA calls asynchronous has not arrived after its wait. */
+static void test_async_copies(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig,
+             ".shared .align 16 .b8 s[1024];\n" RIG_KERNEL(
+                 "mov.u32 %r2, s;\nmad.lo.u32 %r3, %r1, 16, %r2;\nmul.wide.u32 %rd2, %r1, 12;\n"
+                 "add.u64 %rd2, %rd1, %rd2;\n"
+                 "cp.async.cg.shared.global [%r3], [%rd2+4096], 16;\n"
+                 "cp.async.commit_group;\ncp.async.wait_group 0;\nbar.sync 0;\n"
+                 "shl.b32 %r4, %r1, 2;\nadd.u32 %r4, %r4, %r2;\nld.shared.u32 %r5, [%r4];\n"
+                 "st.global.u32 [%rd1], %r5;\n"));
+    for (uint32_t i = 0; i < 256; i++)
+        ((uint32_t *)(rig.window + 4096))[i] = 1000 + i;
+    uint32_t *out = rig_run_words(&rig, 64);
+    for (uint32_t i = 0; i < 64; i++)
+        assert_int_equal(out[i], 1000 + i);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dead_memory), cmocka_unit_test(test_outside),
-        cmocka_unit_test(test_misaligned),  cmocka_unit_test(test_shared_bounds),
-        cmocka_unit_test(test_generic),     cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_atomics),     cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_dead_memory),  cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_misaligned),   cmocka_unit_test(test_shared_bounds),
+        cmocka_unit_test(test_generic),      cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_atomics),      cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_async_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

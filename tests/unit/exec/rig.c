@@ -92,6 +92,8 @@ enum weft_exec_outcome rig_launch(struct rig *rig, uint32_t blocks, uint32_t thr
         .dynamic_shared_bytes = rig->dynamic_shared_bytes,
         .stack_bytes = rig->stack_bytes,
         .sm_count = 8,
+        .print = rig->print,
+        .print_context = rig,
     };
     struct weft_exec_block *block;
     struct weft_err err = {0};

@@ -19,6 +19,7 @@ struct rig {
     uint64_t retired;             /* by all launches */
     uint64_t budget;              /* of one call of weft_exec_block_run */
     uint32_t stack_bytes, dynamic_shared_bytes;
+    void (*print)(void *rig, bool is_error, const char *text, uint64_t bytes);
     uint64_t runs_max; /* calls of weft_exec_block_run before a launch counts as hanging */
 };
 
