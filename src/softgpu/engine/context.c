@@ -73,6 +73,7 @@ static void release_context(void *object)
 {
     struct weft_soft_context *context = object;
     struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    pthread_cond_destroy(&engine->room);
     pthread_cond_destroy(&engine->idle);
     pthread_mutex_destroy(&context->lock);
     free(engine);
@@ -90,6 +91,7 @@ static struct weft_soft_context *allocate_context(void)
     }
     context->engine = engine;
     pthread_mutex_init(&context->lock, NULL);
+    pthread_cond_init(&engine->room, NULL);
     pthread_cond_init(&engine->idle, NULL);
     weft_soft_list_init(&engine->busy);
     weft_soft_list_init(&engine->children);

@@ -339,6 +339,13 @@ static CUresult disable_peer_access(CUcontext peer)
     return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
 }
 
+/* There is no profiler to start or stop, and so nothing to refuse. */
+static CUresult profile(void)
+{
+    struct weft_soft_context *context;
+    return weft_soft_context_current(&context);
+}
+
 void weft_soft_context_install(struct weft_cuda *table)
 {
     table->cuInit = init;
@@ -368,5 +375,7 @@ void weft_soft_context_install(struct weft_cuda *table)
     table->cuCtxDetach = detach;
     table->cuCtxEnablePeerAccess = enable_peer_access;
     table->cuCtxDisablePeerAccess = disable_peer_access;
+    table->cuProfilerStart = profile;
+    table->cuProfilerStop = profile;
     weft_soft_limit_install(table);
 }

@@ -23,6 +23,9 @@ struct weft_soft_context_engine {
     uint32_t attached;               /* context.lock; cuCtxAttach, cuCtxDetach */
     uint64_t order;                  /* scheduler lock; of the last operation submitted */
     struct weft_soft_link busy;      /* scheduler lock; streams with unfinished work */
+    uint32_t pending_count;          /* scheduler lock; operations submitted and unfinished */
+    uint32_t room_waiters;           /* scheduler lock; on `room` */
+    pthread_cond_t room;             /* with the scheduler lock: one less is pending */
     pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
     struct weft_soft_stream *legacy; /* its handle is a child */
     struct weft_soft_link children;  /* context.lock */

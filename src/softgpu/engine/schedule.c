@@ -73,20 +73,33 @@ static struct weft_soft_stream *stream_of_busy(struct weft_soft_link *link)
     return WEFT_CONTAINER_OF(link, struct weft_soft_stream, busy);
 }
 
+static void wait_for_room(struct weft_soft_context *context)
+{
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    engine->room_waiters++;
+    while (engine->pending_count >= WEFT_SOFT_PENDING_OPS_MAX &&
+           !weft_soft_context_is_dropping(context))
+        weft_soft_scheduler_sleep(&engine->room, 0);
+    engine->room_waiters--;
+}
+
 CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_op *op)
 {
     struct weft_soft_context *context = stream->context;
     struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
-    pthread_mutex_lock(&weft_soft_scheduler.lock);
+    weft_soft_scheduler_lock();
+    if (engine->pending_count >= WEFT_SOFT_PENDING_OPS_MAX)
+        wait_for_room(context);
     CUresult status = weft_soft_context_status(context);
     if (status) {
-        pthread_mutex_unlock(&weft_soft_scheduler.lock);
+        weft_soft_scheduler_unlock();
         weft_soft_op_destroy(op);
         return status;
     }
     weft_soft_handle_retain(stream->handle);
     op->stream = stream;
     op->order = ++engine->order;
+    engine->pending_count++;
     if (stream->last) {
         stream->last->next = op;
     } else {
@@ -232,6 +245,9 @@ void weft_soft_op_complete(struct weft_soft_op *op)
         weft_soft_list_remove(&stream->busy);
     }
     unsettle_followers(stream);
+    engine->pending_count--;
+    if (engine->room_waiters)
+        pthread_cond_broadcast(&engine->room);
     if (!stream->first || stream->first->order > stream->wake_order) {
         if (stream->wake_order != UINT64_MAX)
             pthread_cond_broadcast(&stream->progressed);

@@ -28,6 +28,8 @@
  * callback may be waiting for. */
 #define WEFT_SOFT_CALLBACKS_MAX 12
 #define WEFT_SOFT_POOLED_OPS_MAX 256
+/* Unfinished operations of a context; who submits more waits for room, as with NVIDIA's driver. */
+#define WEFT_SOFT_PENDING_OPS_MAX 16384
 #define WEFT_SOFT_INLINE_PARAM_BYTES 512
 
 /* A point in a stream that is reached once: what an event stands for. */
@@ -143,8 +145,8 @@ uint64_t weft_soft_scheduler_new_id(void);
  */
 struct weft_soft_op *weft_soft_op_create(enum weft_soft_op_kind kind);
 void weft_soft_op_destroy(struct weft_soft_op *op);
-/* Takes over `op`, also when it fails: with the context's sticky error, CONTEXT_IS_DESTROYED or
- * OUT_OF_MEMORY. */
+/* Takes over `op`, and waits for room where too much is pending. Also taken over when it fails:
+ * with the context's sticky error, CONTEXT_IS_DESTROYED or OUT_OF_MEMORY. */
 CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_op *op);
 /* Lock held: the head of its stream is done. */
 void weft_soft_op_complete(struct weft_soft_op *op);

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "softgpu/engine/schedule.h"
+
 static int enter(void **state)
 {
     (void)state;
@@ -314,6 +316,60 @@ static void takes_parameters_from_a_buffer(void **state)
                      CUDA_ERROR_INVALID_VALUE);
 }
 
+struct flood {
+    CUcontext context;
+    CUfunction count;
+    CUdeviceptr address;
+    uint32_t launches;
+    int done;
+};
+
+static void *launch_many(void *argument)
+{
+    struct flood *flood = argument;
+    uint64_t value = 0;
+    void *params[] = {&flood->address, &value};
+    assert_int_equal(cuda.cuCtxSetCurrent(flood->context), CUDA_SUCCESS);
+    for (uint32_t i = 0; i < flood->launches; i++)
+        assert_int_equal(cuda.cuLaunchKernel(flood->count, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
+                         CUDA_SUCCESS);
+    __atomic_store_n(&flood->done, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static uint32_t pending(CUcontext handle)
+{
+    struct weft_soft_context *context;
+    assert_int_equal(weft_soft_context_get(handle, &context), CUDA_SUCCESS);
+    weft_soft_scheduler_lock();
+    uint32_t count = weft_soft_engine_of(context)->pending_count;
+    weft_soft_scheduler_unlock();
+    weft_soft_context_put(context);
+    return count;
+}
+
+/* Behind a kernel that waits, launches pile up to the bound and no further. */
+static void bounds_what_is_pending(void **state)
+{
+    (void)state;
+    uint32_t *flag = rig_word(), *word = rig_word();
+    struct flood flood = {.count = rig_function("count"),
+                          .address = rig_address(word),
+                          .launches = WEFT_SOFT_PENDING_OPS_MAX + 100};
+    pthread_t thread;
+    RIG_OK(cuda.cuCtxGetCurrent(&flood.context));
+    RIG_OK(rig_launch("await", 1, NULL, flag, 1));
+    assert_int_equal(pthread_create(&thread, NULL, launch_many, &flood), 0);
+    while (pending(flood.context) < WEFT_SOFT_PENDING_OPS_MAX)
+        sched_yield();
+    assert_int_equal(pending(flood.context), WEFT_SOFT_PENDING_OPS_MAX);
+    assert_false(__atomic_load_n(&flood.done, __ATOMIC_ACQUIRE));
+    store(flag, 1);
+    pthread_join(thread, NULL);
+    RIG_OK(cuda.cuCtxSynchronize());
+    assert_int_equal(load(word), flood.launches);
+}
+
 static void *set_when_waited_for(void *word)
 {
     while (cuda.cuStreamQuery(NULL) == CUDA_SUCCESS)
@@ -364,6 +420,7 @@ int main(void)
         TEST(counts_what_it_retires),
         TEST(refuses_what_does_not_fit),
         TEST(takes_parameters_from_a_buffer),
+        TEST(bounds_what_is_pending),
         TEST(waits_in_the_launch_if_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
