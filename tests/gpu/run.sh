@@ -19,6 +19,7 @@ trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 TIMEOUT_S=300
 LIMIT_MIB=1024
+unset CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER WEFT_SOCKET WEFT_LOG WEFT_TRACE
 
 skip_all() {
     echo "$1"
@@ -34,6 +35,11 @@ report() { # report RESULT NAME TEXT…
     printf '%-5s %s\n' "$1" "$2${3:+: $3}"
 }
 
+# The first card in the order of the bus is what --gpu 0 means, and all that a program then sees.
+without_weft() {
+    CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=0 timeout "$TIMEOUT_S" "$@"
+}
+
 under_weft() {
     timeout "$TIMEOUT_S" "$build/weft" run --gpu 0 "$@"
 }
@@ -42,7 +48,7 @@ under_weft() {
 compare() { # compare NAME COMMAND…
     name=$1
     shift
-    timeout "$TIMEOUT_S" "$@" >"$work/without" 2>"$work/without.err"
+    without_weft "$@" >"$work/without" 2>"$work/without.err"
     status=$?
     if [ $status != 0 ]; then
         report skip "$name" "does not run without weft either ($status): $(tail -n 1 "$work/without" "$work/without.err" | tr '\n' ' ')"

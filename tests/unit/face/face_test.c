@@ -8,6 +8,9 @@
 
 static const char *open_face(struct face_under_test *face, const char *driver_variable)
 {
+    static const char *const foreign[] = {"CUDA_VISIBLE_DEVICES", "WEFT_LOG", "WEFT_TRACE"};
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+        unsetenv(foreign[i]);
     if (driver_variable)
         setenv("WEFT_NATIVE_LIBCUDA", getenv(driver_variable), 1);
     face->library = dlopen(getenv("FACE_LIBRARY"), RTLD_NOW | RTLD_LOCAL);
