@@ -13,11 +13,12 @@
 #define PAIRS 21
 #define CALLS 100000
 #define LIVE 100000
+#define RECENT 4096
 #define THREADS 2
 #define GOAL_NS 200
 
 static struct weft_cuda plain, limited;
-static __thread CUdeviceptr next_address;
+static __thread uint64_t allocated; /* by this thread */
 
 static CUresult get_current(CUcontext *context)
 {
@@ -38,13 +39,13 @@ static CUresult total_mem(size_t *bytes, CUdevice device)
     return CUDA_SUCCESS;
 }
 
-/* Each thread has a range of its own, in which addresses come round again after a long time. */
+/* A driver hands out again what was freed. Each thread has a range of its own: addresses that stay
+ * alive, then RECENT that come round and round. */
 static CUresult allocate(CUdeviceptr *address, size_t bytes)
 {
-    if (!next_address)
-        next_address = (CUdeviceptr)(uintptr_t)&next_address << 8;
-    *address = next_address;
-    next_address += bytes;
+    uint64_t place = allocated < LIVE ? allocated : LIVE + allocated % RECENT;
+    *address = ((CUdeviceptr)(uintptr_t)&allocated << 8) + place * bytes;
+    allocated++;
     return CUDA_SUCCESS;
 }
 
@@ -116,6 +117,7 @@ static double async_ns(const struct weft_cuda *cuda)
 static double crowded_ns(const struct weft_cuda *cuda)
 {
     static CUdeviceptr live[LIVE];
+    allocated = 0;
     for (int i = 0; i < LIVE; i++)
         cuda->cuMemAlloc_v2(&live[i], 4096);
     double ns = linear_ns(cuda);
