@@ -122,6 +122,24 @@ class DaemonTest(place.PlaceTest):
             self.assertEqual(result.returncode, status, words)
             self.assertTrue(result.stderr.startswith("weft: weftd: "), result.stderr)
 
+    def test_without_descriptors_a_connection_ends_at_once(self):
+        folder = self.root / "few"
+        daemon = subprocess.Popen(["sh", "-c", f"ulimit -n 40; exec {self.weftd} --socket {folder}"], env=self.env,
+                                  stderr=subprocess.DEVNULL)
+        self.started.append(daemon)
+        place.until((folder / "weftd.sock").exists, "weftd listens")
+        peers = []
+        for _ in range(60):
+            peer = socket.socket(socket.AF_UNIX)
+            peer.settimeout(place.PATIENCE_S)
+            peer.connect(str(folder / "weftd.sock"))
+            peers.append(peer)
+        self.assertEqual(peers[-1].recv(1), b"")
+        for peer in peers:
+            peer.close()
+        result = self.call("ps", env={"WEFT_SOCKET": str(folder / "weftd.sock")})
+        self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_paths_too_long_for_a_socket_are_told(self):
         deep = self.root / ("d" * 100)
         deep.mkdir(mode=0o700)
