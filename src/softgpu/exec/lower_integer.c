@@ -152,9 +152,11 @@ static bool hand_to_float(struct weft_exec_lowering *lowering)
 {
     uint8_t type = lowering->insn->types[0];
     bool is_float = weft_exec_type_is_float(type) || weft_exec_type_is_half(type);
-    if (is_float)
-        weft_exec_lower_float(lowering->insn->opcode)(lowering);
-    return is_float;
+    if (!is_float)
+        return false;
+    weft_exec_lower_fn lower = weft_exec_lower_float(lowering->insn->opcode);
+    (lower ? lower : weft_exec_unsupported)(lowering);
+    return true;
 }
 
 /* Forms that floats share: the rule is for the others. */

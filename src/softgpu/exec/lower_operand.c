@@ -310,6 +310,8 @@ static uint8_t memory_space(const struct weft_exec_lowering *lowering, uint8_t s
 void weft_exec_operand_address(struct weft_exec_lowering *lowering,
                                const struct weft_ptx_operand *operand, struct weft_exec_insn *insn)
 {
+    if (operand->kind != WEFT_PTX_OPERAND_ADDRESS)
+        weft_exec_malformed(lowering, "an operand without brackets for its address");
     insn->space = memory_space(lowering, lowering->insn->space);
     insn->immediate = operand->offset;
     if (operand->kind == WEFT_PTX_OPERAND_ADDRESS && operand->register_base) {

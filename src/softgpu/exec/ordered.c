@@ -210,14 +210,17 @@ static uint64_t apply(const struct weft_exec_insn *insn, uint64_t old, uint64_t 
     {                                                                                          \
         type *place = (type *)to;                                                              \
         type old = __atomic_load_n(place, __ATOMIC_RELAXED);                                   \
+        if (shared) {                                                                          \
+            *place = (type)apply(insn, old, b, c, shared);                                     \
+            return old;                                                                        \
+        }                                                                                      \
         while (!__atomic_compare_exchange_n(place, &old, (type)apply(insn, old, b, c, shared), \
                                             false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))        \
             ;                                                                                  \
         return old;                                                                            \
     }
 
-/* The shared memory of a block belongs to the thread that runs it; so do atomics there, but they
- * cost little. */
+/* The shared memory of a block belongs to the thread that runs it, and needs no lock. */
 static uint64_t exchange(const struct weft_exec_insn *insn, char *to, uint32_t bytes, uint64_t b,
                          uint64_t c, bool shared)
 {
