@@ -116,9 +116,10 @@ static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_w
     warp->boost_left = 0;
     warp->group_count = 0;
     warp->best_key = UINT64_MAX;
+    /* Only a block that faulted leaves anything unread. */
+    for (uint32_t i = 0; warp->exchange.complete && i < WEFT_EXEC_LANES; i++)
+        warp->exchange.meetings[i].unread = 0;
     warp->exchange.deposited = warp->exchange.complete = 0;
-    for (uint32_t i = 0; i < WEFT_EXEC_LANES; i++)
-        warp->exchange.meetings[i].unread = 0; /* a block that faulted leaves them */
     weft_exec_push(
         warp, (struct weft_exec_group){.pc = kernel->parts[0].first_pc, .mask = warp->threads});
 }
