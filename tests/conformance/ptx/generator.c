@@ -56,7 +56,9 @@ static unsigned register_count(char kind)
 
 static void put_operand(struct generator *generator, char letter)
 {
-    if (letter == 'n')
+    if (letter == 'm')
+        put(generator, "%%m%u", generator->mask);
+    else if (letter == 'n')
         put(generator, "%u", pick(generator, 40));
     else if (letter == 't')
         put(generator, "%%s0"); /* the 16-bit scratch */
@@ -71,7 +73,7 @@ static void put_operand(struct generator *generator, char letter)
 static void put_template(struct generator *generator, const char *template)
 {
     for (const char *at = template; *at; at++) {
-        if (*at == '@' && strchr("wlhfdpWnt", at[1]))
+        if (*at == '@' && strchr("wlhfdpWntm", at[1]))
             put_operand(generator, *++at);
         else
             put(generator, "%c", *at);
@@ -98,6 +100,27 @@ static void put_if(struct generator *generator)
     put(generator, "else%u:\n", label);
     if (has_else)
         put_block(generator, false);
+    put(generator, "end%u:\n", label);
+}
+
+static void put_side(struct generator *generator, unsigned mask)
+{
+    put_block(generator, false);
+    generator->mask = mask;
+    for (unsigned count = 1 + pick(generator, 3); count; count--)
+        put_template(generator, partial_templates[pick(generator, COUNT(partial_templates))]);
+}
+
+/* Both sides of a branch, each with exchanges among the lanes that took it. */
+static void put_sides(struct generator *generator)
+{
+    unsigned label = generator->labels++;
+    unsigned predicate = pick(generator, 4);
+    put(generator, "vote.sync.ballot.b32 %%m0, %%p%u, -1;\nnot.b32 %%m1, %%m0;\n", predicate);
+    put(generator, "@!%%p%u bra else%u;\n", predicate, label);
+    put_side(generator, 0);
+    put(generator, "bra end%u;\nelse%u:\n", label, label);
+    put_side(generator, 1);
     put(generator, "end%u:\n", label);
 }
 
@@ -144,7 +167,9 @@ static void put_statement(struct generator *generator, bool together)
     unsigned way = pick(generator, 24);
     if (way < 3 && generator->depth < DEPTH_MAX) {
         generator->depth++;
-        if (way == 0)
+        if (together && pick(generator, 3) == 0)
+            put_sides(generator);
+        else if (way == 0)
             put_if(generator);
         else if (way == 1)
             put_loop(generator, together);
@@ -203,7 +228,7 @@ static void put_start(struct generator *generator)
     put(generator,
         ".visible .entry kernel(.param .u64 p_out, .param .u64 p_in)\n{\n"
         ".shared .align 8 .b8 cells[%u];\n.local .align 8 .b8 depot[%u];\n"
-        ".reg .b32 %%w<8>, %%t<4>, %%c<4>, %%mine, %%other;\n"
+        ".reg .b32 %%w<8>, %%t<4>, %%c<4>, %%m<2>, %%mine, %%other;\n"
         ".reg .b64 %%l<4>, %%u<4>, %%out, %%in, %%own, %%mine64;\n.reg .b16 %%h<4>, %%s<2>;\n"
         ".reg .f32 %%f<6>;\n.reg .f64 %%d<4>;\n.reg .pred %%p<4>, %%q<4>;\n",
         GENERATOR_THREADS * 16, DEPOT_BYTES);

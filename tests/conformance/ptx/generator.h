@@ -28,6 +28,7 @@ struct generator {
     size_t used;
     unsigned labels;
     unsigned depth;
+    unsigned mask;       /* the register of the mask of this side of a branch */
     unsigned statements; /* that may still be written */
 };
 

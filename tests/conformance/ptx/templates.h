@@ -214,4 +214,18 @@ static const char *const together_templates[] = {
     "bar.red.or.pred @p, 0, @p;",
 };
 
+/* What the lanes on one side of a branch do among themselves. */
+static const char *const partial_templates[] = {
+    "redux.sync.add.u32 @w, @w, @m;",
+    "redux.sync.min.s32 @w, @w, @m;",
+    "vote.sync.ballot.b32 @w, @p, @m;",
+    "vote.sync.any.pred @p, @p, @m;",
+    "vote.sync.all.pred @p, @p, @m;",
+    "match.any.sync.b32 @w, @w, @m;",
+    "match.all.sync.b32 @w|@p, @w, @m;",
+    "bar.warp.sync @m;",
+    "neg.s32 %t0, @m;\nand.b32 %t0, %t0, @m;\nsub.u32 %t0, %t0, 1;\npopc.b32 %t0, %t0;\n"
+    "shfl.sync.idx.b32 @w, @w, %t0, 0x1f, @m;",
+};
+
 #endif
