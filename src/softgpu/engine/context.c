@@ -73,6 +73,7 @@ static void release_context(void *object)
 {
     struct weft_soft_context *context = object;
     struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    weft_soft_workspace_finish(engine);
     pthread_cond_destroy(&engine->room);
     pthread_cond_destroy(&engine->idle);
     pthread_mutex_destroy(&context->lock);

@@ -16,6 +16,7 @@ struct weft_soft_child {
 };
 
 struct weft_soft_stream;
+struct weft_soft_workspace;
 
 struct weft_soft_context_engine {
     uint64_t id;
@@ -29,7 +30,8 @@ struct weft_soft_context_engine {
     pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
     struct weft_soft_stream *legacy; /* its handle is a child */
     struct weft_soft_link children;  /* context.lock */
-    bool fault_told;                 /* context.lock */
+    struct weft_soft_workspace *workspaces; /* context.lock; those that no grid uses */
+    bool fault_told;                        /* context.lock */
     atomic_size_t limits[CU_LIMIT_MAX];
     atomic_uint cache_config, shared_config;
 };
@@ -39,6 +41,9 @@ weft_soft_engine_of(const struct weft_soft_context *context)
 {
     return context->engine;
 }
+
+/* The records of the workspaces; their memory goes with the context's. */
+void weft_soft_workspace_finish(struct weft_soft_context_engine *engine);
 
 /* Makes `handle` a child of the context; CONTEXT_IS_DESTROYED where that came first. */
 CUresult weft_soft_child_adopt(struct weft_soft_context *context, struct weft_soft_child *child,

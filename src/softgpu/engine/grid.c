@@ -145,6 +145,8 @@ void weft_soft_grid_release(struct weft_soft_grid *grid)
     destroy_residents(grid->parked_first);
     destroy_residents(grid->spare);
     free(grid->large_params);
+    if (grid->workspace)
+        weft_soft_workspace_give(grid->workspace);
     if (grid->function)
         weft_soft_handle_put(grid->function);
 }

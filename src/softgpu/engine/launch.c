@@ -117,6 +117,7 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     launch->memory = &weft_soft.view;
     launch->dynamic_shared_bytes = request->shared_bytes;
     launch->sm_count = profile->sm_count;
+    launch->print = weft_soft_print;
     uint64_t stack = atomic_load(&weft_soft_engine_of(context)->limits[CU_LIMIT_STACK_SIZE]) +
                      (uint64_t)function->info.local_bytes;
     launch->stack_bytes = (uint32_t)WEFT_MIN(stack, (uint64_t)WEFT_EXEC_LOCAL_WINDOW_BYTES);
@@ -149,6 +150,8 @@ static CUresult submit(const struct request *request, struct weft_soft_function 
     if (result == CUDA_SUCCESS && request->cooperative &&
         op->grid.block_count > op->grid.resident_max)
         result = CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+    if (result == CUDA_SUCCESS && request->cooperative)
+        result = weft_soft_workspace_take(stream->context, &op->grid);
     if (result == CUDA_SUCCESS)
         result = weft_soft_workers_start();
     if (result) {

@@ -99,6 +99,7 @@ CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_o
     weft_soft_handle_retain(stream->handle);
     op->stream = stream;
     op->order = ++engine->order;
+    op->grid.launch.grid_id = ++weft_soft_scheduler.next_id;
     engine->pending_count++;
     if (stream->last) {
         stream->last->next = op;

@@ -51,6 +51,7 @@ struct weft_soft_resident {
 /* One kernel launch. */
 struct weft_soft_grid {
     struct weft_exec_launch launch;
+    struct weft_soft_workspace *workspace; /* of a cooperative grid; NULL else */
     uint64_t function; /* handle of the function, referenced: keeps module, program and memory */
     uint64_t block_count;
     atomic_uint_fast64_t next_block; /* the first that has not begun; may run past block_count */
@@ -185,6 +186,13 @@ void weft_soft_grid_start(struct weft_soft_grid *grid);
 void weft_soft_grid_abort(struct weft_soft_grid *grid);
 /* Not held: gives back blocks, parameters and the function. */
 void weft_soft_grid_release(struct weft_soft_grid *grid);
+
+/* The print of weft_exec_launch. */
+void weft_soft_print(void *unused, bool is_error, const char *text, uint64_t bytes);
+
+/* Gives a cooperative grid the words over which its blocks meet; and back. No lock is held. */
+CUresult weft_soft_workspace_take(struct weft_soft_context *context, struct weft_soft_grid *grid);
+void weft_soft_workspace_give(struct weft_soft_workspace *workspace);
 
 static inline struct weft_soft_op *weft_soft_op_of_grid(struct weft_soft_grid *grid)
 {

@@ -90,6 +90,10 @@ struct weft_exec_launch {
     uint32_t stack_bytes; /* a thread: .local, call frames, alloca; over it the kernel faults */
     uint32_t sm_count;
     uint64_t grid_id;
+    /* Of a cooperative grid: 512 bytes of device memory, zero before its first use, over which its
+     * blocks meet; device code reads the address from %envreg1 (upper half) and %envreg2. Else 0.
+     */
+    uint64_t workspace;
     /* What a lane's printf or, with is_error, its failed assertion says; called by the thread that
      * runs the block. NULL: it is dropped. */
     void (*print)(void *print_context, bool is_error, const char *text, uint64_t bytes);

@@ -85,6 +85,10 @@ static uint64_t uniform_value(const struct weft_exec_run *run, uint8_t special, 
         return launch->sm_count;
     case WEFT_PTX_SPECIAL_GRIDID:
         return launch->grid_id;
+    case WEFT_PTX_SPECIAL_ENVREG1:
+        return launch->workspace >> 32;
+    case WEFT_PTX_SPECIAL_ENVREG2:
+        return (uint32_t)launch->workspace;
     case WEFT_PTX_SPECIAL_TOTAL_SMEM_SIZE:
     case WEFT_PTX_SPECIAL_AGGR_SMEM_SIZE:
         return block->shared_bytes;
