@@ -70,8 +70,9 @@ static void after_fork_in_child(void)
         return;
     }
     face->stage = WEFT_FACE_FORKED;
+    face->failure = CUDA_ERROR_NOT_INITIALIZED;
     for (size_t i = 0; i < WEFT_CUDA_ENTRIES; i++)
-        *weft_cuda_slot(&weft_face_table, i) = (weft_cuda_fn)not_initialised;
+        *weft_cuda_slot(&weft_face_table, i) = weft_face_refusal((uint32_t)i);
 }
 
 /* Without it a child would go on in its parent's session. */
@@ -114,7 +115,7 @@ weft_cuda_fn weft_face_boot(uint32_t index)
     bool retry = face->stage == WEFT_FACE_FAILED && index == WEFT_CUDA_INDEX(cuInit);
     if (face->stage == WEFT_FACE_COLD || retry)
         try_open(face);
-    weft_cuda_fn next = face->stage == WEFT_FACE_FAILED ? weft_face_refusal(face, index)
+    weft_cuda_fn next = face->stage == WEFT_FACE_FAILED ? weft_face_refusal(index)
                                                         : entry_of(&weft_face_table, index);
     pthread_mutex_unlock(&face->lock);
     return next;

@@ -1,6 +1,9 @@
 /* The few calls that the face answers itself. */
 #include "face/face.h"
 
+#include <dlfcn.h>
+#include <string.h>
+
 #include "util/log.h"
 
 static CUresult face_init(unsigned int flags)
@@ -11,10 +14,23 @@ static CUresult face_init(unsigned int flags)
     return result;
 }
 
-/* The one who asks for such a table is NVIDIA's runtime, which then fails with an error that does
- * not say why. */
-static void tell_of_runtime(void)
+/* NVRTC asks for a table too, and goes on well without it. */
+static bool is_nvrtc(const void *code)
 {
+    Dl_info info;
+    if (!dladdr(code, &info) || !info.dli_fname)
+        return false;
+    const char *slash = strrchr(info.dli_fname, '/');
+    const char *name = slash ? slash + 1 : info.dli_fname;
+    return strncmp(name, "libnvrtc", strlen("libnvrtc")) == 0;
+}
+
+/* Anybody else who asks for such a table is NVIDIA's runtime, which then fails with an error that
+ * does not say why. */
+static void tell_of_runtime(const void *caller)
+{
+    if (is_nvrtc(caller))
+        return;
     if (!__atomic_exchange_n(&weft_face.told_of_runtime, true, __ATOMIC_RELAXED))
         weft_session_report(
             &weft_face.session,
@@ -38,7 +54,7 @@ static CUresult face_get_export_table(const void **table, const CUuuid *id)
     }
     text[2 * sizeof(id->bytes)] = '\0';
     weft_log(WEFT_LOG_WARN, "face", "cuGetExportTable: table %s is refused", text);
-    tell_of_runtime();
+    tell_of_runtime(__builtin_return_address(0));
     *table = NULL;
     return CUDA_ERROR_NOT_SUPPORTED;
 }
@@ -95,11 +111,10 @@ static CUresult error_string(CUresult result, const char **text)
     return answer_text(weft_cuda_result_text(result), text);
 }
 
-/* A program without a session must still be able to say what went wrong. CUDA's runtime looks its
- * functions up before it calls cuInit, so that this answers too and cuInit tells the reason. */
-weft_cuda_fn weft_face_refusal(const struct weft_face *face, uint32_t index)
+/* A program that can use nothing must still be able to say what went wrong. CUDA's runtime looks
+ * its functions up before it calls cuInit, so that this answers too and cuInit tells the reason. */
+weft_cuda_fn weft_face_refusal(uint32_t index)
 {
-    (void)face;
     switch (index) {
     case WEFT_CUDA_INDEX(cuGetErrorName):
         return (weft_cuda_fn)error_name;

@@ -70,8 +70,9 @@ void weft_face_drop(struct weft_face *face);
 void weft_face_calls_install(struct weft_face *face, struct weft_cuda *table);
 /* Makes them forget the table below. */
 void weft_face_calls_remove(struct weft_face *face);
-/* What entry `index` does while there is no backend. */
-weft_cuda_fn weft_face_refusal(const struct weft_face *face, uint32_t index);
+/* What entry `index` does while there is no backend, or where a fork left none: all but the naming
+ * of errors and the looking up of functions returns weft_face.failure. */
+weft_cuda_fn weft_face_refusal(uint32_t index);
 
 CUresult weft_face_get_proc_address(const char *symbol, void **pfn, int version, cuuint64_t flags);
 CUresult weft_face_get_proc_address_v2(const char *symbol, void **pfn, int version,

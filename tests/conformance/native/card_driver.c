@@ -83,7 +83,7 @@ DRIVER(cuDeviceTotalMem_v2, size_t *bytes, CUdevice device)
 
 DRIVER(cuDevicePrimaryCtxRetain, CUcontext *context, CUdevice device)
 {
-    *context = (CUcontext)(size_t)(FIRST_CONTEXT + device);
+    *context = (CUcontext)(FIRST_CONTEXT + (size_t)device);
     return is_card(device) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
