@@ -32,14 +32,20 @@ static CUresult get_error_string(CUresult result, const char **text)
     return *text ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* For a call that asks a device something: first the device must be right, then where the answer
+ * goes. */
+static CUresult enter(CUdevice ordinal, const void *out, struct weft_soft_device **device)
+{
+    CUresult result = weft_soft_device_get(ordinal, device);
+    return result == CUDA_SUCCESS && !out ? CUDA_ERROR_INVALID_VALUE : result;
+}
+
 static CUresult device_get(CUdevice *device, int ordinal)
 {
     struct weft_soft_device *found;
-    CUresult result = weft_soft_device_get(ordinal, &found);
+    CUresult result = enter(ordinal, device, &found);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!device)
-        return CUDA_ERROR_INVALID_VALUE;
     *device = ordinal;
     return CUDA_SUCCESS;
 }
@@ -57,10 +63,10 @@ static CUresult device_get_count(int *count)
 static CUresult device_get_name(char *name, int bytes, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, name, &device);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!name || bytes <= 0)
+    if (bytes <= 0)
         return CUDA_ERROR_INVALID_VALUE;
     snprintf(name, (size_t)bytes, "weft soft %s", device->profile->name);
     return CUDA_SUCCESS;
@@ -69,11 +75,9 @@ static CUresult device_get_name(char *name, int bytes, CUdevice ordinal)
 static CUresult device_get_uuid(CUuuid *uuid, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, uuid, &device);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!uuid)
-        return CUDA_ERROR_INVALID_VALUE;
     memcpy(uuid, device->uuid, sizeof(device->uuid));
     return CUDA_SUCCESS;
 }
@@ -81,11 +85,9 @@ static CUresult device_get_uuid(CUuuid *uuid, CUdevice ordinal)
 static CUresult device_total_mem(size_t *bytes, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, bytes, &device);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!bytes)
-        return CUDA_ERROR_INVALID_VALUE;
     *bytes = device->profile->memory_bytes;
     return CUDA_SUCCESS;
 }
@@ -93,21 +95,17 @@ static CUresult device_total_mem(size_t *bytes, CUdevice ordinal)
 static CUresult device_get_attribute(int *value, CUdevice_attribute attribute, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
-    if (result != CUDA_SUCCESS)
-        return result;
-    if (!value)
-        return CUDA_ERROR_INVALID_VALUE;
-    return weft_soft_attribute_get(device, attribute, value);
+    CUresult result = enter(ordinal, value, &device);
+    return result ? result : weft_soft_attribute_get(device, attribute, value);
 }
 
 static CUresult device_compute_capability(int *major, int *minor, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, major, &device);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!major || !minor)
+    if (!minor)
         return CUDA_ERROR_INVALID_VALUE;
     *major = (int)device->profile->cc_major;
     *minor = (int)device->profile->cc_minor;
@@ -117,11 +115,9 @@ static CUresult device_compute_capability(int *major, int *minor, CUdevice ordin
 static CUresult device_get_properties(CUdevprop *properties, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, properties, &device);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!properties)
-        return CUDA_ERROR_INVALID_VALUE;
     const struct weft_soft_profile *profile = device->profile;
     *properties = (CUdevprop){
         .maxThreadsPerBlock = (int)profile->max_threads_per_block,
@@ -143,12 +139,12 @@ static CUresult device_get_properties(CUdevprop *properties, CUdevice ordinal)
 static CUresult device_get_pci_bus_id(char *text, int bytes, CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, text, &device);
     if (result != CUDA_SUCCESS)
         return result;
     char id[16];
     int length = snprintf(id, sizeof(id), "0000:%02X:00.0", weft_soft_attribute_bus(device));
-    if (!text || bytes <= length)
+    if (bytes <= length)
         return CUDA_ERROR_INVALID_VALUE;
     memcpy(text, id, (size_t)length + 1);
     return CUDA_SUCCESS;
@@ -177,12 +173,17 @@ static CUresult device_get_by_pci_bus_id(CUdevice *ordinal, const char *text)
     return CUDA_ERROR_INVALID_DEVICE;
 }
 
+static CUresult get_pair(CUdevice ordinal, CUdevice peer, struct weft_soft_device **device,
+                         struct weft_soft_device **other)
+{
+    CUresult result = weft_soft_device_get(ordinal, device);
+    return result ? result : weft_soft_device_get(peer, other);
+}
+
 static CUresult device_can_access_peer(int *can, CUdevice ordinal, CUdevice peer)
 {
     struct weft_soft_device *device, *other;
-    CUresult result = weft_soft_device_get(ordinal, &device);
-    if (result == CUDA_SUCCESS)
-        result = weft_soft_device_get(peer, &other);
+    CUresult result = get_pair(ordinal, peer, &device, &other);
     if (result != CUDA_SUCCESS)
         return result;
     if (!can)
@@ -195,9 +196,7 @@ static CUresult device_get_p2p_attribute(int *value, CUdevice_P2PAttribute attri
                                          CUdevice ordinal, CUdevice peer)
 {
     struct weft_soft_device *device, *other;
-    CUresult result = weft_soft_device_get(ordinal, &device);
-    if (result == CUDA_SUCCESS)
-        result = weft_soft_device_get(peer, &other);
+    CUresult result = get_pair(ordinal, peer, &device, &other);
     if (result != CUDA_SUCCESS)
         return result;
     if (!value || device == other)
@@ -220,10 +219,10 @@ static CUresult device_get_exec_affinity_support(int *supported, CUexecAffinityT
                                                  CUdevice ordinal)
 {
     struct weft_soft_device *device;
-    CUresult result = weft_soft_device_get(ordinal, &device);
+    CUresult result = enter(ordinal, supported, &device);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!supported || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+    if (type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
         return CUDA_ERROR_INVALID_VALUE;
     *supported = 0;
     return CUDA_SUCCESS;
