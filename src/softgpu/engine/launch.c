@@ -194,20 +194,27 @@ static CUresult launch(struct request *request)
     return result;
 }
 
+static struct request plain_request(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                                    unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                                    unsigned int block_z, unsigned int shared_bytes,
+                                    CUstream stream, void **params)
+{
+    return (struct request){.function = function,
+                            .grid = {grid_x, grid_y, grid_z},
+                            .block = {block_x, block_y, block_z},
+                            .shared_bytes = shared_bytes,
+                            .stream = stream,
+                            .params = params};
+}
+
 static CUresult launch_kernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
                               unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                               unsigned int block_z, unsigned int shared_bytes, CUstream stream,
                               void **params, void **extra)
 {
-    struct request request = {function,
-                              {grid_x, grid_y, grid_z},
-                              {block_x, block_y, block_z},
-                              shared_bytes,
-                              stream,
-                              params,
-                              extra,
-                              false,
-                              false};
+    struct request request = plain_request(function, grid_x, grid_y, grid_z, block_x, block_y,
+                                           block_z, shared_bytes, stream, params);
+    request.extra = extra;
     return launch(&request);
 }
 
@@ -216,15 +223,10 @@ static CUresult launch_kernel_ptsz(CUfunction function, unsigned int grid_x, uns
                                    unsigned int block_z, unsigned int shared_bytes, CUstream stream,
                                    void **params, void **extra)
 {
-    struct request request = {function,
-                              {grid_x, grid_y, grid_z},
-                              {block_x, block_y, block_z},
-                              shared_bytes,
-                              stream,
-                              params,
-                              extra,
-                              true,
-                              false};
+    struct request request = plain_request(function, grid_x, grid_y, grid_z, block_x, block_y,
+                                           block_z, shared_bytes, stream, params);
+    request.extra = extra;
+    request.per_thread = true;
     return launch(&request);
 }
 
@@ -233,15 +235,9 @@ static CUresult launch_cooperative(CUfunction function, unsigned int grid_x, uns
                                    unsigned int block_z, unsigned int shared_bytes, CUstream stream,
                                    void **params)
 {
-    struct request request = {function,
-                              {grid_x, grid_y, grid_z},
-                              {block_x, block_y, block_z},
-                              shared_bytes,
-                              stream,
-                              params,
-                              NULL,
-                              false,
-                              true};
+    struct request request = plain_request(function, grid_x, grid_y, grid_z, block_x, block_y,
+                                           block_z, shared_bytes, stream, params);
+    request.cooperative = true;
     return launch(&request);
 }
 
@@ -251,15 +247,10 @@ static CUresult launch_cooperative_ptsz(CUfunction function, unsigned int grid_x
                                         unsigned int block_z, unsigned int shared_bytes,
                                         CUstream stream, void **params)
 {
-    struct request request = {function,
-                              {grid_x, grid_y, grid_z},
-                              {block_x, block_y, block_z},
-                              shared_bytes,
-                              stream,
-                              params,
-                              NULL,
-                              true,
-                              true};
+    struct request request = plain_request(function, grid_x, grid_y, grid_z, block_x, block_y,
+                                           block_z, shared_bytes, stream, params);
+    request.cooperative = true;
+    request.per_thread = true;
     return launch(&request);
 }
 
@@ -307,15 +298,11 @@ static CUresult launch_configured(const CUlaunchConfig *config, CUfunction funct
 {
     if (!config)
         return CUDA_ERROR_INVALID_VALUE;
-    struct request request = {function,
-                              {config->gridDimX, config->gridDimY, config->gridDimZ},
-                              {config->blockDimX, config->blockDimY, config->blockDimZ},
-                              config->sharedMemBytes,
-                              config->hStream,
-                              params,
-                              extra,
-                              per_thread,
-                              false};
+    struct request request = plain_request(
+        function, config->gridDimX, config->gridDimY, config->gridDimZ, config->blockDimX,
+        config->blockDimY, config->blockDimZ, config->sharedMemBytes, config->hStream, params);
+    request.extra = extra;
+    request.per_thread = per_thread;
     CUresult result = read_attributes(config, &request);
     return result ? result : launch(&request);
 }
