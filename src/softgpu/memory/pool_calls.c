@@ -109,7 +109,7 @@ static CUresult reset_high(uint64_t *high, uint64_t now, const uint64_t *value)
 }
 
 static CUresult set_attribute(struct weft_soft_pool *pool, CUmemPool_attribute attribute,
-                              const void *value)
+                              void *value)
 {
     int *reuse = attribute_reuse(pool, attribute);
     if (reuse) {
@@ -142,32 +142,33 @@ static CUresult get_attribute(struct weft_soft_pool *pool, CUmemPool_attribute a
     return CUDA_SUCCESS;
 }
 
-static CUresult mem_pool_set_attribute(CUmemoryPool handle, CUmemPool_attribute attribute,
-                                       void *value)
+typedef CUresult attribute_fn(struct weft_soft_pool *pool, CUmemPool_attribute attribute,
+                              void *value);
+
+static CUresult with_attribute(CUmemoryPool handle, CUmemPool_attribute attribute, void *value,
+                               attribute_fn *access)
 {
     struct weft_soft_pool *pool;
     CUresult result = get_pool(handle, &pool);
     if (result != CUDA_SUCCESS)
         return result;
     pthread_mutex_lock(&weft_soft.memory->lock);
-    result = value ? set_attribute(pool, attribute, value) : CUDA_ERROR_INVALID_VALUE;
+    result = value ? access(pool, attribute, value) : CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_unlock(&weft_soft.memory->lock);
     weft_soft_pool_put(pool);
     return result;
 }
 
+static CUresult mem_pool_set_attribute(CUmemoryPool handle, CUmemPool_attribute attribute,
+                                       void *value)
+{
+    return with_attribute(handle, attribute, value, set_attribute);
+}
+
 static CUresult mem_pool_get_attribute(CUmemoryPool handle, CUmemPool_attribute attribute,
                                        void *value)
 {
-    struct weft_soft_pool *pool;
-    CUresult result = get_pool(handle, &pool);
-    if (result != CUDA_SUCCESS)
-        return result;
-    pthread_mutex_lock(&weft_soft.memory->lock);
-    result = value ? get_attribute(pool, attribute, value) : CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_unlock(&weft_soft.memory->lock);
-    weft_soft_pool_put(pool);
-    return result;
+    return with_attribute(handle, attribute, value, get_attribute);
 }
 
 static CUresult check_location(const CUmemLocation *location, struct weft_soft_device **device)
