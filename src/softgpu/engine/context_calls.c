@@ -4,8 +4,6 @@
 #include "softgpu/engine/schedule.h"
 
 #define API_VERSION_BEFORE_V2 3010
-#define STREAM_PRIORITY_LEAST 0
-#define STREAM_PRIORITY_GREATEST (-5)
 
 static CUresult init(unsigned int flags)
 {
@@ -185,11 +183,9 @@ static CUresult get_device(CUdevice *out)
 static CUresult get_flags(unsigned int *out)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&context->lock);
     *out = context->flags;
     pthread_mutex_unlock(&context->lock);
@@ -261,20 +257,18 @@ static CUresult get_stream_priority_range(int *least, int *greatest)
     if (result)
         return result;
     if (least)
-        *least = STREAM_PRIORITY_LEAST;
+        *least = WEFT_SOFT_PRIORITY_LEAST;
     if (greatest)
-        *greatest = STREAM_PRIORITY_GREATEST;
+        *greatest = WEFT_SOFT_PRIORITY_GREATEST;
     return CUDA_SUCCESS;
 }
 
 static CUresult get_exec_affinity(CUexecAffinityParam *out, CUexecAffinityType type)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
     if (type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
         return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
     out->type = type;
@@ -287,10 +281,10 @@ static CUresult get_exec_affinity(CUexecAffinityParam *out, CUexecAffinityType t
 static CUresult attach(CUcontext *out, unsigned int flags)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out || flags)
+    if (flags)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&context->lock);
     weft_soft_engine_of(context)->attached++;

@@ -88,6 +88,12 @@ CUresult weft_soft_context_current(struct weft_soft_context **out)
     return result;
 }
 
+CUresult weft_soft_context_ask(const void *out, struct weft_soft_context **context)
+{
+    CUresult result = weft_soft_context_current(context);
+    return result == CUDA_SUCCESS && !out ? CUDA_ERROR_INVALID_VALUE : result;
+}
+
 CUresult weft_soft_device_get(CUdevice ordinal, struct weft_soft_device **out)
 {
     if (!atomic_load_explicit(&weft_soft.initialised, memory_order_acquire))

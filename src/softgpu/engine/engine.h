@@ -33,7 +33,7 @@ struct weft_soft_context_engine {
     struct weft_soft_workspace *workspaces; /* context.lock; those that no grid uses */
     bool fault_told;                        /* context.lock */
     atomic_size_t limits[CU_LIMIT_MAX];
-    atomic_uint cache_config, shared_config;
+    atomic_uint cache_config;
 };
 
 static inline struct weft_soft_context_engine *
@@ -66,6 +66,8 @@ struct weft_soft_context *weft_soft_current_pop(void);
 struct weft_soft_context *weft_soft_current_peek(void);
 /* NOT_INITIALIZED, or NOT_PERMITTED inside a callback. */
 CUresult weft_soft_call_enter(void);
+/* weft_soft_context_current for a call whose answer goes to `out`: then INVALID_VALUE for NULL. */
+CUresult weft_soft_context_ask(const void *out, struct weft_soft_context **context);
 
 /* A stream with a handle of its own, a child of the context, which the caller may close. */
 CUresult weft_soft_stream_create(struct weft_soft_context *context, uint32_t flags, int priority,
@@ -74,8 +76,8 @@ CUresult weft_soft_stream_create(struct weft_soft_context *context, uint32_t fla
 bool weft_soft_stream_close(uint64_t handle);
 /* The sticky error of a stream's context, CONTEXT_IS_DESTROYED or 0. */
 CUresult weft_soft_context_status(struct weft_soft_context *context);
-/* Device work of a context that a host call waits for, and questions about it; for the legacy
- * stream with the blocking streams of its context. */
+/* NOT_READY while anything submitted is unfinished, for the legacy stream also of the blocking
+ * streams of its context; else the context's status. */
 CUresult weft_soft_stream_query(struct weft_soft_stream *stream);
 
 /* For a call that takes a stream: looks it up in the current context, where a handle of its own
@@ -83,6 +85,9 @@ CUresult weft_soft_stream_query(struct weft_soft_stream *stream);
 CUresult weft_soft_stream_enter(CUstream handle, bool per_thread, struct weft_soft_stream **out);
 
 #define WEFT_SOFT_API_VERSION 3020
+/* Priorities of streams: the smaller number goes first. */
+#define WEFT_SOFT_PRIORITY_LEAST 0
+#define WEFT_SOFT_PRIORITY_GREATEST (-5)
 bool weft_soft_context_flags_valid(unsigned int flags);
 
 /* Each file of calls puts its own into the table. */
@@ -90,7 +95,7 @@ void weft_soft_context_install(struct weft_cuda *table);
 void weft_soft_limit_install(struct weft_cuda *table);
 void weft_soft_primary_install(struct weft_cuda *table);
 void weft_soft_stream_install(struct weft_cuda *table);
-void weft_soft_stream_query_install(struct weft_cuda *table);
+void weft_soft_stream_info_install(struct weft_cuda *table);
 void weft_soft_capture_install(struct weft_cuda *table);
 void weft_soft_event_install(struct weft_cuda *table);
 void weft_soft_module_install(struct weft_cuda *table);

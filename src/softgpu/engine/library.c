@@ -368,11 +368,9 @@ static CUresult get_function(CUfunction *out, CUkernel handle)
 {
     struct weft_soft_context *context;
     struct weft_soft_function *function;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
     result = weft_soft_kernel_function((uint64_t)(uintptr_t)handle, context, &function);
     if (result)
         return result;

@@ -15,11 +15,9 @@ static bool limit_exists(CUlimit limit)
 static CUresult get_limit(size_t *out, CUlimit limit)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
     if (!limit_exists(limit))
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     *out = atomic_load(&weft_soft_engine_of(context)->limits[limit]);
@@ -49,11 +47,9 @@ static CUresult set_limit(CUlimit limit, size_t value)
 static CUresult get_cache_config(CUfunc_cache *out)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
     *out = (CUfunc_cache)atomic_load(&weft_soft_engine_of(context)->cache_config);
     return CUDA_SUCCESS;
 }
@@ -73,11 +69,9 @@ static CUresult set_cache_config(CUfunc_cache config)
 static CUresult get_shared_config(CUsharedconfig *out)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
     *out = CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE;
     return CUDA_SUCCESS;
 }

@@ -33,10 +33,10 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
     struct weft_soft_image *image = NULL;
     struct weft_soft_module *module;
     struct weft_err err = {0};
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out || (!memory && !path))
+    if (!memory && !path)
         return CUDA_ERROR_INVALID_VALUE;
     uint64_t started_ns = weft_clock_ns();
     result = path ? weft_soft_image_load_file(&image, path, &err)

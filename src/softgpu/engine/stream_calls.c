@@ -3,9 +3,6 @@
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
-#define PRIORITY_LEAST 0
-#define PRIORITY_GREATEST (-5)
-
 CUresult weft_soft_stream_enter(CUstream handle, bool per_thread, struct weft_soft_stream **out)
 {
     CUresult result = weft_soft_call_enter();
@@ -28,12 +25,13 @@ static CUresult create_with_priority(CUstream *out, unsigned int flags, int prio
 {
     struct weft_soft_context *context;
     struct weft_soft_stream *stream;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!out || (flags & ~(unsigned int)CU_STREAM_NON_BLOCKING))
+    if (flags & ~(unsigned int)CU_STREAM_NON_BLOCKING)
         return CUDA_ERROR_INVALID_VALUE;
-    int clamped = WEFT_MAX(PRIORITY_GREATEST, WEFT_MIN(priority, PRIORITY_LEAST));
+    int clamped =
+        WEFT_MAX(WEFT_SOFT_PRIORITY_GREATEST, WEFT_MIN(priority, WEFT_SOFT_PRIORITY_LEAST));
     result = weft_soft_stream_create(context, flags, clamped, &stream);
     if (result == CUDA_SUCCESS)
         *out = (CUstream)(uintptr_t)stream->handle;
@@ -42,7 +40,7 @@ static CUresult create_with_priority(CUstream *out, unsigned int flags, int prio
 
 static CUresult create(CUstream *out, unsigned int flags)
 {
-    return create_with_priority(out, flags, PRIORITY_LEAST);
+    return create_with_priority(out, flags, WEFT_SOFT_PRIORITY_LEAST);
 }
 
 static CUresult destroy(CUstream handle)
@@ -54,7 +52,6 @@ static CUresult destroy(CUstream handle)
                                                                : CUDA_ERROR_INVALID_HANDLE;
 }
 
-/* What a call does once it has its stream, and what a program gets for a stream of its own. */
 static CUresult query(CUstream handle, bool per_thread)
 {
     struct weft_soft_stream *stream;
@@ -213,5 +210,5 @@ void weft_soft_stream_install(struct weft_cuda *table)
     table->cuLaunchHostFunc_ptsz = launch_host_ptsz;
     table->cuStreamAddCallback = add_callback_legacy;
     table->cuStreamAddCallback_ptsz = add_callback_ptsz;
-    weft_soft_stream_query_install(table);
+    weft_soft_stream_info_install(table);
 }

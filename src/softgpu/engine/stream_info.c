@@ -4,16 +4,40 @@
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
-static CUresult get_flags(CUstream handle, unsigned int *out, bool per_thread)
+/* What never changes of a stream. */
+struct facts {
+    unsigned int flags;
+    int priority;
+    unsigned long long id;
+    CUdevice device;
+    CUcontext context;
+};
+
+/* For a call whose answer goes to `out`; the stream must be right first. */
+static CUresult ask(CUstream handle, bool per_thread, const void *out, struct facts *facts)
 {
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
     if (result)
         return result;
-    if (out)
-        *out = stream->flags;
+    *facts = (struct facts){
+        .flags = stream->flags,
+        .priority = stream->priority,
+        .id = stream->id,
+        .device = (CUdevice)stream->context->device->ordinal,
+        .context = stream->context->handle,
+    };
     weft_soft_stream_put(stream);
     return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult get_flags(CUstream handle, unsigned int *out, bool per_thread)
+{
+    struct facts facts;
+    CUresult result = ask(handle, per_thread, out, &facts);
+    if (result == CUDA_SUCCESS)
+        *out = facts.flags;
+    return result;
 }
 
 static CUresult get_flags_legacy(CUstream handle, unsigned int *out)
@@ -28,14 +52,11 @@ static CUresult get_flags_ptsz(CUstream handle, unsigned int *out)
 
 static CUresult get_priority(CUstream handle, int *out, bool per_thread)
 {
-    struct weft_soft_stream *stream;
-    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
-    if (result)
-        return result;
-    if (out)
-        *out = stream->priority;
-    weft_soft_stream_put(stream);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    struct facts facts;
+    CUresult result = ask(handle, per_thread, out, &facts);
+    if (result == CUDA_SUCCESS)
+        *out = facts.priority;
+    return result;
 }
 
 static CUresult get_priority_legacy(CUstream handle, int *out)
@@ -50,14 +71,11 @@ static CUresult get_priority_ptsz(CUstream handle, int *out)
 
 static CUresult get_id(CUstream handle, unsigned long long *out, bool per_thread)
 {
-    struct weft_soft_stream *stream;
-    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
-    if (result)
-        return result;
-    if (out)
-        *out = stream->id;
-    weft_soft_stream_put(stream);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    struct facts facts;
+    CUresult result = ask(handle, per_thread, out, &facts);
+    if (result == CUDA_SUCCESS)
+        *out = facts.id;
+    return result;
 }
 
 static CUresult get_id_legacy(CUstream handle, unsigned long long *out)
@@ -72,14 +90,11 @@ static CUresult get_id_ptsz(CUstream handle, unsigned long long *out)
 
 static CUresult get_device(CUstream handle, CUdevice *out, bool per_thread)
 {
-    struct weft_soft_stream *stream;
-    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
-    if (result)
-        return result;
-    if (out)
-        *out = (CUdevice)stream->context->device->ordinal;
-    weft_soft_stream_put(stream);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    struct facts facts;
+    CUresult result = ask(handle, per_thread, out, &facts);
+    if (result == CUDA_SUCCESS)
+        *out = facts.device;
+    return result;
 }
 
 static CUresult get_device_legacy(CUstream handle, CUdevice *out)
@@ -94,16 +109,14 @@ static CUresult get_device_ptsz(CUstream handle, CUdevice *out)
 
 static CUresult get_context(CUstream handle, CUcontext *out, CUgreenCtx *green, bool per_thread)
 {
-    struct weft_soft_stream *stream;
-    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
+    struct facts facts;
+    CUresult result = ask(handle, per_thread, out, &facts);
     if (result)
         return result;
-    if (out)
-        *out = stream->context->handle;
+    *out = facts.context;
     if (green)
         *green = NULL;
-    weft_soft_stream_put(stream);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
 }
 
 static CUresult get_context_legacy(CUstream handle, CUcontext *out)
@@ -149,7 +162,7 @@ static CUresult read_attribute(struct weft_soft_stream *stream, CUstreamAttrID a
 }
 
 static CUresult write_attribute(struct weft_soft_stream *stream, CUstreamAttrID attribute,
-                                const CUstreamAttrValue *value)
+                                CUstreamAttrValue *value)
 {
     switch ((int)attribute) {
     case CU_STREAM_ATTRIBUTE_ACCESS_POLICY_WINDOW:
@@ -169,15 +182,18 @@ static CUresult write_attribute(struct weft_soft_stream *stream, CUstreamAttrID 
     }
 }
 
-static CUresult get_attribute(CUstream handle, CUstreamAttrID attribute, CUstreamAttrValue *value,
-                              bool per_thread)
+typedef CUresult attribute_fn(struct weft_soft_stream *stream, CUstreamAttrID attribute,
+                              CUstreamAttrValue *value);
+
+static CUresult with_attribute(CUstream handle, CUstreamAttrID attribute, CUstreamAttrValue *value,
+                               bool per_thread, attribute_fn *access)
 {
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
     if (result)
         return result;
     pthread_mutex_lock(&stream->context->lock);
-    result = value ? read_attribute(stream, attribute, value) : CUDA_ERROR_INVALID_VALUE;
+    result = value ? access(stream, attribute, value) : CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_unlock(&stream->context->lock);
     weft_soft_stream_put(stream);
     return result;
@@ -186,27 +202,22 @@ static CUresult get_attribute(CUstream handle, CUstreamAttrID attribute, CUstrea
 static CUresult get_attribute_legacy(CUstream handle, CUstreamAttrID attribute,
                                      CUstreamAttrValue *value)
 {
-    return get_attribute(handle, attribute, value, false);
+    return with_attribute(handle, attribute, value, false, read_attribute);
 }
 
 static CUresult get_attribute_ptsz(CUstream handle, CUstreamAttrID attribute,
                                    CUstreamAttrValue *value)
 {
-    return get_attribute(handle, attribute, value, true);
+    return with_attribute(handle, attribute, value, true, read_attribute);
 }
 
 static CUresult set_attribute(CUstream handle, CUstreamAttrID attribute,
                               const CUstreamAttrValue *value, bool per_thread)
 {
-    struct weft_soft_stream *stream;
-    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
-    if (result)
-        return result;
-    pthread_mutex_lock(&stream->context->lock);
-    result = value ? write_attribute(stream, attribute, value) : CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_unlock(&stream->context->lock);
-    weft_soft_stream_put(stream);
-    return result;
+    CUstreamAttrValue copy;
+    if (value)
+        copy = *value;
+    return with_attribute(handle, attribute, value ? &copy : NULL, per_thread, write_attribute);
 }
 
 static CUresult set_attribute_legacy(CUstream handle, CUstreamAttrID attribute,
@@ -256,7 +267,7 @@ static CUresult copy_attributes_ptsz(CUstream to, CUstream from)
     return copy_attributes(to, from, true);
 }
 
-void weft_soft_stream_query_install(struct weft_cuda *table)
+void weft_soft_stream_info_install(struct weft_cuda *table)
 {
     table->cuStreamGetFlags = get_flags_legacy;
     table->cuStreamGetFlags_ptsz = get_flags_ptsz;
