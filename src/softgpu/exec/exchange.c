@@ -104,12 +104,32 @@ static const uint64_t *meet(struct weft_exec_run *run, uint32_t *named, const ui
     return complete(run->warp, members, run->mask)->value;
 }
 
-static uint32_t members_of(const struct weft_exec_run *run, const struct weft_exec_insn *insn)
+/* The lanes that the instruction names. Where lanes of the group name different ones, those who
+ * agree with the lowest go first and the others come back to the instruction. */
+static uint32_t members_of(struct weft_exec_run *run, const struct weft_exec_insn *insn)
 {
     if (insn->more[1] == WEFT_EXEC_NO_ROW)
         return run->mask;
     const uint32_t *row = weft_exec_source(run, insn->more[1]);
-    return row[__builtin_ctz(run->mask)];
+    uint32_t named = row[__builtin_ctz(run->mask)], agree = 0;
+    LANES(lane) agree |= (uint32_t)(row[lane] == named) << lane;
+    if (run->mask & ~agree)
+        keep_only(run, run->mask & agree);
+    return named;
+}
+
+/* The same for shfl. A lane reads from one lane that it names, so that lanes of several segments
+ * can go at once where all whom they name stand here. */
+static uint32_t sources_of(struct weft_exec_run *run, const struct weft_exec_insn *insn)
+{
+    if (insn->more[1] == WEFT_EXEC_NO_ROW)
+        return run->mask;
+    const uint32_t *row = weft_exec_source(run, insn->more[1]);
+    uint32_t named = 0;
+    LANES(lane) named |= run->mask >> lane & 1 ? row[lane] : 0;
+    bool all_here = (named & run->warp->live & ~run->mask) == 0;
+    bool none_waits = (run->mask & run->warp->exchange.complete) == 0;
+    return all_here && none_waits ? run->mask : members_of(run, insn);
 }
 
 static void read_words(const struct weft_exec_run *run, int32_t offset, uint64_t *values)
@@ -163,7 +183,7 @@ COMMON_HANDLER(shfl)
 {
     uint64_t mine[WEFT_EXEC_LANES];
     read_words(run, insn->a, mine);
-    uint32_t members = members_of(run, insn);
+    uint32_t members = sources_of(run, insn);
     const uint64_t *values = meet(run, &members, mine);
     if (values == NULL)
         return;

@@ -161,6 +161,31 @@ static void test_meeting_of_halves(void **state)
     rig_close(&rig);
 }
 
+/* Breaks where lanes that stand at one instruction but name different lanes are taken for one
+ * group: thirds found by match, and halves of which one comes late. */
+static void test_meeting_of_parts(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, RIG_KERNEL("rem.u32 %r2, %r1, 3;\nmatch.any.sync.b32 %r3, %r2, 0xffffffff;\n"
+                              "redux.sync.add.u32 %r4, %r1, %r3;\n"
+                              "setp.eq.u32 %p1, %r1, 4;\nvote.sync.any.pred %p2, %p1, %r3;\n"
+                              "selp.b32 %r5, 1000, 0, %p2;\nadd.u32 %r4, %r4, %r5;\n"
+                              "setp.lt.u32 %p1, %r1, 16;\nselp.b32 %r6, 0xffff, 0xffff0000, %p1;\n"
+                              "setp.ne.u32 %p1, %r1, 20;\n@%p1 bra MEET;\nadd.u32 %r1, %r1, 0;\n"
+                              "MEET:\nredux.sync.max.u32 %r5, %r1, %r6;\n"
+                              "shfl.sync.bfly.b32 %r2, %r5, 7, 0x1f, %r6;\n"
+                              "mad.lo.u32 %r4, %r2, 10000, %r4;\nst.global.u32 [%rd1], %r4;\n"));
+    static const uint32_t sums[3] = {165, 1176, 155};
+    for (uint64_t budget = 1; budget < 100; budget += 33) {
+        rig.budget = budget;
+        uint32_t *out = rig_run_words(&rig, 32);
+        for (uint32_t i = 0; i < 32; i++)
+            assert_int_equal(out[i], (i < 16 ? 15u : 31u) * 10000 + sums[i % 3]);
+    }
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,7 +193,7 @@ int main(void)
         cmocka_unit_test(test_named_barriers),    cmocka_unit_test(test_barrier_reduction),
         cmocka_unit_test(test_deadlock),          cmocka_unit_test(test_meeting_from_two_ways),
         cmocka_unit_test(test_meeting_in_a_loop), cmocka_unit_test(test_meeting_after_exit),
-        cmocka_unit_test(test_meeting_of_halves),
+        cmocka_unit_test(test_meeting_of_halves), cmocka_unit_test(test_meeting_of_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
