@@ -81,6 +81,24 @@ void weft_quota_release(uint32_t device, uint64_t bytes)
     weft_ledger_discharge(&weft_quota.account, weft_quota.places[device], bytes);
 }
 
+bool weft_quota_entry_put(const struct weft_quota_place *place, uint64_t key, uint64_t bytes)
+{
+    struct weft_quota_entry replaced;
+    struct weft_quota_entry entry = {
+        .key = key,
+        .bytes = bytes,
+        .owner = place->context,
+        .epoch = place->epoch,
+        .device = (uint16_t)place->device,
+        .kind = WEFT_QUOTA_LINEAR,
+    };
+    if (weft_quota_map_put(&weft_quota.allocations, &entry, &replaced))
+        return false;
+    if (replaced.key)
+        weft_quota_entry_forget(&replaced); /* it ended without our seeing it */
+    return true;
+}
+
 void weft_quota_entry_forget(const struct weft_quota_entry *entry)
 {
     if (entry->kind == WEFT_QUOTA_POOL)

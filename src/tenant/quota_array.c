@@ -59,25 +59,6 @@ static CUDA_ARRAY3D_DESCRIPTOR flat(size_t width, size_t height, CUarray_format 
         .Width = width, .Height = height, .Format = format, .NumChannels = channels};
 }
 
-/* Enters what the backend made; false where there is no room to remember it. */
-static bool enter(const struct weft_quota_place *place, uint64_t key, uint64_t bytes)
-{
-    struct weft_quota_entry replaced;
-    struct weft_quota_entry entry = {
-        .key = key,
-        .bytes = bytes,
-        .owner = place->context,
-        .epoch = place->epoch,
-        .device = (uint16_t)place->device,
-        .kind = WEFT_QUOTA_LINEAR,
-    };
-    if (weft_quota_map_put(&weft_quota.allocations, &entry, &replaced))
-        return false;
-    if (replaced.key)
-        weft_quota_entry_forget(&replaced); /* it ended without our seeing it */
-    return true;
-}
-
 /* A creating call of any version, with its arguments. */
 struct creation {
     CUresult (*call)(const struct creation *creation, void *handle);
@@ -96,7 +77,7 @@ static CUresult create(void **handle, const struct creation *creation, uint64_t 
     if (rc)
         return rc;
     rc = creation->call(creation, handle ? &made : NULL);
-    if (rc == CUDA_SUCCESS && !enter(&place, ARRAY_KEY(made), bytes)) {
+    if (rc == CUDA_SUCCESS && !weft_quota_entry_put(&place, ARRAY_KEY(made), bytes)) {
         destroy(made);
         rc = CUDA_ERROR_OUT_OF_MEMORY;
     }

@@ -55,6 +55,9 @@ CUresult weft_quota_reserve(uint32_t device, uint64_t bytes);
 CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes);
 void weft_quota_release(uint32_t device, uint64_t bytes);
 
+/* Remembers an allocation that is charged by itself, until it is freed or its context ends; false
+ * where there is no room. */
+bool weft_quota_entry_put(const struct weft_quota_place *place, uint64_t key, uint64_t bytes);
 /* Gives back what an entry that left the table stood for. */
 void weft_quota_entry_forget(const struct weft_quota_entry *entry);
 

@@ -7,23 +7,11 @@
  * room to remember it. */
 static CUresult enter(const struct weft_quota_place *place, CUdeviceptr address, uint64_t bytes)
 {
-    struct weft_quota_entry replaced;
-    struct weft_quota_entry entry = {
-        .key = address,
-        .bytes = bytes,
-        .owner = place->context,
-        .epoch = place->epoch,
-        .device = (uint16_t)place->device,
-        .kind = WEFT_QUOTA_LINEAR,
-    };
-    if (weft_quota_map_put(&weft_quota.allocations, &entry, &replaced)) {
-        weft_quota.next.cuMemFree_v2(address);
-        weft_quota_release(place->device, bytes);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    if (replaced.key)
-        weft_quota_entry_forget(&replaced); /* it ended without our seeing it */
-    return CUDA_SUCCESS;
+    if (weft_quota_entry_put(place, address, bytes))
+        return CUDA_SUCCESS;
+    weft_quota.next.cuMemFree_v2(address);
+    weft_quota_release(place->device, bytes);
+    return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* Where the calling thread allocates, with `bytes` charged there. */
