@@ -92,24 +92,25 @@ static CUresult device_get_mem_pool(CUmemoryPool *pool, CUdevice device)
     return rc;
 }
 
-static CUresult mem_get_default_mem_pool(CUmemoryPool *pool, CUmemLocation *location,
-                                         CUmemAllocationType type)
+/* Remembers a pool that the backend named. Pools of the host are not charged. */
+static CUresult met(CUresult rc, const CUmemoryPool *pool, const CUmemLocation *location)
 {
-    CUresult rc = weft_quota.next.cuMemGetDefaultMemPool(pool, location, type);
     if (rc == CUDA_SUCCESS)
         weft_quota_pool_enter(*pool, on_device(location) ? (uint32_t)location->id : 0,
                               on_device(location));
     return rc;
 }
 
+static CUresult mem_get_default_mem_pool(CUmemoryPool *pool, CUmemLocation *location,
+                                         CUmemAllocationType type)
+{
+    return met(weft_quota.next.cuMemGetDefaultMemPool(pool, location, type), pool, location);
+}
+
 static CUresult mem_get_mem_pool(CUmemoryPool *pool, CUmemLocation *location,
                                  CUmemAllocationType type)
 {
-    CUresult rc = weft_quota.next.cuMemGetMemPool(pool, location, type);
-    if (rc == CUDA_SUCCESS)
-        weft_quota_pool_enter(*pool, on_device(location) ? (uint32_t)location->id : 0,
-                              on_device(location));
-    return rc;
+    return met(weft_quota.next.cuMemGetMemPool(pool, location, type), pool, location);
 }
 
 /* After a wait the backend may have given back what was freed before it. */
