@@ -9,14 +9,6 @@
 
 #define SIZE_MAX_BYTES (1ull << 46)
 
-static CUresult find_stream(CUstream handle, bool per_thread, struct weft_soft_stream **stream)
-{
-    struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
-    return result == CUDA_SUCCESS ? weft_soft_stream_get(context, handle, per_thread, stream)
-                                  : result;
-}
-
 /* On success the record holds the reference to the pool. */
 static CUresult take(struct weft_soft_pool *pool, struct weft_soft_stream *stream, uint64_t bytes,
                      uint64_t *address)
@@ -61,7 +53,7 @@ static CUresult alloc_from(CUdeviceptr *address, size_t bytes, CUmemoryPool pool
                            bool per_thread)
 {
     struct weft_soft_stream *stream;
-    CUresult result = find_stream(handle, per_thread, &stream);
+    CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
     result = allocate(address, bytes, (uintptr_t)pool, stream);
@@ -72,7 +64,7 @@ static CUresult alloc_from(CUdeviceptr *address, size_t bytes, CUmemoryPool pool
 static CUresult alloc_async(CUdeviceptr *address, size_t bytes, CUstream handle, bool per_thread)
 {
     struct weft_soft_stream *stream;
-    CUresult result = find_stream(handle, per_thread, &stream);
+    CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
     const struct weft_soft_arena *arena = weft_soft_stream_context(stream)->device->memory;
@@ -133,7 +125,7 @@ static CUresult submit_free(struct weft_soft_allocation *allocation,
 static CUresult free_async(CUdeviceptr address, CUstream handle, bool per_thread)
 {
     struct weft_soft_stream *stream;
-    CUresult result = find_stream(handle, per_thread, &stream);
+    CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
     struct pending_free *pending = calloc(1, sizeof(*pending));

@@ -52,8 +52,9 @@ static CUresult device_get(CUdevice *device, int ordinal)
 
 static CUresult device_get_count(int *count)
 {
-    if (!atomic_load(&weft_soft.initialised))
-        return CUDA_ERROR_NOT_INITIALIZED;
+    CUresult result = weft_soft_initialised();
+    if (result != CUDA_SUCCESS)
+        return result;
     if (!count)
         return CUDA_ERROR_INVALID_VALUE;
     *count = (int)weft_soft.device_count;
@@ -152,8 +153,9 @@ static CUresult device_get_pci_bus_id(char *text, int bytes, CUdevice ordinal)
 
 static CUresult device_get_by_pci_bus_id(CUdevice *ordinal, const char *text)
 {
-    if (!atomic_load(&weft_soft.initialised))
-        return CUDA_ERROR_NOT_INITIALIZED;
+    CUresult result = weft_soft_initialised();
+    if (result != CUDA_SUCCESS)
+        return result;
     unsigned int domain = 0, bus, slot, function = 0;
     if (!ordinal || !text)
         return CUDA_ERROR_INVALID_VALUE;

@@ -243,11 +243,8 @@ static CUresult mem_range_get_attribute(void *data, size_t bytes, CUmem_range_at
 static CUresult attach(CUstream handle, CUdeviceptr address, size_t bytes, unsigned int flags,
                        bool per_thread)
 {
-    struct weft_soft_context *context;
     struct weft_soft_stream *stream;
-    CUresult result = weft_soft_context_current(&context);
-    if (result == CUDA_SUCCESS)
-        result = weft_soft_stream_get(context, handle, per_thread, &stream);
+    CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
     weft_soft_stream_put(stream);

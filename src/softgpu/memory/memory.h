@@ -81,6 +81,22 @@ struct weft_soft_holdings {
     struct weft_soft_allocation *first; /* memory lock */
 };
 
+/* For calls that need neither context nor device: NOT_INITIALIZED before cuInit. */
+static inline CUresult weft_soft_initialised(void)
+{
+    return atomic_load(&weft_soft.initialised) ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
+}
+
+/* A stream of the current context, as weft_soft_stream_get finds it; with that one's errors and
+ * weft_soft_context_current's. */
+static inline CUresult weft_soft_stream_of_current(CUstream handle, bool per_thread,
+                                                   struct weft_soft_stream **stream)
+{
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_context_current(&context);
+    return result ? result : weft_soft_stream_get(context, handle, per_thread, stream);
+}
+
 static inline uint64_t weft_soft_allocation_address(const struct weft_soft_allocation *allocation)
 {
     return allocation->by_address.key;

@@ -115,15 +115,10 @@ static struct answer answer(const struct weft_soft_allocation *allocation,
     return found;
 }
 
-static CUresult initialised(void)
-{
-    return atomic_load(&weft_soft.initialised) ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
-}
-
 static CUresult pointer_get_attribute(void *data, CUpointer_attribute attribute,
                                       CUdeviceptr address)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     pthread_mutex_lock(&weft_soft.memory->lock);
@@ -142,7 +137,7 @@ static CUresult pointer_get_attribute(void *data, CUpointer_attribute attribute,
 static CUresult pointer_get_attributes(unsigned int count, CUpointer_attribute *attributes,
                                        void **data, CUdeviceptr address)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (!attributes || !data || count == 0 || count > ATTRIBUTES_MAX)
@@ -165,7 +160,7 @@ static CUresult pointer_get_attributes(unsigned int count, CUpointer_attribute *
 static CUresult pointer_set_attribute(const void *value, CUpointer_attribute attribute,
                                       CUdeviceptr address)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)

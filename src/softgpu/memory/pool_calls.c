@@ -6,14 +6,9 @@
 #include "softgpu/memory/pool.h"
 #include "util/util.h"
 
-static CUresult initialised(void)
-{
-    return atomic_load(&weft_soft.initialised) ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
-}
-
 static CUresult get_pool(CUmemoryPool handle, struct weft_soft_pool **pool)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     *pool = weft_soft_pool_get((uintptr_t)handle);
@@ -27,7 +22,7 @@ static CUmemoryPool pool_handle(uint64_t handle)
 
 static CUresult mem_pool_create(CUmemoryPool *out, const CUmemPoolProps *props)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (!out || !props || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
@@ -279,7 +274,7 @@ static CUresult device_set_mem_pool(CUdevice ordinal, CUmemoryPool handle)
 static CUresult check_place(const CUmemLocation *location, CUmemAllocationType type,
                             struct weft_soft_device **device)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result == CUDA_SUCCESS)
         result = check_location(location, device);
     if (result == CUDA_SUCCESS && type != CU_MEM_ALLOCATION_TYPE_PINNED)

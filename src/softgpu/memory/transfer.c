@@ -127,11 +127,8 @@ static CUresult submit(struct weft_soft_stream *stream, const struct weft_soft_t
 CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUstream handle,
                                   bool per_thread, enum weft_soft_wait wait)
 {
-    struct weft_soft_context *context;
     struct weft_soft_stream *stream;
-    CUresult result = weft_soft_context_current(&context);
-    if (result == CUDA_SUCCESS)
-        result = weft_soft_stream_get(context, handle, per_thread, &stream);
+    CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
     bool at_once = must_wait(transfer, wait, false) || total_bytes(transfer) <= INLINE_BYTES_MAX;

@@ -24,11 +24,6 @@ static void unlock(void)
     pthread_mutex_unlock(&weft_soft.memory->lock);
 }
 
-static CUresult initialised(void)
-{
-    return atomic_load(&weft_soft.initialised) ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
-}
-
 static bool is_granular(uint64_t value)
 {
     return value % GRANULE == 0;
@@ -78,7 +73,7 @@ static bool take_addresses(uint64_t bytes, uint64_t alignment, uint64_t hint, ui
 static CUresult mem_address_reserve(CUdeviceptr *address, size_t bytes, size_t alignment,
                                     CUdeviceptr hint, unsigned long long flags)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (!address || bytes == 0 || !is_granular(bytes) || flags != 0 ||
@@ -103,7 +98,7 @@ static CUresult mem_address_reserve(CUdeviceptr *address, size_t bytes, size_t a
 
 static CUresult mem_address_free(CUdeviceptr address, size_t bytes)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     struct weft_soft_memory *memory = weft_soft.memory;
@@ -168,7 +163,7 @@ static CUresult mem_create(CUmemGenericAllocationHandle *handle, size_t bytes,
                            const CUmemAllocationProp *properties, unsigned long long flags)
 {
     struct weft_soft_device *device;
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result == CUDA_SUCCESS)
         result = check_properties(properties, &device);
     if (result != CUDA_SUCCESS)
@@ -190,7 +185,7 @@ static CUresult mem_create(CUmemGenericAllocationHandle *handle, size_t bytes,
 
 static CUresult mem_release(CUmemGenericAllocationHandle handle)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     struct weft_soft_physical *physical = weft_soft_handle_get(WEFT_SOFT_HANDLE_ALLOCATION, handle);
@@ -250,7 +245,7 @@ static CUresult map(struct weft_soft_physical *physical, uint64_t address, uint6
 static CUresult mem_map(CUdeviceptr address, size_t bytes, size_t offset,
                         CUmemGenericAllocationHandle handle, unsigned long long flags)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (bytes == 0 || !is_granular(bytes) || !is_granular(offset) || !is_granular(address) ||
@@ -295,7 +290,7 @@ static bool is_covered(uint64_t address, uint64_t bytes, bool whole)
 
 static CUresult mem_unmap(CUdeviceptr address, size_t bytes)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     struct weft_soft_allocation *claimed = NULL;
@@ -354,7 +349,7 @@ static void set_access(struct weft_soft_allocation *mapping, uint64_t address, u
 static CUresult mem_set_access(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *desc,
                                size_t count)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (!desc || count == 0 || count > WEFT_DEVICES_MAX)
@@ -379,7 +374,7 @@ static CUresult mem_get_access(unsigned long long *flags, const CUmemLocation *l
                                CUdeviceptr address)
 {
     struct weft_soft_device *device;
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     if (!flags || !location)
@@ -405,7 +400,7 @@ static CUresult mem_get_allocation_granularity(size_t *granularity,
                                                CUmemAllocationGranularity_flags option)
 {
     struct weft_soft_device *device;
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result == CUDA_SUCCESS)
         result = check_properties(properties, &device);
     if (result != CUDA_SUCCESS)
@@ -420,7 +415,7 @@ static CUresult mem_get_allocation_granularity(size_t *granularity,
 static CUresult mem_get_properties(CUmemAllocationProp *properties,
                                    CUmemGenericAllocationHandle handle)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     struct weft_soft_physical *physical = weft_soft_handle_get(WEFT_SOFT_HANDLE_ALLOCATION, handle);
@@ -448,7 +443,7 @@ static CUresult retain(struct weft_soft_physical *physical, uint64_t *handle)
 
 static CUresult mem_retain_allocation_handle(CUmemGenericAllocationHandle *handle, void *address)
 {
-    CUresult result = initialised();
+    CUresult result = weft_soft_initialised();
     if (result != CUDA_SUCCESS)
         return result;
     uint64_t retained = 0;
