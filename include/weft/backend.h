@@ -22,8 +22,8 @@ enum weft_device_kind {
     WEFT_DEVICE_REMOTE = 3,
 };
 
-/* One device as weftd granted it to this process; the program sees them as ordinals 0, 1, … in this
- * order. */
+/* One device as weftd granted it to this process; the program sees them as
+ * ordinals 0, 1, … in this order. */
 struct weft_device_grant {
     enum weft_device_kind kind;
     uint8_t uuid[WEFT_UUID_BYTES];
@@ -55,8 +55,8 @@ struct weft_backend {
     void (*drop_after_fork)(void);
 };
 
-/* Each backend module (backend-soft.so, backend-remote.so) exports one symbol of this type and
- * name. */
+/* Each backend module (backend-soft.so, backend-remote.so) exports one
+ * symbol of this type and name. */
 #define WEFT_BACKEND_SYMBOL "weft_backend_describe"
 typedef const struct weft_backend *(*weft_backend_describe_fn)(void);
 

@@ -3,8 +3,8 @@
 #ifndef WEFT_ERR_H
 #define WEFT_ERR_H
 
-/* X(name, number, text). Numbers are stable: they cross the socket. Functions return them negated.
- */
+/* X(name, number, text). Numbers are stable: they cross the socket.
+ * Functions return them negated. */
 #define WEFT_ERRORS(X)                                        \
     X(WEFT_EINVAL, 1, "invalid argument")                     \
     X(WEFT_ENOMEM, 2, "out of memory")                        \
@@ -33,8 +33,8 @@ enum weft_errno {
 
 #define WEFT_ERR_TEXT_BYTES 512
 
-/* Belongs to the caller, never allocates; a zeroed one is valid. Functions that take it accept
- * NULL. */
+/* Belongs to the caller, never allocates; a zeroed one is valid.
+ * Functions that take it accept NULL. */
 struct weft_err {
     int code; /* a negated enum weft_errno, or 0 */
     char text[WEFT_ERR_TEXT_BYTES];

@@ -1,5 +1,5 @@
-/* The table's entries are the real driver's own functions, except those that name a device
- * (native_view.h). */
+/* The table's entries are the real driver's own functions, except those that
+ * name a device (native_view.h). */
 #include "backend/native.h"
 
 #include <dlfcn.h>

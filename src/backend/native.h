@@ -1,5 +1,5 @@
-/* The native backend: the real libcuda of this machine, as it is, with the devices that weftd
- * granted. */
+/* The native backend: the real libcuda of this machine, as it is, with
+ * the devices that weftd granted. */
 #ifndef WEFT_BACKEND_NATIVE_H
 #define WEFT_BACKEND_NATIVE_H
 
@@ -12,8 +12,8 @@
 
 const struct weft_backend *weft_native_describe(void);
 
-/* A file that may be the real driver: an absolute path, or a file name that the loader has to find.
- */
+/* A file that may be the real driver: an absolute path, or a file name
+ * that the loader has to find. */
 struct weft_native_candidate {
     char path[PATH_MAX];
 };
@@ -27,8 +27,8 @@ size_t weft_native_read_cache(const void *data, size_t size,
                               struct weft_native_candidate found[WEFT_NATIVE_CANDIDATES],
                               size_t count);
 
-/* Opens the real driver, and never our own file again, under whatever name. The handle is never
- * closed. */
+/* Opens the real driver, and never our own file again, under whatever
+ * name. The handle is never closed. */
 int weft_native_library_open(void **library, struct weft_err *err);
 
 #endif

@@ -3,8 +3,8 @@
  * part (cuda_view.c) covers devices and locations that are parameters or stand in a struct of their
  * own.
  *
- * Not translated: locations inside batched copies and prefetches, graph nodes and memory range
- * attributes. */
+ * Not translated: locations inside batched copies and prefetches, graph nodes
+ * and memory range attributes. */
 #ifndef WEFT_BACKEND_NATIVE_VIEW_H
 #define WEFT_BACKEND_NATIVE_VIEW_H
 
@@ -16,8 +16,8 @@
 
 #include "cuda/entries.h"
 
-/* One for each granted device and one for the host is all that a list of accesses can sensibly
- * hold. */
+/* One for each granted device and one for the host is all that a list
+ * of accesses can sensibly hold. */
 #define WEFT_NATIVE_ACCESS_MAX (WEFT_DEVICES_MAX + 1)
 
 /* The one state of the backend: the CUDA ABI passes none. Written by open and by the first cuInit
@@ -49,8 +49,8 @@ size_t weft_native_device_count(void);
  * device at all. */
 CUdevice weft_native_device_in(CUdevice device);
 CUmemLocation weft_native_location_in(CUmemLocation location);
-/* The same in a copy of a struct; returns the copy, or before cuInit what was given. NULL stays
- * NULL. */
+/* The same in a copy of a struct; returns the copy, or before cuInit
+ * what was given. NULL stays NULL. */
 CUmemLocation *weft_native_location_copy(const CUmemLocation *given, CUmemLocation *copy);
 CUmemAllocationProp *weft_native_property_copy(const CUmemAllocationProp *given,
                                                CUmemAllocationProp *copy);

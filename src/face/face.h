@@ -1,6 +1,6 @@
-/* The face: what a program links as libcuda.so.1. The first call, whichever it is, opens the
- * session and the backend, and from then on every exported function is one jump through
- * weft_face_table. */
+/* The face: what a program links as libcuda.so.1. The first call, whichever it is,
+ * opens the session and the backend, and from then on every exported function is one
+ * jump through weft_face_table. */
 #ifndef WEFT_FACE_FACE_H
 #define WEFT_FACE_FACE_H
 
@@ -27,16 +27,15 @@ struct weft_face {
     pthread_mutex_t lock; /* guards all of it, unless it says atomic */
     bool watches_forks;
     bool locked_by_fork;
-    bool inherited; /* session and backend are the parent's, to be dropped before they are opened
-                       anew */
+    bool inherited; /* session and backend are the parent's, to be dropped before the next open */
     enum weft_face_stage stage;
     bool told_of_runtime;    /* atomic */
     CUresult failure;        /* atomic */
     bool driver_initialised; /* atomic; cuInit succeeded in this process */
     struct weft_session session;
     struct weft_face_visible visible;
-    struct weft_device_grant devices[WEFT_DEVICES_MAX]; /* those that are visible; descriptors are
-                                                           the session's */
+    /* Those that are visible; the descriptors are the session's. */
+    struct weft_device_grant devices[WEFT_DEVICES_MAX];
     const struct weft_backend *backend; /* borrowed, static; NULL where none was opened */
     enum weft_device_kind kind;         /* atomic; of all devices; 0 until `below` is there */
     int driver_version;                 /* atomic; 0 before it is known */
@@ -65,8 +64,8 @@ int weft_face_open(struct weft_face *face, struct weft_cuda *table, struct weft_
 /* Drops what was opened, by a parent too, without touching what it still uses. Holds the lock. */
 void weft_face_drop(struct weft_face *face);
 
-/* Puts the calls that the face answers itself into the table: cuInit, cuGetProcAddress,
- * cuGetExportTable. */
+/* Puts the calls that the face answers itself into the table: cuInit,
+ * cuGetProcAddress, cuGetExportTable. */
 void weft_face_calls_install(struct weft_face *face, struct weft_cuda *table);
 /* Makes them forget the table below. */
 void weft_face_calls_remove(struct weft_face *face);

@@ -52,8 +52,8 @@ static int newest(const struct request *request, enum weft_cuda_stream stream, b
     return best;
 }
 
-/* Where a version of CUDA had no per-thread flavour of a name, the other one is what the driver
- * gives. */
+/* Where a version of CUDA had no per-thread flavour of a name, the other
+ * one is what the driver gives. */
 static int find(const struct request *request, CUdriverProcAddressQueryResult *status)
 {
     bool known = false;

@@ -7,8 +7,8 @@
 
 #include "face/face.h"
 
-/* Generated: a table whose calls hand on to weft_face.traced and pass the result through
- * weft_face_trace. */
+/* Generated: a table whose calls hand on to weft_face.traced and pass the
+ * result through weft_face_trace. */
 extern const struct weft_cuda weft_face_tracing;
 
 /* Puts the tracing table over `table` where WEFT_TRACE asks for it. */

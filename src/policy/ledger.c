@@ -13,8 +13,8 @@
 #define SEQUENCE_BITS 52
 #define SEQUENCE_MASK ((UINT64_C(1) << SEQUENCE_BITS) - 1)
 
-/* Each lost race means that somebody else got on, so only a page that is scribbled over reaches
- * this. */
+/* Each lost race means that somebody else got on, so only a page that is
+ * scribbled over reaches this. */
 #define RETRIES_MAX (1u << 20)
 #define SPINS_MAX 64
 
@@ -158,8 +158,8 @@ static void announce(struct entry *entry, const struct change *change)
     WEFT_LEDGER_STEP();
 }
 
-/* The total with the change in it; false where that would pass the limit. A giving back is never
- * refused. */
+/* The total with the change in it; false where that would pass the limit. A
+ * giving back is never refused. */
 static bool add_change(uint64_t held, const struct record *record, uint64_t limit, uint64_t *with)
 {
     if (record->after < record->before) {

@@ -30,8 +30,8 @@ struct weft_ledger;
 size_t weft_ledger_bytes(void);
 /* Writes an empty ledger into zeroed memory of weft_ledger_bytes(). Daemon only. */
 struct weft_ledger *weft_ledger_format(void *memory);
-/* Checks magic, version and size of memory that somebody else formatted. WEFT_EPROTO or
- * WEFT_EVERSION. */
+/* Checks magic, version and size of memory that somebody else formatted.
+ * WEFT_EPROTO or WEFT_EVERSION. */
 int weft_ledger_open(struct weft_ledger **out, void *memory, size_t bytes, struct weft_err *err);
 
 /* Takes a free slot for a process. Daemon only. WEFT_ELIMIT when all are taken. */
@@ -73,8 +73,8 @@ int weft_ledger_charge(struct weft_ledger_account *account, uint32_t device, uin
  * it is logged. */
 void weft_ledger_discharge(struct weft_ledger_account *account, uint32_t device, uint64_t bytes);
 
-/* What all slots hold together, and what one holds (its announced change settled as above). Any
- * process. */
+/* What all slots hold together, and what one holds (its announced change
+ * settled as above). Any process. */
 uint64_t weft_ledger_total(const struct weft_ledger *ledger, uint32_t device);
 uint64_t weft_ledger_slot_held(const struct weft_ledger *ledger, uint32_t slot, uint32_t device);
 

@@ -21,15 +21,15 @@
 /* A worker thread that runs kernels holds one SM, and gives it up between two bounded runs when
  * others wait. */
 struct weft_device_sm {
-    uint64_t owner; /* 0: free. Else WEFT_DEVICE_OWNER(slot, thread); taken and given up by
-                       compare-and-swap */
+    /* 0: free. Else WEFT_DEVICE_OWNER(slot, thread); taken and given up by compare-and-swap. */
+    uint64_t owner;
     uint64_t reserved[7];
 };
 #define WEFT_DEVICE_OWNER(slot, thread) (((uint64_t)(thread) << 32) | ((uint64_t)(slot) + 1))
 #define WEFT_DEVICE_OWNER_SLOT(owner) ((uint32_t)((owner)&0xffffffffu) - 1)
 
-/* One a process, indexed by its slot in the device's ledger. weftd zeroes it when the slot is
- * taken. */
+/* One a process, indexed by its slot in the device's ledger. weftd
+ * zeroes it when the slot is taken. */
 struct weft_device_process {
     uint64_t retired;        /* warp instructions, monotone; the base of virtual device time */
     uint64_t device_time_ns; /* virtual: retired × cost ÷ the device's rate, monotone */

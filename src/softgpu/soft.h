@@ -37,8 +37,8 @@ struct weft_soft_device {
     const struct weft_soft_profile *profile;
     struct weft_device_page *page; /* mapped, owned */
     size_t page_bytes;
-    struct weft_ledger_account
-        account; /* of the device's ledger; limit: page->memory_ceiling_bytes */
+    /* Of the device's ledger; its limit is page->memory_ceiling_bytes. */
+    struct weft_ledger_account account;
     uint8_t uuid[WEFT_UUID_BYTES];
     int arena_fd; /* borrowed from the grant */
     void *memory; /* the memory half's state of this device (struct weft_soft_arena), owned by it */
@@ -52,8 +52,7 @@ struct weft_soft_device {
 struct weft_soft_context {
     struct weft_soft_device *device;
     CUcontext handle;
-    atomic_int error; /* CUresult: 0, or sticky after a fault: every later call in the context
-                         returns it */
+    atomic_int error; /* a CUresult; after a fault all later calls in the context return it */
     atomic_bool destroyed;
     bool primary;
     uint32_t flags;
@@ -76,8 +75,7 @@ struct weft_soft_driver {
 };
 extern struct weft_soft_driver weft_soft;
 
-/* -- the engine half offers
- * ------------------------------------------------------------------------------------------- */
+/* What the engine half offers. */
 
 /* The calling thread's current context, without a reference: valid while it stays current.
  * NOT_INITIALIZED, INVALID_CONTEXT (none), CONTEXT_IS_DESTROYED, or the context's sticky error. */
@@ -109,13 +107,12 @@ CUresult weft_soft_stream_submit(struct weft_soft_stream *stream,
 /* Waits until all that was submitted before is done; the context's sticky error if it has one. */
 CUresult weft_soft_stream_wait(struct weft_soft_stream *stream);
 CUresult weft_soft_context_wait(struct weft_soft_context *context);
-/* True while nothing submitted is unfinished, so that a synchronous copy may run on the caller's
- * thread at once: for the legacy stream this takes the blocking streams of the context into
- * account. */
+/* True while nothing submitted is unfinished, so that a synchronous copy may run on
+ * the caller's thread at once: for the legacy stream this takes the blocking streams
+ * of the context into account. */
 bool weft_soft_stream_idle(struct weft_soft_stream *stream);
 
-/* -- the memory half offers
- * ------------------------------------------------------------------------------------------- */
+/* What the memory half offers. */
 
 /* Makes window, alias and live bits; maps every device's arena. Starts no thread. */
 int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err);

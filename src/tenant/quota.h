@@ -16,8 +16,9 @@ struct weft_quota_config {
     uint32_t slot;                         /* this process' slot in it */
     const struct weft_policy_page *policy; /* borrowed */
     uint32_t device_count;                 /* the program's ordinals are 0 … device_count - 1 */
-    const uint32_t *places; /* the ledger's and policy's device of each ordinal, borrowed for the
-                               call; NULL: the same numbers */
+    /* The ledger's and policy's device of each ordinal, borrowed for the call; NULL: the same
+     * numbers. */
+    const uint32_t *places;
 };
 
 /* Keeps the entries that it replaces. Once a process, before the table is published. */

@@ -88,8 +88,8 @@ static bool primary_active(CUdevice device)
     return active;
 }
 
-/* A release ends the context only where it was the last; a reset always does, whoever still retains
- * it. */
+/* A release ends the context only where it was the last; a reset always
+ * does, whoever still retains it. */
 static CUresult primary_end_with(CUdevice device, CUresult (*backend)(CUdevice device), bool always)
 {
     if (!has_primary(device))

@@ -3,8 +3,8 @@
  *   quota_linear.c   memory by address            quota_array.c    arrays and mipmaps
  *   quota_pool*.c    stream-ordered memory        quota_vmm*.c     handles and mappings
  *   quota_context.c  the end of contexts
- * Lock order: a primary context's lock > a pool's lock > a map's shard. No lock but the first two
- * is held while the backend is called. */
+ * Lock order: a primary context's lock > a pool's lock, or that of VMM memory > a map's shard. No
+ * lock but a primary context's and a pool's is held while the backend is called. */
 #ifndef WEFT_TENANT_QUOTA_LAYER_H
 #define WEFT_TENANT_QUOTA_LAYER_H
 
@@ -49,8 +49,8 @@ CUresult weft_quota_place_current(struct weft_quota_place *place);
 uint64_t weft_quota_round(uint64_t bytes, uint64_t power_of_two);
 /* What the tenant may hold on the device now; 0 where that cannot be told. */
 uint64_t weft_quota_limit(uint32_t device);
-/* Charges, or CUDA_ERROR_OUT_OF_MEMORY. The first trims pools before it refuses, and so takes their
- * locks. */
+/* Charges, or CUDA_ERROR_OUT_OF_MEMORY. The first trims pools before it
+ * refuses, and so takes their locks. */
 CUresult weft_quota_reserve(uint32_t device, uint64_t bytes);
 CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes);
 void weft_quota_release(uint32_t device, uint64_t bytes);

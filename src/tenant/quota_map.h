@@ -41,8 +41,8 @@ int weft_quota_map_put(struct weft_quota_map *map, const struct weft_quota_entry
 /* Removes and hands out; false where the key is not there. */
 bool weft_quota_map_take(struct weft_quota_map *map, uint64_t key, struct weft_quota_entry *entry);
 bool weft_quota_map_find(struct weft_quota_map *map, uint64_t key, struct weft_quota_entry *entry);
-/* The entry for which `match` is true, looked for one by one; any of them where there are several.
- */
+/* The entry for which `match` is true, looked for one by one; any of
+ * them where there are several. */
 bool weft_quota_map_search(struct weft_quota_map *map,
                            bool (*match)(const struct weft_quota_entry *entry,
                                          const void *argument),

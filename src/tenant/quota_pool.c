@@ -94,8 +94,8 @@ bool weft_quota_pool_attribute(struct weft_quota_pool *pool, CUmemPool_attribute
     return true;
 }
 
-/* Counts the pool anew; false where it reserves more than could be charged. The pool's lock is
- * held. */
+/* Counts the pool anew; false where it reserves more than could be
+ * charged. The pool's lock is held. */
 bool weft_quota_pool_refresh(struct weft_quota_pool *pool)
 {
     uint64_t reserved = 0;

@@ -1,5 +1,5 @@
-/* Stream-ordered allocation: the growth that is expected is charged before, the true one counted
- * after. */
+/* Stream-ordered allocation: the growth that is expected is charged
+ * before, the true one counted after. */
 #include "tenant/quota_pool.h"
 
 #include <stddef.h>

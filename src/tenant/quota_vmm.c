@@ -1,20 +1,20 @@
-/* The calls that make handles, map them, and let go of both. What they refer to is in
- * quota_vmm_memory.c. */
+/* The calls that make handles, map them, and let go of both. What they refer
+ * to is in quota_vmm_memory.c. */
 #include "tenant/quota_vmm.h"
 
 #include <stddef.h>
 
 #include "util/util.h"
 
-/* In both tables `owner` is the memory. In `handles` bytes counts how often the handle must be
- * released. */
+/* In both tables `owner` is the memory. In `handles` bytes counts how often
+ * the handle must be released. */
 static struct {
     uint32_t epoch; /* guarded by the lock; goes up when a mapping is to end */
     struct weft_quota_map handles, mappings;
 } vmm;
 
-/* Adds one to how often the handle must be released, and so to the memory's references. The lock is
- * held. */
+/* Adds one to how often the handle must be released, and so to the memory's
+ * references. The lock is held. */
 static int handle_enter(CUmemGenericAllocationHandle handle, struct weft_quota_memory *memory)
 {
     struct weft_quota_entry entry = {.key = handle, .bytes = 1, .owner = memory}, replaced;
@@ -227,8 +227,8 @@ static CUresult mem_export(void *shareable, CUmemGenericAllocationHandle handle,
     return rc;
 }
 
-/* What this process exported itself is counted as one more handle; what others did is charged to
- * them. */
+/* What this process exported itself is counted as one more handle; what
+ * others did is charged to them. */
 static CUresult mem_import(CUmemGenericAllocationHandle *handle, void *shareable,
                            CUmemAllocationHandleType type)
 {

@@ -34,8 +34,7 @@ struct weft_quota_memory {
 static struct {
     pthread_mutex_t lock;
     struct weft_quota_memory *exported;
-    uint32_t lingering; /* atomic: how many of the exported have nothing but that; nobody locks for
-                           none */
+    uint32_t lingering; /* atomic: how many of the exported nothing else refers to */
 } memories;
 
 void weft_quota_vmm_lock(void)

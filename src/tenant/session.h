@@ -28,8 +28,8 @@ struct weft_session {
 int weft_session_open(struct weft_session *session, struct weft_err *err);
 /* Closes our copies. weftd gives back what the process held only when the process is gone. */
 void weft_session_close(struct weft_session *session);
-/* A sentence for a person; weft run prints it. Never blocks; dropped where the daemon is away. Any
- * thread. */
+/* A sentence for a person; weft run prints it. Never blocks; dropped where
+ * the daemon is away. Any thread. */
 void weft_session_report(struct weft_session *session, const char *text);
 
 #endif

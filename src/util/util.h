@@ -60,8 +60,8 @@ uint64_t weft_clock_ns(void);
 /* "64M", "1.5GiB", "4096" into bytes, powers of 1024. The error quotes `text` and says which units
  * there are. */
 int weft_size_parse(const char *text, uint64_t *bytes, struct weft_err *err);
-/* Bytes as people read them: "64.0 MiB". `text` holds at least WEFT_SIZE_TEXT_BYTES. Returns text.
- */
+/* Bytes as people read them: "64.0 MiB". `text` holds at least
+ * WEFT_SIZE_TEXT_BYTES. Returns text. */
 #define WEFT_SIZE_TEXT_BYTES 24
 char *weft_size_format(uint64_t bytes, char *text);
 

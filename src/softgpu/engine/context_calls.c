@@ -276,8 +276,8 @@ static CUresult get_exec_affinity(CUexecAffinityParam *out, CUexecAffinityType t
     return CUDA_SUCCESS;
 }
 
-/* The old usage count: a context that is attached as often again is destroyed by the last detach.
- */
+/* The old usage count: a context that is attached as often again is
+ * destroyed by the last detach. */
 static CUresult attach(CUcontext *out, unsigned int flags)
 {
     struct weft_soft_context *context;

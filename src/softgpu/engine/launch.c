@@ -257,8 +257,8 @@ static CUresult launch_cooperative_ptsz(CUfunction function, unsigned int grid_x
     return launch(&request);
 }
 
-/* Attributes that only hint are heard without effect; what changes results and is not there yet is
- * refused. */
+/* Attributes that only hint are heard without effect; what changes results and
+ * is not there yet is refused. */
 static CUresult read_attributes(const CUlaunchConfig *config, struct request *request)
 {
     if (config->numAttrs > ATTRIBUTES_MAX || (config->numAttrs && !config->attrs))

@@ -142,8 +142,8 @@ void weft_soft_scheduler_unlock(void);
 bool weft_soft_scheduler_sleep(pthread_cond_t *condition, uint64_t timeout_ns);
 uint64_t weft_soft_scheduler_new_id(void);
 
-/* A zeroed operation out of the pool, NULL where memory has run out; and back, if never submitted.
- */
+/* A zeroed operation out of the pool, NULL where memory has run out;
+ * and back, if never submitted. */
 struct weft_soft_op *weft_soft_op_create(enum weft_soft_op_kind kind);
 void weft_soft_op_destroy(struct weft_soft_op *op);
 /* Takes over `op`, and waits for room where too much is pending. Also taken over when it fails:

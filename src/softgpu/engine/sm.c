@@ -7,8 +7,8 @@
 
 #include "util/util.h"
 
-/* A waiter looks again after so long even if nobody woke it: the one that should have may be dead.
- */
+/* A waiter looks again after so long even if nobody woke it: the one
+ * that should have may be dead. */
 #define WAIT_NS 10000000ull
 /* Who gave an SM up for others looks again after so long: the others may be dead. */
 #define POLITE_WAIT_NS 1000000ull

@@ -84,8 +84,8 @@ static void change_sm(struct worker *worker, struct weft_soft_device *device)
     weft_soft_scheduler_lock();
 }
 
-/* A slice of the first grid that is ready, run on an SM of its device; false where there is none.
- */
+/* A slice of the first grid that is ready, run on an SM of its
+ * device; false where there is none. */
 static bool pick(struct worker *worker, struct weft_soft_slice *slice)
 {
     while (!weft_soft_list_is_empty(&weft_soft_scheduler.ready)) {

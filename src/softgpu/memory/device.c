@@ -32,8 +32,8 @@ static CUresult get_error_string(CUresult result, const char **text)
     return *text ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* For a call that asks a device something: first the device must be right, then where the answer
- * goes. */
+/* For a call that asks a device something: first the device must be
+ * right, then where the answer goes. */
 static CUresult enter(CUdevice ordinal, const void *out, struct weft_soft_device **device)
 {
     CUresult result = weft_soft_device_get(ordinal, device);

@@ -1,5 +1,5 @@
-/* Device memory: cuMemAlloc and its kin. Managed memory is device memory that the program sees
- * too. */
+/* Device memory: cuMemAlloc and its kin. Managed memory is device
+ * memory that the program sees too. */
 #include <stdlib.h>
 
 #include <weft/cuda_table.h>

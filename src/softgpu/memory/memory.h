@@ -35,8 +35,8 @@ struct weft_soft_memory {
     struct weft_soft_foreign foreign;
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
     uint64_t last_id; /* memory lock; of allocations, never used twice */
-    /* Some memory was asked to make all calls that are not asynchronous wait; since then they do.
-     */
+    /* Some memory was asked to make all calls that are not
+     * asynchronous wait; since then they do. */
     atomic_bool synchronous;
 };
 
@@ -102,8 +102,7 @@ static inline uint64_t weft_soft_allocation_address(const struct weft_soft_alloc
     return allocation->by_address.key;
 }
 
-/* -- arena.c: the device's memory, charged
- * ------------------------------------------------------------------------------------------ */
+/* arena.c: the device's memory, charged. */
 
 /* `charge` is what the ledger sees, `extent` what is taken of the address space. OUT_OF_MEMORY,
  * after all pools of the device have been trimmed. The memory is zeros. */
@@ -115,8 +114,7 @@ void weft_soft_arena_give(struct weft_soft_device *device, uint64_t charge, uint
 /* Gives the pages of small frees back to the host now. */
 void weft_soft_arena_drop_loose(struct weft_soft_device *device);
 
-/* -- allocation.c: the records
- * ------------------------------------------------------------------------------------------ */
+/* allocation.c: the records. */
 
 /* Puts a filled record into the tree, gives it an id and its blocks life. From then on it is found.
  * `context` may be NULL. */

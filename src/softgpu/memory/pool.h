@@ -55,8 +55,8 @@ void weft_soft_pool_give(struct weft_soft_pool *pool, uint64_t address, uint64_t
 void weft_soft_pool_announce(struct weft_soft_returning *returning);
 void weft_soft_pool_settle(struct weft_soft_returning *returning);
 
-/* Gives reserved memory that nobody uses back to the device until no more than `keep_bytes` are
- * reserved. */
+/* Gives reserved memory that nobody uses back to the device until no more
+ * than `keep_bytes` are reserved. */
 void weft_soft_pool_trim(struct weft_soft_pool *pool, uint64_t keep_bytes);
 /* All pools of the device, to 0 or each to its threshold. */
 void weft_soft_pools_trim(struct weft_soft_device *device, bool to_threshold);

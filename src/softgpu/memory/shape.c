@@ -21,8 +21,8 @@ struct box {
     uint64_t width, height, depth;
 };
 
-/* The distance from the first to the last byte of the box, plus one; 0 where it is over the bound.
- */
+/* The distance from the first to the last byte of the box, plus one;
+ * 0 where it is over the bound. */
 static uint64_t reach_of(const struct corner *corner, const struct box *box)
 {
     uint64_t rows = (box->depth - 1) * corner->height + box->height - 1;

@@ -5,8 +5,8 @@
 
 #include "softgpu/memory/memory.h"
 
-/* What cuMemCreate made: a part of the arena, charged until the last of its handles and mappings is
- * gone. */
+/* What cuMemCreate made: a part of the arena, charged until the last of its
+ * handles and mappings is gone. */
 struct weft_soft_physical {
     struct weft_soft_device *device;
     uint64_t address; /* in the arena, where it is not alive */

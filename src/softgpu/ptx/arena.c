@@ -19,8 +19,8 @@ static struct weft_ptx_chunk *chunk_create(size_t bytes)
     return calloc(1, sizeof(struct weft_ptx_chunk) + bytes);
 }
 
-/* A piece that is large for a chunk gets one of its own behind the current one, which keeps its
- * rest. */
+/* A piece that is large for a chunk gets one of its own behind the
+ * current one, which keeps its rest. */
 static void *alloc_alone(struct weft_ptx_arena *arena, size_t bytes)
 {
     struct weft_ptx_chunk *chunk = chunk_create(bytes);

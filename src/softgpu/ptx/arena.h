@@ -27,8 +27,8 @@ struct weft_ptx_vector {
     size_t count, capacity;
 };
 
-/* The address of `count` further zeroed items of `item_bytes` each, or NULL when there is no
- * memory. */
+/* The address of `count` further zeroed items of `item_bytes` each, or
+ * NULL when there is no memory. */
 void *weft_ptx_vector_push(struct weft_ptx_vector *vector, size_t item_bytes, size_t count);
 void weft_ptx_vector_finish(struct weft_ptx_vector *vector);
 

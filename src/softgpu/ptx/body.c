@@ -26,8 +26,8 @@ static bool resolve(struct weft_ptx_parser *parser, const struct weft_ptx_fixup 
     return true;
 }
 
-/* Labels of this scope serve what was used in it and within it; the rest is left to the scope
- * around. */
+/* Labels of this scope serve what was used in it and within it; the rest
+ * is left to the scope around. */
 static void resolve_scope(struct weft_ptx_parser *parser, bool outermost)
 {
     struct weft_ptx_vector *fixups = &parser->builder.fixups;

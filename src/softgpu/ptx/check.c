@@ -37,8 +37,8 @@ static enum type_class class_of(enum weft_ptx_type type)
     return CLASS_PACKED;
 }
 
-/* Whether a register of type `have` may stand where the instruction says `want`; `wider` lets it be
- * larger. */
+/* Whether a register of type `have` may stand where the instruction says
+ * `want`; `wider` lets it be larger. */
 static bool fits(enum weft_ptx_type want, enum weft_ptx_type have, bool wider)
 {
     enum type_class a = class_of(want), b = class_of(have);

@@ -206,8 +206,8 @@ static void declare_register(struct weft_ptx_parser *parser,
         weft_ptx_parser_declare(parser, name, &at, WEFT_PTX_BINDING_REGISTER, index);
 }
 
-/* A name that was declared .extern may be declared again and be defined once. Returns it, or NULL.
- */
+/* A name that was declared .extern may be declared again and be
+ * defined once. Returns it, or NULL. */
 static struct weft_ptx_variable *find_declared(struct weft_ptx_parser *parser,
                                                const struct weft_ptx_name *name,
                                                enum weft_ptx_linkage linkage)

@@ -94,8 +94,8 @@ struct weft_ptx_mnemonic {
     const struct weft_ptx_form *form;
 };
 
-/* Decodes "ld.global.v4.f32". Returns NULL, or what is wrong, and then its place in the text: *at,
- * *length. */
+/* Decodes "ld.global.v4.f32". Returns NULL, or what is wrong, and then its
+ * place in the text: *at, *length. */
 const char *weft_ptx_form_decode(const char *text, size_t size, struct weft_ptx_mnemonic *mnemonic,
                                  size_t *at, size_t *length);
 

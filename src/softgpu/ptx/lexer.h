@@ -1,5 +1,5 @@
-/* PTX text into tokens with positions. A directive or modifier is one token with its dot: ".b32",
- * ".shared::cta". */
+/* PTX text into tokens with positions. A directive or modifier is one token with its
+ * dot: ".b32", ".shared::cta". */
 #ifndef WEFT_SOFTGPU_PTX_LEXER_H
 #define WEFT_SOFTGPU_PTX_LEXER_H
 

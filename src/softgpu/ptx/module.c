@@ -31,8 +31,8 @@ static void parse_version(struct weft_ptx_parser *parser)
     weft_ptx_parser_advance(parser);
 }
 
-/* sm_90, sm_90a, sm_100f; compute_… stands for the same in some tools. False where it is another
- * word. */
+/* sm_90, sm_90a, sm_100f; compute_… stands for the same in some tools.
+ * False where it is another word. */
 static bool read_architecture(const struct weft_ptx_token *token, uint32_t *number)
 {
     if (token->length < 4 || token->length > 7 || memcmp(token->text, "sm_", 3) != 0)

@@ -94,8 +94,8 @@ struct weft_ptx_binding *weft_ptx_names_bind(struct weft_ptx_names *names,
                                              struct weft_ptx_name *name, uint32_t depth);
 struct weft_ptx_range *weft_ptx_names_bind_range(struct weft_ptx_names *names,
                                                  struct weft_ptx_name *name);
-/* The range that has a register of this name and is further in than the name's own meaning, or
- * NULL. */
+/* The range that has a register of this name and is further in than the
+ * name's own meaning, or NULL. */
 const struct weft_ptx_range *weft_ptx_names_find_range(struct weft_ptx_names *names,
                                                        const struct weft_ptx_name *name);
 

@@ -1,9 +1,9 @@
 /* What the files of the parser share: its state, and the steps that read one construct of the
  * grammar each.
  *
- * The first failure sticks: it is recorded, the current token becomes END, and every further step
- * is a no-op that ends its loops. So no step returns a code; who needs to know asks
- * weft_ptx_parser_failed. */
+ * The first failure sticks: it is recorded, the current token becomes END, and every
+ * further step is a no-op that ends its loops. So no step returns a code; who needs to know
+ * asks weft_ptx_parser_failed. */
 #ifndef WEFT_SOFTGPU_PTX_PARSER_H
 #define WEFT_SOFTGPU_PTX_PARSER_H
 
@@ -24,8 +24,8 @@
 /* Registers a range may declare. Those that are not used cost nothing. */
 #define WEFT_PTX_RANGE_COUNT_MAX 100000000
 #define WEFT_PTX_REGISTERS_MAX (1u << 24)
-/* Instructions of one function: each takes some hundred times the four bytes that its shortest text
- * has. */
+/* Instructions of one function: each takes some hundred times the four
+ * bytes that its shortest text has. */
 #define WEFT_PTX_INSNS_MAX (1u << 22)
 /* Bytes of one variable; parameters of one function; all initialisers of a module together. */
 #define WEFT_PTX_VARIABLE_BYTES_MAX ((uint64_t)1 << 40)
@@ -104,8 +104,8 @@ struct weft_ptx_name *weft_ptx_parser_expect_name(struct weft_ptx_parser *parser
 /* What a name stands for here. A register of a range comes into being. NULL where it is unknown. */
 const struct weft_ptx_binding *weft_ptx_parser_lookup(struct weft_ptx_parser *parser,
                                                       struct weft_ptx_name *name);
-/* Gives a name its meaning in the innermost scope; fails where it has one there. NULL after a
- * failure. */
+/* Gives a name its meaning in the innermost scope; fails where it has one
+ * there. NULL after a failure. */
 struct weft_ptx_binding *weft_ptx_parser_declare(struct weft_ptx_parser *parser,
                                                  struct weft_ptx_name *name,
                                                  const struct weft_ptx_token *at,
@@ -123,8 +123,8 @@ void *weft_ptx_parser_settle(struct weft_ptx_parser *parser, struct weft_ptx_vec
 
 /* expression.c */
 struct weft_ptx_constant weft_ptx_parser_constant(struct weft_ptx_parser *parser);
-/* A constant that has to be an integer; at least `min`, at most `max`, which is said where it is
- * not. */
+/* A constant that has to be an integer; at least `min`, at most `max`,
+ * which is said where it is not. */
 int64_t weft_ptx_parser_integer(struct weft_ptx_parser *parser, int64_t min, int64_t max);
 double weft_ptx_constant_double(const struct weft_ptx_constant *constant);
 
@@ -156,8 +156,8 @@ void weft_ptx_parser_prototype(struct weft_ptx_parser *parser, struct weft_ptx_n
 /* body.c: from '{' to its '}'. */
 void weft_ptx_parser_body(struct weft_ptx_parser *parser);
 
-/* debug.c: .loc, .file, .section and .pragma are read and dropped. False where the token is none of
- * them. */
+/* debug.c: .loc, .file, .section and .pragma are read and dropped. False
+ * where the token is none of them. */
 bool weft_ptx_parser_skip_debug(struct weft_ptx_parser *parser);
 
 /* instruction.c: from an optional guard to the semicolon. */
@@ -172,8 +172,8 @@ void weft_ptx_parser_label_operand(struct weft_ptx_parser *parser, uint32_t insn
 /* call.c: what follows the mnemonic of a call. */
 void weft_ptx_parser_call(struct weft_ptx_parser *parser, struct weft_ptx_insn *insn);
 
-/* check.c: operands against the form of their instruction. `tokens` says where each operand begins.
- */
+/* check.c: operands against the form of their instruction. `tokens`
+ * says where each operand begins. */
 void weft_ptx_parser_check(struct weft_ptx_parser *parser, const struct weft_ptx_insn *insn,
                            const struct weft_ptx_form *form, const struct weft_ptx_token *mnemonic,
                            const struct weft_ptx_token *tokens);

@@ -309,8 +309,8 @@ struct weft_ptx_insn {
     const char *text; /* "ld.global.v4.f32", for messages */
 };
 
-/* call (ret), target, (args), prototype. Arguments are operands: .param variables, registers or
- * constants. */
+/* call (ret), target, (args), prototype. Arguments are operands: .param
+ * variables, registers or constants. */
 struct weft_ptx_call {
     struct weft_ptx_operand target; /* SYMBOL of a function, or REGISTER */
     uint32_t return_count, argument_count;
