@@ -127,6 +127,7 @@ void weft_soft_engine_install(struct weft_cuda *table)
     weft_soft_event_install(table);
     weft_soft_module_install(table);
     weft_soft_function_install(table);
+    weft_soft_link_install(table);
     weft_soft_library_install(table);
     weft_soft_launch_install(table);
 }

@@ -21,6 +21,7 @@ enum weft_soft_handle_type {
     WEFT_SOFT_HANDLE_KERNEL,
     WEFT_SOFT_HANDLE_POOL,
     WEFT_SOFT_HANDLE_ALLOCATION, /* cuMemCreate */
+    WEFT_SOFT_HANDLE_LINK,
     WEFT_SOFT_HANDLE_TYPE_COUNT
 };
 

@@ -100,6 +100,7 @@ void weft_soft_capture_install(struct weft_cuda *table);
 void weft_soft_event_install(struct weft_cuda *table);
 void weft_soft_module_install(struct weft_cuda *table);
 void weft_soft_function_install(struct weft_cuda *table);
+void weft_soft_link_install(struct weft_cuda *table);
 void weft_soft_library_install(struct weft_cuda *table);
 void weft_soft_launch_install(struct weft_cuda *table);
 

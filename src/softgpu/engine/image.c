@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "softgpu/engine/linked.h"
 #include "softgpu/engine/module.h"
 
 /* A text without an end in sight is taken to end here. */
@@ -57,6 +58,8 @@ static CUresult result_of_parse(const struct weft_err *err)
         return CUDA_ERROR_OUT_OF_MEMORY;
     case WEFT_EVERSION:
         return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    case WEFT_EPROTO:
+        return CUDA_ERROR_INVALID_IMAGE;
     default:
         return CUDA_ERROR_INVALID_PTX;
     }
@@ -71,7 +74,8 @@ static CUresult check_version(const struct weft_ptx_module *ptx, struct weft_err
     return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
 }
 
-static CUresult parse(struct weft_soft_image **out, const char *text, size_t bytes,
+/* PTX, or what cuLinkComplete made of several. */
+static CUresult parse(struct weft_soft_image **out, const char *text, size_t bytes, bool linked,
                       struct weft_err *err)
 {
     struct weft_soft_image *image = calloc(1, sizeof(*image));
@@ -81,7 +85,9 @@ static CUresult parse(struct weft_soft_image **out, const char *text, size_t byt
     }
     atomic_init(&image->references, 1);
     CUresult result = CUDA_SUCCESS;
-    if (weft_ptx_parse(&image->ptx, text, bytes, err))
+    int rc = linked ? weft_soft_linked_read(&image->ptx, text, bytes, err)
+                    : weft_ptx_parse(&image->ptx, text, bytes, err);
+    if (rc)
         result = result_of_parse(err);
     else
         result = check_version(image->ptx, err);
@@ -95,11 +101,13 @@ static CUresult parse(struct weft_soft_image **out, const char *text, size_t byt
 
 CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, struct weft_err *err)
 {
+    if (first_word(image) == WEFT_SOFT_LINKED_MAGIC)
+        return parse(out, image, weft_soft_linked_bytes(image), true, err);
     CUresult result = refuse_binary(image, err);
-    return result ? result : parse(out, image, strnlen(image, IMAGE_BYTES_MAX), err);
+    return result ? result : parse(out, image, strnlen(image, IMAGE_BYTES_MAX), false, err);
 }
 
-static char *read_file(const char *path, size_t *bytes, struct weft_err *err)
+char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err)
 {
     _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
@@ -131,13 +139,15 @@ CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *pat
 {
     size_t bytes;
     struct weft_err own = {0};
-    _cleanup_free_ char *text = read_file(path, &bytes, &own);
+    _cleanup_free_ char *text = weft_soft_image_read(path, &bytes, &own);
     if (!text) {
         *err = own;
         return own.code == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_FILE_NOT_FOUND;
     }
+    if (first_word(text) == WEFT_SOFT_LINKED_MAGIC)
+        return parse(out, text, bytes, true, err);
     CUresult result = refuse_binary(text, err);
-    return result ? result : parse(out, text, strnlen(text, bytes), err);
+    return result ? result : parse(out, text, strnlen(text, bytes), false, err);
 }
 
 void weft_soft_image_get(struct weft_soft_image *image)

@@ -29,6 +29,8 @@ CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image,
                               struct weft_err *err);
 CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path,
                                    struct weft_err *err);
+/* A file of at most 1 GiB, with a zero behind its `bytes`; the caller frees it. NULL with `err`. */
+char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err);
 void weft_soft_image_get(struct weft_soft_image *image);
 void weft_soft_image_put(struct weft_soft_image *image);
 /* Whether a device of this profile can run it. */

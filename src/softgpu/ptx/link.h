@@ -1,0 +1,22 @@
+/* Several modules into one, as a linker does it: what one declares .extern and another defines
+ * becomes one symbol, and what is not visible outside stays apart. */
+#ifndef WEFT_SOFTGPU_PTX_LINK_H
+#define WEFT_SOFTGPU_PTX_LINK_H
+
+#include "softgpu/ptx/ptx.h"
+
+#define WEFT_PTX_LINK_INPUTS_MAX 4096
+
+struct weft_ptx_link_input {
+    const char *name;               /* for messages; borrowed */
+    struct weft_ptx_module *module; /* owned; NULL after the call, also where it failed */
+};
+
+/* Takes `inputs[count]` over. Strong definitions win over weak ones, the first of several weak ones
+ * counts. Errors: WEFT_EEXIST, two strong definitions; WEFT_ENOENT, nowhere defined and used, and
+ * not of what the device itself offers; WEFT_EINVAL, two modules disagree about a symbol;
+ * WEFT_ERANGE; WEFT_ENOMEM. Their text names the symbol and the inputs. */
+int weft_ptx_link(struct weft_ptx_module **out, struct weft_ptx_link_input *inputs, uint32_t count,
+                  struct weft_err *err);
+
+#endif
