@@ -99,7 +99,7 @@ static void refuse(struct weft_daemon_connection *connection, int code, const ch
         weft_daemon_connection_close(connection);
 }
 
-void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
+static void drain(struct weft_daemon_connection *connection)
 {
     if (connection->serving)
         return;
@@ -119,6 +119,13 @@ void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
     }
     if (!connection->closing)
         set_deadline(connection);
+}
+
+void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
+{
+    connection->daemon->drains++;
+    drain(connection);
+    connection->daemon->drains--;
 }
 
 /* Sends as much of the queue as the socket takes. */
@@ -156,7 +163,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     if (events & UV_WRITABLE)
         flush(connection);
     if (!connection->closing && (events & UV_READABLE))
-        weft_daemon_connection_drain(connection);
+        drain(connection);
     if (!connection->closing)
         watch(connection);
 }
@@ -254,10 +261,32 @@ void weft_daemon_connection_send_error(struct weft_daemon_connection *connection
     weft_daemon_connection_send(connection, &packet, WEFT_WIRE_ERROR, NULL, 0);
 }
 
+/* Where too many have not said who they are, the one that has been silent the longest makes room:
+ * the newest may be a program that starts. */
+static void limit_strangers(struct weft_daemon *daemon)
+{
+    struct weft_daemon_connection *oldest = NULL; /* the list has the youngest first */
+    size_t strangers = 0;
+    if (daemon->connection_count < daemon->strangers_max)
+        return;
+    for (struct weft_daemon_connection *c = daemon->connections; c; c = c->next) {
+        if (c->process || c->serving)
+            continue;
+        strangers++;
+        oldest = c;
+    }
+    if (strangers < daemon->strangers_max)
+        return;
+    weft_log(WEFT_LOG_INFO, "weftd", "pid %d: hung up on, %zu others are as silent",
+             (int)oldest->peer.pid, strangers - 1);
+    weft_daemon_connection_close(oldest);
+}
+
 void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
                                    struct weft_link *link, const struct weft_peer *peer)
 {
     struct weft_daemon_connection *connection = NULL;
+    limit_strangers(daemon);
     if (daemon->connection_count < WEFT_DAEMON_CONNECTIONS_MAX)
         connection = calloc(1, sizeof(*connection));
     if (!connection || uv_poll_init(&daemon->loop, &connection->poll, link->fd)) {

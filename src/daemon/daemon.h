@@ -22,6 +22,7 @@
 
 #define WEFT_DAEMON_TENANTS_MAX 1024
 #define WEFT_DAEMON_CONNECTIONS_MAX 16384
+#define WEFT_DAEMON_STRANGERS_MAX 1024 /* connections that have not said who they are */
 #define WEFT_DAEMON_DEVICES_MAX 256
 #define WEFT_DAEMON_QUEUE_MAX (32u << 20) /* bytes that wait for one slow reader */
 #define WEFT_DAEMON_FRAME_TIMEOUT_MS \
@@ -88,6 +89,7 @@ struct weft_daemon_process {
     pid_t pid;
     pid_t runner_pid; /* PROGRAM: the `weft run` that prints its reports; 0: not known, so all of
                          the tenant do */
+    bool silent;      /* PROGRAM: it closed its connection; it may have executed another program */
     int pidfd;        /* owned */
     uint32_t slot;    /* PROGRAM: in the tenant's ledger */
     uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each soft device's ledger; 0 is none */
@@ -121,6 +123,7 @@ struct weft_daemon_connection {
 struct weft_daemon {
     uv_loop_t loop;
     uv_timer_t idle;
+    uv_timer_t look; /* at those who closed their connection */
     uv_signal_t on_term, on_int;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms; /* 0: stays */
@@ -130,8 +133,11 @@ struct weft_daemon {
     struct weft_daemon_listener *control;
     struct weft_daemon_connection *connections;
     size_t connection_count;
+    size_t strangers_max; /* WEFT_DAEMON_STRANGERS_MAX, or what the descriptors allow */
     struct weft_daemon_tenant *tenants;
     size_t tenant_count;
+    int drains;          /* in progress: no process may be destroyed under who reads ahead */
+    size_t silent_count; /* processes with `silent` set */
     struct weft_daemon_device *devices[WEFT_DAEMON_DEVICES_MAX]; /* native first, in their order */
     size_t device_count, native_count;
     uv_poll_t leases;
@@ -171,8 +177,8 @@ void weft_daemon_listener_destroy(struct weft_daemon_listener *listener);
 void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
                                    struct weft_link *link, const struct weft_peer *peer);
 void weft_daemon_connection_close(struct weft_daemon_connection *connection);
-/* Reads and serves what has already arrived; used where an answer must come after it. Does nothing
- * from within a handler. */
+/* Reads ahead: serves what has already arrived, where something must come after it. Does nothing
+ * while a frame of this connection is served. */
 void weft_daemon_connection_drain(struct weft_daemon_connection *connection);
 /* Queue a message. `fds` are duplicated. An answer that cannot be queued closes the connection. */
 void weft_daemon_connection_send(struct weft_daemon_connection *connection,
@@ -219,16 +225,19 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
                                struct weft_err *err);
 /* Gives a program its slots and its memory. */
 int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_err *err);
-/* Its connection is closed: what it held comes back now if it has executed another program, else
+/* Its connection is closed: what it held comes back soon if it has executed another program, else
  * when it is gone. */
 void weft_daemon_process_hung_up(struct weft_daemon_process *process);
 /* Settles all that it held; the tenant is not touched. */
 void weft_daemon_process_destroy(struct weft_daemon_process *process);
+/* A process of that number says hello. Where it held something as another program, before an exec,
+ * that comes back. */
+void weft_daemon_process_forget(struct weft_daemon_tenant *tenant, pid_t pid);
 /* Begins to watch leases. Once, before the first. */
 int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err);
-/* Looks at every lease now, so that what comes after knows of every death so far. May end tenants.
- */
-void weft_daemon_process_reap(struct weft_daemon *daemon);
+/* Looks at every lease now, so that what comes after knows of every death so far, and of every
+ * program that executed another. May end tenants. */
+void weft_daemon_process_catch_up(struct weft_daemon *daemon);
 /* A pidfd of a process by number; -1 where it is gone. */
 int weft_daemon_process_open(pid_t pid);
 /* A pidfd of the connection's peer, checked to be the process that connected. Returns it. */

@@ -1,11 +1,13 @@
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 
 #include "util/log.h"
 
 #define ACCEPTS_A_TURN 256 /* then the loop looks at everything else */
+#define TURN_AWAY_PAUSE_MS 10
 
 /* Only who made a tenant, and root, may connect to its socket. */
 static bool is_allowed(const struct weft_daemon_listener *listener, const struct weft_link *link,
@@ -32,6 +34,9 @@ static void turn_away(struct weft_daemon_listener *listener, const char *reason)
         close(daemon->reserve_fd);
     if (weft_unix_accept(listener->fd, &link, NULL) == 1)
         weft_link_close(&link);
+    else
+        poll(NULL, 0,
+             TURN_AWAY_PAUSE_MS); /* the machine has none either: leave the core to others */
     daemon->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 

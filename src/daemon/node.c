@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -98,6 +99,7 @@ static void stop(struct weft_daemon *daemon)
     close(daemon->leases_fd);
     uv_close((uv_handle_t *)&daemon->leases, NULL);
     uv_close((uv_handle_t *)&daemon->idle, NULL);
+    uv_close((uv_handle_t *)&daemon->look, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
 }
@@ -131,22 +133,37 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
     if (rc)
         return weft_fail(err, WEFT_EIO, "event loop: %s", uv_strerror(rc));
     uv_timer_init(&daemon->loop, &daemon->idle);
+    uv_timer_init(&daemon->loop, &daemon->look);
     uv_signal_init(&daemon->loop, &daemon->on_term);
     uv_signal_init(&daemon->loop, &daemon->on_int);
-    daemon->idle.data = daemon->on_term.data = daemon->on_int.data = daemon;
+    daemon->idle.data = daemon->look.data = daemon->on_term.data = daemon->on_int.data = daemon;
     uv_signal_start(&daemon->on_term, on_signal, SIGTERM);
     uv_signal_start(&daemon->on_int, on_signal, SIGINT);
     return weft_daemon_process_watch(daemon, err);
 }
 
-/* A process that holds the devices takes about four descriptors here. */
-static void raise_descriptor_limit(void)
+/* A process that holds the devices takes about four descriptors here, so those who have not said
+ * who they are get a quarter of them at most. */
+static void raise_descriptor_limit(struct weft_daemon *daemon)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    daemon->strangers_max = WEFT_DAEMON_STRANGERS_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) || getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    daemon->strangers_max = WEFT_MIN(daemon->strangers_max, (size_t)limit.rlim_cur / 4);
+}
+
+/* Every program that starts waits for our answer, and among many that start at once we would wait
+ * for a core much longer than we need one. So the lowest real-time priority, where that is allowed:
+ * for root. Threads of ours stay ordinary. */
+static void go_before_programs(void)
+{
+    struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest))
+        weft_log(WEFT_LOG_DEBUG, "weftd", "runs at ordinary priority: %s", strerror(errno));
 }
 
 int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_exit_ms,
@@ -156,7 +173,8 @@ int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_
     if (strlen(dir) >= sizeof(daemon->dir))
         return weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
     snprintf(daemon->dir, sizeof(daemon->dir), "%s", dir);
-    raise_descriptor_limit();
+    raise_descriptor_limit(daemon);
+    go_before_programs();
     daemon->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int rc = lock_folder(daemon, err);
     if (rc == 0)

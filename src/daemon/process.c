@@ -15,6 +15,7 @@
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
 #define REAPS_MAX 1000000 /* more than there can be leases */
+#define LOOK_DELAY_MS 20  /* most who hang up are dead by then, and need no look */
 
 int weft_daemon_process_open(pid_t pid)
 {
@@ -176,14 +177,64 @@ static void settle(struct weft_daemon_process *process)
     process->slot = WEFT_LEDGER_DAEMON_SLOT;
 }
 
-void weft_daemon_process_hung_up(struct weft_daemon_process *process)
+static void set_silent(struct weft_daemon_process *process, bool silent)
 {
-    process->connection = NULL;
-    if (process->role != WEFT_DAEMON_PROGRAM || process->tenant->daemon->stopping ||
-        !weft_daemon_stray_has_left(process->pid))
+    struct weft_daemon *daemon = process->tenant->daemon;
+    if (process->silent == silent)
+        return;
+    process->silent = silent;
+    daemon->silent_count += silent ? 1 : -1;
+}
+
+/* Takes back what a process held that closed its connection and then, or by that, executed another
+ * program. */
+static void look_at(struct weft_daemon_process *process)
+{
+    if (!process->silent || !weft_daemon_stray_has_left(process->pid))
         return;
     settle(process);
     process->role = WEFT_DAEMON_CHILD;
+    set_silent(process, false);
+}
+
+static void look_at_silent(struct weft_daemon *daemon)
+{
+    if (daemon->silent_count == 0)
+        return;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (struct weft_daemon_process *process = tenant->processes; process;
+             process = process->next)
+            look_at(process);
+    }
+}
+
+void weft_daemon_process_forget(struct weft_daemon_tenant *tenant, pid_t pid)
+{
+    for (struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next) {
+        if (process->pid != pid || process->role != WEFT_DAEMON_PROGRAM)
+            continue;
+        /* That the former program hung up may not have been read yet. */
+        if (process->connection)
+            weft_daemon_connection_drain(process->connection);
+        look_at(process);
+    }
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    look_at_silent(timer->data);
+}
+
+void weft_daemon_process_hung_up(struct weft_daemon_process *process)
+{
+    struct weft_daemon *daemon = process->tenant->daemon;
+    process->connection = NULL;
+    if (process->role != WEFT_DAEMON_PROGRAM || daemon->stopping)
+        return;
+    set_silent(process, true);
+    if (!uv_is_active((uv_handle_t *)&daemon->look))
+        uv_timer_start(&daemon->look, on_look, LOOK_DELAY_MS, 0);
 }
 
 static void unlink_process(struct weft_daemon_process *process)
@@ -207,6 +258,7 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
     /* Programs outlive a daemon that is told to end, and keep what they hold. */
     if (!daemon->stopping)
         settle(process);
+    set_silent(process, false);
     for (uint32_t i = 0; i < process->tenant->device_count; i++) {
         if (process->arena_fds[i] >= 0)
             close(process->arena_fds[i]);
@@ -220,7 +272,7 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
     free(process);
 }
 
-void weft_daemon_process_reap(struct weft_daemon *daemon)
+static void reap(struct weft_daemon *daemon)
 {
     struct epoll_event death;
     /* One at a time: what follows from a death may take other leases with it. */
@@ -232,11 +284,19 @@ void weft_daemon_process_reap(struct weft_daemon *daemon)
     }
 }
 
+void weft_daemon_process_catch_up(struct weft_daemon *daemon)
+{
+    if (daemon->drains)
+        return;
+    reap(daemon);
+    look_at_silent(daemon);
+}
+
 static void on_death(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    weft_daemon_process_reap(poll->data);
+    reap(poll->data);
 }
 
 int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err)

@@ -129,6 +129,7 @@ static int serve_hello(struct weft_daemon_connection *connection, struct weft_er
     int pidfd = weft_daemon_process_pidfd(connection, hello.start_ticks, err);
     if (pidfd < 0)
         return pidfd;
+    weft_daemon_process_forget(connection->tenant, connection->peer.pid);
     rc = weft_daemon_process_create(connection->tenant, WEFT_DAEMON_PROGRAM, connection->peer.pid,
                                     pidfd, &process, err);
     if (rc)
@@ -195,7 +196,7 @@ static int serve_run_begin(struct weft_daemon_connection *connection, struct wef
         return rc;
     if (connection->process)
         return weft_fail(err, WEFT_EPROTO, "a second RUN_BEGIN on one connection");
-    weft_daemon_process_reap(connection->daemon);
+    weft_daemon_process_catch_up(connection->daemon);
     int pidfd = weft_daemon_process_pidfd(connection, 0, err);
     if (pidfd < 0)
         return pidfd;
@@ -256,7 +257,7 @@ static int serve_run_sync(struct weft_daemon_connection *connection, struct weft
             c->process->role == WEFT_DAEMON_PROGRAM)
             weft_daemon_connection_drain(c);
     }
-    weft_daemon_process_reap(connection->daemon);
+    weft_daemon_process_catch_up(connection->daemon);
     send_done(connection, "");
     return 0;
 }
@@ -268,7 +269,7 @@ static int serve_query(struct weft_daemon_connection *connection, struct weft_er
     int rc = DECODE(connection, query, &query, err);
     if (rc)
         return rc;
-    weft_daemon_process_reap(connection->daemon);
+    weft_daemon_process_catch_up(connection->daemon);
     if (connection->by_tenant_socket && !connection->tenant)
         return weft_fail(err, WEFT_ENOENT, "this socket's tenant is gone");
     if (query.kind == WEFT_WIRE_QUERY_PS)
@@ -295,7 +296,7 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
         rc = need_control(connection, err);
     if (rc)
         return rc;
-    weft_daemon_process_reap(connection->daemon);
+    weft_daemon_process_catch_up(connection->daemon);
     struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(connection->daemon, set.tenant);
     if (!tenant)
         return weft_fail(err, WEFT_ENOENT, "no tenant %s is alive; `weft ps` lists them",

@@ -37,6 +37,15 @@ static int close_session(const char *argument)
     return 0;
 }
 
+/* Closes all that a program may close behind our back; what is mapped stays. */
+static int close_descriptors(const char *argument)
+{
+    (void)argument;
+    for (int fd = STDERR_FILENO + 1; fd < 256; fd++)
+        close(fd);
+    return 0;
+}
+
 /* Charges bytes on device 0 under the policy's limit. */
 static int charge(const char *argument)
 {
@@ -185,10 +194,23 @@ static const struct {
     const char *name;
     int (*step)(const char *argument);
 } steps[] = {
-    {"open", open_session},  {"close", close_session}, {"charge", charge},   {"limit", limit},
-    {"report", report},      {"exec", become},         {"devices", devices}, {"tamper", tamper},
-    {"ceilings", ceilings},  {"touch", touch},         {"drained", drained}, {"sm", take_sm},
-    {"orphan", leave_child}, {"kill", kill_self},      {"wait", wait_line},  {"exit", leave},
+    {"open", open_session},
+    {"close", close_session},
+    {"charge", charge},
+    {"limit", limit},
+    {"report", report},
+    {"exec", become},
+    {"devices", devices},
+    {"tamper", tamper},
+    {"ceilings", ceilings},
+    {"touch", touch},
+    {"drained", drained},
+    {"sm", take_sm},
+    {"orphan", leave_child},
+    {"kill", kill_self},
+    {"wait", wait_line},
+    {"exit", leave},
+    {"closefrom", close_descriptors},
 };
 
 /* Each argument is STEP or STEP=VALUE. */

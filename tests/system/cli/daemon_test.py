@@ -122,23 +122,54 @@ class DaemonTest(place.PlaceTest):
             self.assertEqual(result.returncode, status, words)
             self.assertTrue(result.stderr.startswith("weft: weftd: "), result.stderr)
 
-    def test_without_descriptors_a_connection_ends_at_once(self):
+    def start_with_few_descriptors(self, count):
+        """A daemon with so few descriptors; returns the environment that leads to it."""
         folder = self.root / "few"
-        daemon = subprocess.Popen(["sh", "-c", f"ulimit -n 40; exec {self.weftd} --socket {folder}"], env=self.env,
+        daemon = subprocess.Popen(["sh", "-c", f"ulimit -n {count}; exec {self.weftd} --socket {folder}"], env=self.env,
                                   stderr=subprocess.DEVNULL)
         self.started.append(daemon)
         place.until((folder / "weftd.sock").exists, "weftd listens")
+        return {"WEFT_SOCKET": str(folder / "weftd.sock")}
+
+    def test_who_says_nothing_makes_room_for_who_does(self):
+        env = self.start_with_few_descriptors(80)
         peers = []
-        for _ in range(60):
+        for _ in range(100):
             peer = socket.socket(socket.AF_UNIX)
+            self.addCleanup(peer.close)
             peer.settimeout(place.PATIENCE_S)
-            peer.connect(str(folder / "weftd.sock"))
+            peer.connect(env["WEFT_SOCKET"])
             peers.append(peer)
-        self.assertEqual(peers[-1].recv(1), b"")
-        for peer in peers:
-            peer.close()
-        result = self.call("ps", env={"WEFT_SOCKET": str(folder / "weftd.sock")})
-        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(peers[0].recv(1), b"", "the oldest is hung up on")
+        result = self.call(*SOFT, self.client, "open", env=env)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("devices 1", result.stdout)
+
+    def test_without_descriptors_a_program_is_refused_and_weftd_goes_on(self):
+        env = self.start_with_few_descriptors(40)
+        runs = [self.begin(*SOFT, self.client, "open", "wait", env=env) for _ in range(8)]
+        outcomes = [process.stdout.readline().split(" ")[0:2] + [process] for process in runs]
+        self.assertTrue([o for o in outcomes if o[0] != "open" or o[1] == "failed"], "40 descriptors are not enough for 8 runs")
+        for process in runs:
+            process.stdin.close()
+            process.wait(place.PATIENCE_S)
+        self.assertEqual(self.call(*SOFT, self.client, "open", env=env).returncode, 0)
+
+    def test_a_runtime_folder_where_nothing_can_be_made_is_not_used(self):
+        runtime, tmp = self.root / "runtime", self.root / "others"
+        for folder, mode in ((runtime, 0o500), (tmp, 0o700)):
+            folder.mkdir()
+            folder.chmod(mode)
+        user = {}
+        if os.getuid() == 0:  # whom no mode keeps out
+            user = {"user": 65534, "group": 65534, "extra_groups": []}
+            self.root.chmod(0o755)
+            for folder in (runtime, tmp):
+                os.chown(folder, 65534, 65534)
+        result = self.call(*SOFT, "true", env={"XDG_RUNTIME_DIR": str(runtime), "TMPDIR": str(tmp)}, **user)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        folder = next(tmp.glob("weft-*"))
+        os.kill(self.daemon_pid(folder), signal.SIGTERM)
 
     def test_paths_too_long_for_a_socket_are_told(self):
         deep = self.root / ("d" * 100)

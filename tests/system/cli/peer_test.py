@@ -103,7 +103,6 @@ class BadClientTest(place.PlaceTest):
 
     def tearDown(self):
         self.assertIn("t", self.ps(), "weftd serves on")
-        super().tearDown()
 
     def talk(self, data, path="weftd.sock", fds=()):
         """Sends bytes and returns all that comes back until weftd hangs up, or nothing more is due."""

@@ -31,6 +31,12 @@ def until(condition, what):
 class PlaceTest(unittest.TestCase):
     def setUp(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="weft-"))
+        self.started = []
+        self.unread = {}
+        # Last of all, and whatever becomes of the test: also where its set-up fails or its time is over.
+        self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
+        self.addCleanup(self.end_all)
+        signal.signal(signal.SIGTERM, self.give_up)
         self.tmp = self.root / "tmp"
         self.prefix = self.root / "prefix"
         self.library_dir = self.prefix / "lib" / "weft"
@@ -49,10 +55,18 @@ class PlaceTest(unittest.TestCase):
         self.env["TMPDIR"] = str(self.tmp)
         # What weft preloads comes before the sanitizer's runtime, which is harmless: it holds nothing.
         self.env["ASAN_OPTIONS"] = self.env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        self.started = []
-        self.unread = {}
 
-    def tearDown(self):
+    def give_up(self, *_):
+        for process in self.started:
+            process.kill()
+        for lock in self.root.glob("**/weftd.lock"):
+            pid = self.daemon_pid(lock.parent)
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.root, ignore_errors=True)
+        os._exit(1)
+
+    def end_all(self):
         for process in self.started:
             if process.poll() is None:
                 process.kill()
@@ -66,7 +80,6 @@ class PlaceTest(unittest.TestCase):
             until(lambda: not alive(pid), "weftd ends on SIGTERM")
         log = self.dir / "weftd.log"
         text = log.read_text() if log.exists() else ""
-        shutil.rmtree(self.root)
         self.assertNotIn("Sanitizer", text)
         self.assertNotIn("runtime error", text)
 

@@ -110,6 +110,15 @@ class TenantTest(place.PlaceTest):
         os.kill(pid, signal.SIGKILL)
         place.until(lambda: not self.ps(), "the tenant ends with its orphan")
 
+    def test_a_program_that_closes_all_and_becomes_another_holds_once(self):
+        become = f"exec=exec {self.client} open charge=5 wait"
+        process = self.begin(*SOFT, "--tenant", "alice", self.client, "open", "charge=7", "closefrom", "wait", become)
+        pid = int(self.wait_line(process, "waiting"))
+        self.assertEqual(self.held("alice"), (7, {pid: 7}), "what is mapped is held")
+        self.go_on(process)
+        self.wait_line(process, "waiting")
+        self.assertEqual(self.held("alice"), (5, {pid: 5}))
+
     @unittest.skipUnless(os.getuid() == 0, "only root can be two users")
     def test_another_user_gets_nothing(self):
         daemon = subprocess.Popen([self.weftd, "--socket", str(self.root / "node")], env=self.env)
