@@ -18,13 +18,13 @@ int weft_places_join(const char *dir, const char *name, char path[WEFT_PLACES_PA
     return 0;
 }
 
-/* A folder where only this user makes files: XDG_RUNTIME_DIR of another user is what sudo leaves
+/* A folder where this user can make files: XDG_RUNTIME_DIR of another user is what sudo leaves
  * behind. */
 static bool is_own_dir(const char *path)
 {
     struct statx found;
     return path && *path == '/' && statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &found) == 0 &&
-           S_ISDIR(found.stx_mode) && found.stx_uid == geteuid();
+           S_ISDIR(found.stx_mode) && found.stx_uid == geteuid() && access(path, W_OK | X_OK) == 0;
 }
 
 static int name_private_dir(char dir[WEFT_PLACES_PATH_BYTES], struct weft_err *err)
