@@ -22,9 +22,9 @@ struct weft_session {
     uint32_t slot;                         /* in the tenant's ledger */
 };
 
-/* Connects to $WEFT_SOCKET, or /run/weft/tenant.sock where it is not set, says hello and takes the
- * grants. WEFT_ECONN: no socket, or a dead one. WEFT_EPROTO, WEFT_EVERSION: not our daemon. Bounded
- * by a time-out; starts no thread. */
+/* Connects to the container's /run/weft/tenant.sock, or to $WEFT_SOCKET where that is not there,
+ * says hello and takes the grants. WEFT_ECONN: no socket, or a dead one. WEFT_EPROTO,
+ * WEFT_EVERSION: not our daemon. Bounded by a time-out; starts no thread. */
 int weft_session_open(struct weft_session *session, struct weft_err *err);
 /* Closes our copies. weftd gives back what the process held only when the process is gone. */
 void weft_session_close(struct weft_session *session);
