@@ -29,6 +29,7 @@ static uint64_t live_bytes(const struct weft_soft_allocation *allocation)
     case WEFT_SOFT_LINEAR:
     case WEFT_SOFT_MANAGED:
     case WEFT_SOFT_HOST:
+    case WEFT_SOFT_OWN:
         return allocation->bytes;
     case WEFT_SOFT_POOLED:
         return allocation->extent;
@@ -125,6 +126,7 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
         weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
         break;
     case WEFT_SOFT_LINEAR:
+    case WEFT_SOFT_OWN:
         weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
         break;
     case WEFT_SOFT_POOLED:

@@ -65,20 +65,26 @@ CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t b
     return CUDA_SUCCESS;
 }
 
-CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes,
-                                   CUdeviceptr *address)
+static CUresult allocate(struct weft_soft_context *context, uint64_t bytes,
+                         enum weft_soft_allocation_kind kind, CUdeviceptr *address)
 {
     uint64_t taken;
-    CUresult result = weft_soft_linear_allocate(context, bytes, WEFT_SOFT_LINEAR, 0, &taken);
+    CUresult result = weft_soft_linear_allocate(context, bytes, kind, 0, &taken);
     if (result == CUDA_SUCCESS)
         *address = taken;
     return result;
 }
 
+CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes,
+                                   CUdeviceptr *address)
+{
+    return allocate(context, bytes, WEFT_SOFT_OWN, address);
+}
+
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address)
 {
     (void)context;
-    struct weft_soft_allocation *allocation = weft_soft_allocation_claim(address, WEFT_SOFT_LINEAR);
+    struct weft_soft_allocation *allocation = weft_soft_allocation_claim(address, WEFT_SOFT_OWN);
     if (!allocation)
         return CUDA_ERROR_INVALID_VALUE;
     weft_soft_allocation_release(allocation);
@@ -93,7 +99,7 @@ static CUresult mem_alloc(CUdeviceptr *address, size_t bytes)
         return result;
     if (!address)
         return CUDA_ERROR_INVALID_VALUE;
-    return weft_soft_memory_allocate(context, bytes, address);
+    return allocate(context, bytes, WEFT_SOFT_LINEAR, address);
 }
 
 static CUresult mem_alloc_pitch(CUdeviceptr *address, size_t *pitch, size_t width, size_t height,
@@ -109,7 +115,7 @@ static CUresult mem_alloc_pitch(CUdeviceptr *address, size_t *pitch, size_t widt
     if (width > SIZE_MAX_BYTES || height > SIZE_MAX_BYTES / weft_round_up(width, PITCH_BYTES))
         return CUDA_ERROR_OUT_OF_MEMORY;
     uint64_t row = weft_round_up(width, PITCH_BYTES);
-    result = weft_soft_memory_allocate(context, row * height, address);
+    result = allocate(context, row * height, WEFT_SOFT_LINEAR, address);
     if (result == CUDA_SUCCESS)
         *pitch = row;
     return result;

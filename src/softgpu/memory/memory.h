@@ -47,6 +47,7 @@ enum weft_soft_allocation_kind {
     WEFT_SOFT_HOST = 8,
     WEFT_SOFT_REGISTERED = 16,
     WEFT_SOFT_MAPPED = 32, /* cuMemMap: addresses of a reservation that lead to memory */
+    WEFT_SOFT_OWN = 64,    /* the driver's: no call of the program frees it */
 };
 
 /* What cuMemAdvise and cuMemPrefetchAsync said last of a managed allocation. */

@@ -415,6 +415,22 @@ static void rows_and_slices_are_copied_between_pitches(void **state)
     assert_int_equal(cuda.cuMemcpy2D_v2(NULL), CUDA_ERROR_INVALID_VALUE);
 }
 
+/* Module variables: the program knows their addresses, but to free them is not its business. */
+static void keeps_what_is_the_drivers(void **state)
+{
+    (void)state;
+    struct weft_soft_context *context;
+    CUdeviceptr own;
+    assert_int_equal(weft_soft_context_current(&context), CUDA_SUCCESS);
+    assert_int_equal(weft_soft_memory_allocate(context, 100, &own), CUDA_SUCCESS);
+    assert_int_equal(cuda.cuMemFree_v2(own), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemFreeAsync(own, NULL), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemsetD8_v2(own, 1, 100), CUDA_SUCCESS);
+    assert_int_equal(stub_charged(0), 512);
+    assert_int_equal(weft_soft_memory_free(context, own), CUDA_SUCCESS);
+    assert_int_equal(stub_charged(0), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_small, close_all)
 
 int main(void)
@@ -424,6 +440,7 @@ int main(void)
         TEST(refuses_exactly_over_the_ceiling),
         TEST(the_whole_device_can_be_taken),
         TEST(refuses_what_was_not_allocated),
+        TEST(keeps_what_is_the_drivers),
         TEST(rows_are_pitched),
         TEST(freed_memory_is_zeros),
         TEST(freed_memory_goes_back_to_the_host),
