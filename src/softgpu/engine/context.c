@@ -1,3 +1,4 @@
+/* A context's life: what belongs to it, and what goes with it. */
 #include <stdlib.h>
 
 #include "softgpu/engine/engine.h"

@@ -1,3 +1,4 @@
+/* The calls on contexts, and cuInit. */
 #include <string.h>
 
 #include "softgpu/engine/engine.h"

@@ -1,3 +1,5 @@
+/* Events, their calls with them. An event stands for the fence of its last record, so recording it
+ * again does not disturb who waits for the record before. */
 #include <stdlib.h>
 
 #include "softgpu/engine/engine.h"

@@ -1,3 +1,4 @@
+/* Kernels are made ready for the executor when a program first asks for them. */
 #include <stdio.h>
 #include <stdlib.h>
 

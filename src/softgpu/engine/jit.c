@@ -1,3 +1,4 @@
+/* The options of the just-in-time compiler. */
 #include <stdio.h>
 #include <string.h>
 

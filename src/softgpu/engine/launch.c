@@ -1,3 +1,4 @@
+/* From a launching call to an operation of its stream. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* A module's life in a context: its variables get addresses and their initial values. */
 #include "softgpu/engine/module.h"
 
 #include <stdlib.h>

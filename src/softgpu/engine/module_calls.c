@@ -1,3 +1,4 @@
+/* The calls that load, ask and unload modules. */
 #include <string.h>
 
 #include "softgpu/engine/module.h"

@@ -1,3 +1,4 @@
+/* How many blocks fit on an SM. */
 #include "softgpu/engine/module.h"
 
 /* Registers are handed out to a warp in units. */

@@ -1,3 +1,4 @@
+/* Operations and fences, as memory: where they come from and who gives them back. */
 #include "softgpu/engine/schedule.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* A stream's life, and how a handle becomes a stream: the default streams are made when they are
+ * first meant. */
 #include <stdlib.h>
 
 #include "softgpu/engine/engine.h"

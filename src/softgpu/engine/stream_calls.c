@@ -1,3 +1,4 @@
+/* The calls that make streams, end them, wait for them, and have the host called back. */
 #include <stdlib.h>
 
 #include "softgpu/engine/engine.h"
