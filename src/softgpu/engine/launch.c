@@ -1,5 +1,4 @@
 /* From a launching call to an operation of its stream. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,14 +111,6 @@ static uint64_t block_bytes(const struct weft_soft_grid *grid,
            info->static_shared_bytes + grid->launch.dynamic_shared_bytes;
 }
 
-/* Device printf and failed assertions are the program's own output: they go where its own go, in
- * one piece a call. */
-static void print_for_program(void *print_context, bool is_error, const char *text, uint64_t bytes)
-{
-    (void)print_context;
-    fwrite(text, 1, bytes, is_error ? stderr : stdout);
-}
-
 static void describe_launch(const struct request *request, struct weft_soft_function *function,
                             struct weft_soft_grid *grid)
 {
@@ -128,7 +119,6 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     struct weft_exec_launch *launch = &grid->launch;
     launch->kernel = function->kernel;
     launch->memory = &weft_soft.view;
-    launch->print = print_for_program;
     launch->dynamic_shared_bytes = request->shared_bytes;
     launch->sm_count = profile->sm_count;
     launch->print = weft_soft_print;
