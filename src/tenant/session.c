@@ -127,6 +127,23 @@ static int exchange(struct weft_session *session, struct weft_link *link, struct
     return rc;
 }
 
+/* Why ever there is no daemon that answers: to the program the system is not ready. Who is not our
+ * daemon, or does not want us, keeps his own code. */
+static int not_ready(int rc, struct weft_err *err)
+{
+    switch (rc) {
+    case -WEFT_ENOENT:
+    case -WEFT_ERANGE:
+    case -WEFT_EIO:
+    case -WEFT_ETIMEDOUT:
+        if (err)
+            err->code = -WEFT_ECONN;
+        return -WEFT_ECONN;
+    default:
+        return rc;
+    }
+}
+
 int weft_session_open(struct weft_session *session, struct weft_err *err)
 {
     struct weft_session opened = {.fd = -1};
@@ -137,15 +154,13 @@ int weft_session_open(struct weft_session *session, struct weft_err *err)
     int rc = weft_places_tenant_socket(&path, err);
     if (rc == 0)
         rc = weft_unix_connect(path, &link, err);
-    if (rc == -WEFT_ENOENT && err)
-        err->code = -WEFT_ECONN;
     if (rc)
-        return rc == -WEFT_ENOENT ? -WEFT_ECONN : rc;
+        return not_ready(rc, err);
     opened.fd = link.fd;
     rc = exchange(&opened, &link, err);
     if (rc) {
         weft_session_close(&opened);
-        return weft_wrap(err, rc, "weftd at %s", path);
+        return weft_wrap(err, not_ready(rc, err), "weftd at %s", path);
     }
     *session = opened;
     return 0;

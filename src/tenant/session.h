@@ -23,7 +23,7 @@ struct weft_session {
 };
 
 /* Connects to the container's /run/weft/tenant.sock, or to $WEFT_SOCKET where that is not there,
- * says hello and takes the grants. WEFT_ECONN: no socket, or a dead one. WEFT_EPROTO,
+ * says hello and takes the grants. WEFT_ECONN: no socket, or nobody who answers there. WEFT_EPROTO,
  * WEFT_EVERSION: not our daemon. Bounded by a time-out; starts no thread. */
 int weft_session_open(struct weft_session *session, struct weft_err *err);
 /* Closes our copies. weftd gives back what the process held only when the process is gone. */

@@ -46,7 +46,8 @@ static int64_t unix_send(struct weft_link *link, const void *bytes, size_t size,
 static int take_descriptors(struct msghdr *message, int *fds, size_t *fd_count, size_t fd_room,
                             struct weft_err *err)
 {
-    bool refused = message->msg_flags & MSG_CTRUNC;
+    bool cut = message->msg_flags & MSG_CTRUNC, refused = cut && fd_room == 0;
+    size_t before = *fd_count;
     for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg; cmsg = CMSG_NXTHDR(message, cmsg)) {
         if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
             continue;
@@ -62,8 +63,13 @@ static int take_descriptors(struct msghdr *message, int *fds, size_t *fd_count, 
             }
         }
     }
-    return refused ? weft_fail(err, WEFT_EPROTO, "a message brings more descriptors than it may")
-                   : 0;
+    refused |= cut && *fd_count - before >= WEFT_WIRE_FDS_MAX;
+    if (refused)
+        return weft_fail(err, WEFT_EPROTO, "a message brings more descriptors than it may");
+    if (cut)
+        return weft_fail(err, WEFT_EIO,
+                         "this process may open no more descriptors; raise `ulimit -n`");
+    return 0;
 }
 
 static int64_t unix_receive(struct weft_link *link, void *bytes, size_t size, int *fds,

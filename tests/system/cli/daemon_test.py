@@ -97,6 +97,16 @@ class DaemonTest(place.PlaceTest):
     def test_a_program_without_a_socket_is_refused(self):
         result = subprocess.run([self.client, "open"], env=self.env, text=True, capture_output=True)
         self.assertIn("open failed 11: WEFT_SOCKET is not set", result.stdout)
+        for path in ("/nonexistent", "/etc/passwd", "/", "relative", "x" * 200):
+            result = subprocess.run([self.client, "open"], env={**self.env, "WEFT_SOCKET": path}, text=True, capture_output=True)
+            self.assertIn("open failed 11: socket", result.stdout, path)
+
+    def test_a_program_without_descriptors_is_refused(self):
+        for count in range(3, 12):
+            result = self.call(*SOFT, "sh", "-c", f"ulimit -n {count}; exec {self.client} open")
+            if result.returncode == 127 or "shared libraries" in result.stderr:
+                continue  # it could not even start
+            self.assertRegex(result.stdout, r"^open (failed 11|run-\d+)", count)
 
     def test_two_do_not_serve_one_folder(self):
         self.assertEqual(self.call(*SOFT, "true").returncode, 0)

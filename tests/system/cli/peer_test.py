@@ -67,7 +67,10 @@ class PeerTest(place.PlaceTest):
     def test_silence_is_bounded(self):
         env = self.answer(b"", close=False)
         run = self.begin(*SOFT, "true", env=env)
+        client = subprocess.Popen([self.client, "open"], env={**self.env, **env}, text=True, stdout=subprocess.PIPE)
+        self.started.append(client)
         self.assertIn("does not answer", self.call("ps", env=env).stderr)
+        self.assertIn("open failed 11", client.communicate(timeout=place.PATIENCE_S)[0])
         self.assertIn("does not answer", run.communicate(timeout=place.PATIENCE_S)[1])
         self.assertEqual(run.returncode, 125)
 

@@ -1,6 +1,7 @@
 """What ps and ls tell, to the byte, also right after a death. Breaks when a process leaves something behind, or takes too much along."""
 import json
 import os
+import pathlib
 import re
 import signal
 
@@ -79,7 +80,7 @@ class PsTest(place.PlaceTest):
         self.wait_line(process, "drained")
 
     def test_what_this_host_can_back_is_shared_out(self):
-        available = int(re.search(r"MemAvailable:\s+(\d+)", open("/proc/meminfo").read())[1]) << 10
+        available = int(re.search(r"MemAvailable:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) << 10
 
         def ceilings(gpu):
             words = self.call("run", "--gpu", gpu, self.client, "open", "ceilings").stdout.split()

@@ -39,6 +39,7 @@ class UsageTest(place.PlaceTest):
             (*soft, "--memory", "", "true"): "not a size",
             (*soft, "--memory", "1M:2M", "true"): "not supported yet",
             (*soft, "--memory", "5G", "true"): "more than weft soft small has: 4.0 GiB",
+            (*soft, "--memory", str((4 << 30) + 1), "true"): "4294967297 bytes are more than weft soft small has",
             (*soft, "--weight", "300", "true"): "--weight \"300\": shares of time are not supported yet",
             ("run", "--gpu", "soft=huge", "true"): "no such profile; there are small, t4",
             ("run", "--gpu", "softer", "true"): "not a device",
