@@ -81,7 +81,7 @@ static int begin_run(const char *binary_dir, const struct weft_wire_run_begin *b
     for (int i = 0; i < BEGIN_TRIES && rc == -WEFT_ECONN; i++) {
         rc = weft_cli_connect_or_start(binary_dir, link, err);
         if (rc)
-            return rc;
+            continue;
         rc = exchange_begin(link, begin, ready, err);
         if (rc)
             weft_link_close(link);

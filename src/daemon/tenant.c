@@ -60,11 +60,13 @@ static int check_memory(uint64_t bytes, struct weft_daemon_device *const *device
                         struct weft_err *err)
 {
     for (uint32_t i = 0; i < count; i++) {
-        char asked[WEFT_SIZE_TEXT_BYTES], has[WEFT_SIZE_TEXT_BYTES];
+        char has[WEFT_SIZE_TEXT_BYTES];
         if (bytes > devices[i]->memory_bytes)
-            return weft_fail(err, WEFT_ERANGE, "--memory %s is more than %s has: %s",
-                             weft_size_format(bytes, asked), devices[i]->name,
-                             weft_size_format(devices[i]->memory_bytes, has));
+            return weft_fail(err, WEFT_ERANGE,
+                             "--memory: %llu bytes are more than %s has: %s (%llu bytes)",
+                             (unsigned long long)bytes, devices[i]->name,
+                             weft_size_format(devices[i]->memory_bytes, has),
+                             (unsigned long long)devices[i]->memory_bytes);
     }
     return 0;
 }
