@@ -134,6 +134,12 @@ CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr ad
  * memory; NULL where it is not all live. */
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes);
 
+/* A copy or a set as a task for a stream: host memory is read and written when it runs. The
+ * addresses are checked now. Whoever gets the task submits it, or releases it. */
+CUresult weft_soft_memory_copy_task(const CUDA_MEMCPY3D *copy, struct weft_soft_task *task);
+CUresult weft_soft_memory_set_task(const CUDA_MEMSET_NODE_PARAMS_v2 *set,
+                                   struct weft_soft_task *task);
+
 /* Each half puts its calls into the table; all other entries answer NOT_SUPPORTED by name. */
 void weft_soft_engine_install(struct weft_cuda *table);
 void weft_soft_memory_install(struct weft_cuda *table);

@@ -84,6 +84,14 @@ CUresult weft_soft_stream_query(struct weft_soft_stream *stream);
  * needs none. The stream is under a new reference. */
 CUresult weft_soft_stream_enter(CUstream handle, bool per_thread, struct weft_soft_stream **out);
 
+/* Like cuLaunchHostFunc. */
+CUresult weft_soft_stream_call_host(struct weft_soft_stream *stream, CUhostFn function,
+                                    void *user_data);
+/* Like cuEventRecord and cuStreamWaitEvent; and whether there is such an event. */
+CUresult weft_soft_event_record(CUevent handle, struct weft_soft_stream *stream);
+CUresult weft_soft_event_wait(CUevent handle, struct weft_soft_stream *stream);
+CUresult weft_soft_event_check(CUevent handle);
+
 #define WEFT_SOFT_API_VERSION 3020
 /* Priorities of streams: the smaller number goes first. */
 #define WEFT_SOFT_PRIORITY_LEAST 0
@@ -103,5 +111,6 @@ void weft_soft_function_install(struct weft_cuda *table);
 void weft_soft_link_install(struct weft_cuda *table);
 void weft_soft_library_install(struct weft_cuda *table);
 void weft_soft_launch_install(struct weft_cuda *table);
+void weft_soft_graph_install(struct weft_cuda *table);
 
 #endif

@@ -129,9 +129,28 @@ static CUresult record_in_stream(struct event *event, struct weft_soft_stream *s
     return result;
 }
 
-static CUresult record(CUevent handle, CUstream stream_handle, unsigned int flags, bool per_thread)
+CUresult weft_soft_event_record(CUevent handle, struct weft_soft_stream *stream)
 {
     struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    result = record_in_stream(event, stream);
+    leave(event);
+    return result;
+}
+
+CUresult weft_soft_event_check(CUevent handle)
+{
+    struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result == CUDA_SUCCESS)
+        leave(event);
+    return result;
+}
+
+static CUresult record(CUevent handle, CUstream stream_handle, unsigned int flags, bool per_thread)
+{
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
     if (result)
@@ -139,11 +158,7 @@ static CUresult record(CUevent handle, CUstream stream_handle, unsigned int flag
     if (flags & ~(unsigned int)CU_EVENT_RECORD_EXTERNAL)
         result = CUDA_ERROR_INVALID_VALUE;
     else
-        result = enter(handle, &event);
-    if (result == CUDA_SUCCESS) {
-        result = record_in_stream(event, stream);
-        leave(event);
-    }
+        result = weft_soft_event_record(handle, stream);
     weft_soft_stream_put(stream);
     return result;
 }
@@ -179,10 +194,22 @@ static CUresult submit_wait(struct weft_soft_stream *stream, struct weft_soft_fe
     return weft_soft_op_submit(stream, op);
 }
 
+CUresult weft_soft_event_wait(CUevent handle, struct weft_soft_stream *stream)
+{
+    struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    struct weft_soft_fence *fence = fence_of(event);
+    if (fence)
+        result = submit_wait(stream, fence);
+    leave(event);
+    return result;
+}
+
 static CUresult wait_event(CUstream stream_handle, CUevent handle, unsigned int flags,
                            bool per_thread)
 {
-    struct event *event;
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
     if (result)
@@ -190,13 +217,7 @@ static CUresult wait_event(CUstream stream_handle, CUevent handle, unsigned int 
     if (flags & ~(unsigned int)CU_EVENT_WAIT_EXTERNAL)
         result = CUDA_ERROR_INVALID_VALUE;
     else
-        result = enter(handle, &event);
-    if (result == CUDA_SUCCESS) {
-        struct weft_soft_fence *fence = fence_of(event);
-        if (fence)
-            result = submit_wait(stream, fence);
-        leave(event);
-    }
+        result = weft_soft_event_wait(handle, stream);
     weft_soft_stream_put(stream);
     return result;
 }

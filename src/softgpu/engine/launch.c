@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softgpu/engine/launch.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
 
@@ -79,13 +80,24 @@ static CUresult copy_from_extra(uint32_t param_bytes, void **extra, unsigned cha
     return CUDA_SUCCESS;
 }
 
+CUresult weft_soft_launch_pack(const struct weft_soft_function *function, void **params,
+                               void **extra, unsigned char *target)
+{
+    if (params && extra)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (extra)
+        return copy_from_extra(function->info.param_bytes, extra, target);
+    const struct weft_ptx_function *ptx = &function->module->image->ptx->functions[function->index];
+    if (ptx->parameter_count == 0)
+        return CUDA_SUCCESS;
+    return params ? copy_from_array(ptx, params, target) : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult copy_params(const struct request *request,
                             const struct weft_soft_function *function, struct weft_soft_grid *grid)
 {
     uint32_t bytes = function->info.param_bytes;
     unsigned char *target = grid->params;
-    if (request->params && request->extra)
-        return CUDA_ERROR_INVALID_VALUE;
     if (bytes > sizeof(grid->params)) {
         grid->large_params = aligned_alloc(16, weft_round_up(bytes, 16));
         if (!grid->large_params)
@@ -93,13 +105,7 @@ static CUresult copy_params(const struct request *request,
         target = grid->large_params;
     }
     grid->launch.params = target;
-    if (request->extra)
-        return copy_from_extra(bytes, request->extra, target);
-    const struct weft_ptx_function *ptx = &function->module->image->ptx->functions[function->index];
-    if (ptx->parameter_count == 0)
-        return CUDA_SUCCESS;
-    return request->params ? copy_from_array(ptx, request->params, target)
-                           : CUDA_ERROR_INVALID_VALUE;
+    return weft_soft_launch_pack(function, request->params, request->extra, target);
 }
 
 /* About what one block costs the host; of a stack it rarely touches more than the limit. */
@@ -165,25 +171,31 @@ static CUresult submit(const struct request *request, struct weft_soft_function 
     return weft_soft_op_submit(stream, op);
 }
 
-static CUresult launch(struct request *request)
+static CUresult launch_into(struct weft_soft_stream *stream, struct request *request)
 {
     struct weft_soft_function *function;
+    CUresult result = weft_soft_function_get(request->function, stream->context, &function);
+    if (result)
+        return result;
+    if (function->module->context != stream->context)
+        result = CUDA_ERROR_INVALID_HANDLE;
+    else
+        result = check_shape(request, function);
+    if (result == CUDA_SUCCESS)
+        result = submit(request, function, stream);
+    if (result == CUDA_SUCCESS && weft_soft.launch_blocking)
+        result = weft_soft_stream_wait(stream);
+    weft_soft_function_put(function);
+    return result;
+}
+
+static CUresult launch(struct request *request)
+{
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(request->stream, request->per_thread, &stream);
     if (result)
         return result;
-    result = weft_soft_function_get(request->function, stream->context, &function);
-    if (result == CUDA_SUCCESS) {
-        if (function->module->context != stream->context)
-            result = CUDA_ERROR_INVALID_HANDLE;
-        else
-            result = check_shape(request, function);
-        if (result == CUDA_SUCCESS)
-            result = submit(request, function, stream);
-        if (result == CUDA_SUCCESS && weft_soft.launch_blocking)
-            result = weft_soft_stream_wait(stream);
-        weft_soft_function_put(function);
-    }
+    result = launch_into(stream, request);
     weft_soft_stream_put(stream);
     return result;
 }
@@ -199,6 +211,34 @@ static struct request plain_request(CUfunction function, unsigned int grid_x, un
                             .shared_bytes = shared_bytes,
                             .stream = stream,
                             .params = params};
+}
+
+static struct request request_of(const struct weft_soft_packed_launch *packed)
+{
+    return (struct request){
+        .function = packed->function,
+        .grid = {packed->grid[0], packed->grid[1], packed->grid[2]},
+        .block = {packed->block[0], packed->block[1], packed->block[2]},
+        .shared_bytes = packed->shared_bytes,
+    };
+}
+
+CUresult weft_soft_launch_check(const struct weft_soft_packed_launch *packed,
+                                const struct weft_soft_function *function)
+{
+    struct request request = request_of(packed);
+    return check_shape(&request, function);
+}
+
+CUresult weft_soft_launch_packed(struct weft_soft_stream *stream,
+                                 const struct weft_soft_packed_launch *packed)
+{
+    struct request request = request_of(packed);
+    size_t bytes = packed->param_bytes;
+    void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, packed->params, CU_LAUNCH_PARAM_BUFFER_SIZE,
+                     &bytes, CU_LAUNCH_PARAM_END};
+    request.extra = extra;
+    return launch_into(stream, &request);
 }
 
 static CUresult launch_kernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,

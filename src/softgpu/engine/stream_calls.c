@@ -130,19 +130,15 @@ static void release_callback(void *argument)
     free(callback);
 }
 
-static CUresult submit_callback(CUstream handle, bool per_thread, const struct callback *wanted)
+static CUresult submit_to(struct weft_soft_stream *stream, CUstream handle,
+                          const struct callback *wanted)
 {
-    struct weft_soft_stream *stream;
-    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
-    if (result)
-        return result;
     struct callback *callback = malloc(sizeof(*callback));
     struct weft_soft_op *op = weft_soft_op_create(WEFT_SOFT_OP_TASK);
     if (!callback || !op) {
         free(callback);
         if (op)
             weft_soft_op_destroy(op);
-        weft_soft_stream_put(stream);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     *callback = *wanted;
@@ -153,7 +149,23 @@ static CUresult submit_callback(CUstream handle, bool per_thread, const struct c
     op->is_callback = true;
     /* CUDA promises that a stream callback is called, with the error, when the context failed. */
     op->always_run = wanted->stream != NULL;
-    result = weft_soft_op_submit(stream, op);
+    return weft_soft_op_submit(stream, op);
+}
+
+CUresult weft_soft_stream_call_host(struct weft_soft_stream *stream, CUhostFn function,
+                                    void *user_data)
+{
+    struct callback callback = {.host = function, .user_data = user_data};
+    return submit_to(stream, NULL, &callback);
+}
+
+static CUresult submit_callback(CUstream handle, bool per_thread, const struct callback *wanted)
+{
+    struct weft_soft_stream *stream;
+    CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
+    if (result)
+        return result;
+    result = submit_to(stream, handle, wanted);
     weft_soft_stream_put(stream);
     return result;
 }

@@ -24,25 +24,47 @@ static bool is_sound(const struct set *set)
            set->pitch % set->element_bytes == 0 && set->pitch >= set->width * set->element_bytes;
 }
 
+static CUresult describe(const struct set *set, struct weft_soft_transfer *transfer)
+{
+    if (!is_sound(set))
+        return CUDA_ERROR_INVALID_VALUE;
+    *transfer = (struct weft_soft_transfer){.width = set->width * set->element_bytes,
+                                            .height = set->height,
+                                            .depth = 1,
+                                            .value = set->value,
+                                            .element_bytes = set->element_bytes};
+    bool empty = set->width == 0 || set->height == 0;
+    uint64_t bytes = empty ? 0 : set->pitch * (set->height - 1) + transfer->width;
+    CUresult result = weft_soft_side_resolve(&transfer->to, WEFT_SOFT_PLACE_DEVICE, set->to, bytes);
+    transfer->to.pitch = set->pitch;
+    return result;
+}
+
+CUresult weft_soft_memory_set_task(const CUDA_MEMSET_NODE_PARAMS_v2 *params,
+                                   struct weft_soft_task *task)
+{
+    struct set set = {.to = params->dst,
+                      .pitch = params->pitch,
+                      .width = params->width,
+                      .height = params->height,
+                      .value = params->value,
+                      .element_bytes = params->elementSize};
+    struct weft_soft_transfer transfer;
+    if (set.element_bytes != 1 && set.element_bytes != 2 && set.element_bytes != 4)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = describe(&set, &transfer);
+    return result ? result : weft_soft_transfer_task(&transfer, task);
+}
+
 static CUresult fill(const struct set *set)
 {
     struct weft_soft_context *context;
+    struct weft_soft_transfer transfer;
     CUresult result = weft_soft_context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = describe(set, &transfer);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!is_sound(set))
-        return CUDA_ERROR_INVALID_VALUE;
-    struct weft_soft_transfer transfer = {.width = set->width * set->element_bytes,
-                                          .height = set->height,
-                                          .depth = 1,
-                                          .value = set->value,
-                                          .element_bytes = set->element_bytes};
-    bool empty = set->width == 0 || set->height == 0;
-    uint64_t bytes = empty ? 0 : set->pitch * (set->height - 1) + transfer.width;
-    result = weft_soft_side_resolve(&transfer.to, WEFT_SOFT_PLACE_DEVICE, set->to, bytes);
-    if (result != CUDA_SUCCESS)
-        return result;
-    transfer.to.pitch = set->pitch;
     return weft_soft_transfer_start(&transfer, set->stream, set->per_thread, set->wait);
 }
 

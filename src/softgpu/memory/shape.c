@@ -90,23 +90,31 @@ static CUresult resolve(struct corner corner, const struct box *box, struct weft
     return result;
 }
 
+static CUresult describe(const struct corner *to, const struct corner *from, const struct box *box,
+                         struct weft_soft_transfer *transfer)
+{
+    *transfer = (struct weft_soft_transfer){
+        .width = box->width, .height = box->height, .depth = box->depth};
+    CUresult result = CUDA_SUCCESS;
+    if (box->width == 0 || box->height == 0 || box->depth == 0)
+        transfer->width = 0;
+    else if (box->height > SIZE_MAX_BYTES || box->depth > SIZE_MAX_BYTES / box->height)
+        result = CUDA_ERROR_INVALID_VALUE;
+    else
+        result = resolve(*to, box, &transfer->to);
+    if (result == CUDA_SUCCESS && transfer->width > 0)
+        result = resolve(*from, box, &transfer->from);
+    return result;
+}
+
 static CUresult copy_box(const struct corner *to, const struct corner *from, const struct box *box,
                          CUstream stream, bool per_thread, enum weft_soft_wait wait)
 {
     struct weft_soft_context *context;
+    struct weft_soft_transfer transfer;
     CUresult result = weft_soft_context_current(&context);
-    if (result != CUDA_SUCCESS)
-        return result;
-    struct weft_soft_transfer transfer = {
-        .width = box->width, .height = box->height, .depth = box->depth};
-    if (box->width == 0 || box->height == 0 || box->depth == 0)
-        transfer.width = 0;
-    else if (box->height > SIZE_MAX_BYTES || box->depth > SIZE_MAX_BYTES / box->height)
-        result = CUDA_ERROR_INVALID_VALUE;
-    else
-        result = resolve(*to, box, &transfer.to);
-    if (result == CUDA_SUCCESS && transfer.width > 0)
-        result = resolve(*from, box, &transfer.from);
+    if (result == CUDA_SUCCESS)
+        result = describe(to, from, box, &transfer);
     if (result != CUDA_SUCCESS)
         return result;
     return weft_soft_transfer_start(&transfer, stream, per_thread, wait);
@@ -152,6 +160,15 @@ static CUresult copy_3d(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thr
     struct corner to = CORNER(copy, dst), from = CORNER(copy, src);
     struct box box = {copy->WidthInBytes, copy->Height, copy->Depth};
     return copy_box(&to, &from, &box, stream, per_thread, wait);
+}
+
+CUresult weft_soft_memory_copy_task(const CUDA_MEMCPY3D *copy, struct weft_soft_task *task)
+{
+    struct corner to = CORNER(copy, dst), from = CORNER(copy, src);
+    struct box box = {copy->WidthInBytes, copy->Height, copy->Depth};
+    struct weft_soft_transfer transfer;
+    CUresult result = describe(&to, &from, &box, &transfer);
+    return result ? result : weft_soft_transfer_task(&transfer, task);
 }
 
 static CUresult check_context(CUcontext handle)

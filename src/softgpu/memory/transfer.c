@@ -139,3 +139,16 @@ CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUs
     weft_soft_stream_put(stream);
     return result;
 }
+
+CUresult weft_soft_transfer_task(const struct weft_soft_transfer *transfer,
+                                 struct weft_soft_task *task)
+{
+    struct job *job = malloc(sizeof(*job));
+    if (!job)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    job->transfer = *transfer;
+    if (total_bytes(transfer) == 0)
+        job->transfer.depth = 0;
+    *task = (struct weft_soft_task){.run = job_run, .release = free, .argument = job};
+    return CUDA_SUCCESS;
+}

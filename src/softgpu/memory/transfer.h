@@ -43,4 +43,8 @@ enum weft_soft_wait {
 CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUstream stream,
                                   bool per_thread, enum weft_soft_wait wait);
 
+/* A task that runs it without any staging; released with the task. */
+CUresult weft_soft_transfer_task(const struct weft_soft_transfer *transfer,
+                                 struct weft_soft_task *task);
+
 #endif

@@ -1,0 +1,304 @@
+#include "softgpu/engine/graph.h"
+
+#include <stdlib.h>
+
+static pthread_mutex_t graph_lock = PTHREAD_MUTEX_INITIALIZER;
+
+CUresult weft_soft_graph_enter(void)
+{
+    CUresult result = weft_soft_call_enter();
+    if (result == CUDA_SUCCESS)
+        pthread_mutex_lock(&graph_lock);
+    return result;
+}
+
+CUresult weft_soft_graph_leave(CUresult result)
+{
+    pthread_mutex_unlock(&graph_lock);
+    return result;
+}
+
+struct weft_soft_graph *weft_soft_graph_by_handle(CUgraph handle)
+{
+    uint64_t number = (uint64_t)(uintptr_t)handle;
+    struct weft_soft_graph *graph = weft_soft_handle_get(WEFT_SOFT_HANDLE_GRAPH, number);
+    if (graph)
+        weft_soft_handle_put(number);
+    return graph;
+}
+
+struct weft_soft_graph_node *weft_soft_graph_node_by_handle(CUgraphNode handle)
+{
+    uint64_t number = (uint64_t)(uintptr_t)handle;
+    struct weft_soft_graph_node *node = weft_soft_handle_get(WEFT_SOFT_HANDLE_GRAPH_NODE, number);
+    if (node)
+        weft_soft_handle_put(number);
+    return node;
+}
+
+CUresult weft_soft_graph_create(struct weft_soft_graph **out, bool with_handle)
+{
+    struct weft_soft_graph *graph = calloc(1, sizeof(*graph));
+    if (!graph)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    weft_soft_list_init(&graph->nodes);
+    if (with_handle) {
+        graph->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_GRAPH, graph, NULL);
+        if (!graph->handle) {
+            free(graph);
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        }
+    }
+    *out = graph;
+    return CUDA_SUCCESS;
+}
+
+/* The node alone: its edges are the caller's affair. */
+static void free_node(struct weft_soft_graph_node *node)
+{
+    if (node->handle)
+        weft_soft_handle_close(WEFT_SOFT_HANDLE_GRAPH_NODE, node->handle);
+    weft_soft_graph_work_finish(&node->work);
+    free(node->dependencies);
+    free(node);
+}
+
+void weft_soft_graph_destroy(struct weft_soft_graph *graph)
+{
+    if (!graph)
+        return;
+    for (struct weft_soft_link *link = graph->nodes.next, *next; link != &graph->nodes;
+         link = next) {
+        next = link->next;
+        free_node(weft_soft_graph_node_of(link));
+    }
+    if (graph->handle)
+        weft_soft_handle_close(WEFT_SOFT_HANDLE_GRAPH, graph->handle);
+    free(graph->order);
+    free(graph);
+}
+
+CUresult weft_soft_graph_append(struct weft_soft_graph *graph, struct weft_soft_graph_work *work,
+                                bool with_handle, struct weft_soft_graph_node **out)
+{
+    if (graph->node_count >= WEFT_SOFT_GRAPH_NODES_MAX)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    struct weft_soft_graph_node *node = calloc(1, sizeof(*node));
+    if (!node)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (with_handle) {
+        node->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_GRAPH_NODE, node, NULL);
+        if (!node->handle) {
+            free(node);
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        }
+    }
+    node->graph = graph;
+    node->work = *work;
+    weft_soft_list_append(&graph->nodes, &node->link);
+    graph->node_count++;
+    *out = node;
+    return CUDA_SUCCESS;
+}
+
+void weft_soft_graph_node_destroy(struct weft_soft_graph_node *node)
+{
+    struct weft_soft_graph *graph = node->graph;
+    WEFT_SOFT_GRAPH_EACH(other, graph)
+    weft_soft_graph_disconnect(node, other);
+    graph->edge_count -= node->dependency_count;
+    graph->node_count--;
+    weft_soft_list_remove(&node->link);
+    free_node(node);
+}
+
+bool weft_soft_graph_depends(const struct weft_soft_graph_node *node,
+                             const struct weft_soft_graph_node *on)
+{
+    for (size_t i = 0; i < node->dependency_count; i++) {
+        if (node->dependencies[i] == on)
+            return true;
+    }
+    return false;
+}
+
+CUresult weft_soft_graph_connect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to)
+{
+    if (from == to || from->graph != to->graph || weft_soft_graph_depends(to, from))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (to->dependency_count == to->dependency_room) {
+        size_t room = to->dependency_room ? 2 * to->dependency_room : 2;
+        void *larger = realloc(to->dependencies, room * sizeof(struct weft_soft_graph_node *));
+        if (!larger)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        to->dependencies = larger;
+        to->dependency_room = room;
+    }
+    to->dependencies[to->dependency_count++] = from;
+    to->graph->edge_count++;
+    return CUDA_SUCCESS;
+}
+
+bool weft_soft_graph_disconnect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to)
+{
+    size_t at = 0;
+    while (at < to->dependency_count && to->dependencies[at] != from)
+        at++;
+    if (at == to->dependency_count)
+        return false;
+    for (; at + 1 < to->dependency_count; at++)
+        to->dependencies[at] = to->dependencies[at + 1];
+    to->dependency_count--;
+    to->graph->edge_count--;
+    return true;
+}
+
+void weft_soft_graph_number(struct weft_soft_graph *graph)
+{
+    size_t index = 0;
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    node->index = index++;
+}
+
+static CUresult copy_nodes(struct weft_soft_graph *graph, struct weft_soft_graph *from,
+                           struct weft_soft_graph_node **copies, bool with_handles)
+{
+    WEFT_SOFT_GRAPH_EACH(node, from)
+    {
+        struct weft_soft_graph_work work;
+        CUresult result = weft_soft_graph_work_copy(&work, &node->work, with_handles);
+        if (result)
+            return result;
+        struct weft_soft_graph_node *copy;
+        result = weft_soft_graph_append(graph, &work, with_handles, &copy);
+        if (result) {
+            weft_soft_graph_work_finish(&work);
+            return result;
+        }
+        copy->origin = node->handle;
+        copies[node->index] = copy;
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_edges(struct weft_soft_graph *from, struct weft_soft_graph_node **copies)
+{
+    WEFT_SOFT_GRAPH_EACH(node, from)
+    {
+        for (size_t i = 0; i < node->dependency_count; i++) {
+            CUresult result =
+                weft_soft_graph_connect(copies[node->dependencies[i]->index], copies[node->index]);
+            if (result)
+                return result;
+        }
+    }
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_graph_copy(struct weft_soft_graph **out, struct weft_soft_graph *from,
+                              bool with_handles)
+{
+    struct weft_soft_graph *graph;
+    CUresult result = weft_soft_graph_create(&graph, with_handles);
+    if (result)
+        return result;
+    struct weft_soft_graph_node **copies =
+        calloc(from->node_count + 1, sizeof(struct weft_soft_graph_node *));
+    weft_soft_graph_number(from);
+    result = copies ? copy_nodes(graph, from, copies, with_handles) : CUDA_ERROR_OUT_OF_MEMORY;
+    if (result == CUDA_SUCCESS)
+        result = copy_edges(from, copies);
+    free(copies);
+    if (result)
+        weft_soft_graph_destroy(graph);
+    else
+        *out = graph;
+    return result;
+}
+
+struct ordering {
+    struct weft_soft_graph_node **stack; /* nodes whose dependencies are being placed */
+    size_t depth;
+    struct weft_soft_graph *graph;
+    size_t placed;
+};
+
+/* Places `node` after all that it depends on: a depth-first walk with a stack of its own, since
+ * graphs are as deep as programs like. `visited` is 0 for a node not seen, SIZE_MAX for one that is
+ * placed, and between for one on the stack. */
+static CUresult place(struct ordering *ordering, struct weft_soft_graph_node *node)
+{
+    node->visited = 1;
+    ordering->stack[ordering->depth++] = node;
+    while (ordering->depth > 0) {
+        struct weft_soft_graph_node *top = ordering->stack[ordering->depth - 1];
+        if (top->visited > top->dependency_count) {
+            top->visited = SIZE_MAX;
+            ordering->depth--;
+            ordering->graph->order[ordering->placed++] = top;
+            continue;
+        }
+        struct weft_soft_graph_node *next = top->dependencies[top->visited++ - 1];
+        if (next->visited == SIZE_MAX)
+            continue;
+        if (next->visited)
+            return CUDA_ERROR_INVALID_VALUE;
+        next->visited = 1;
+        ordering->stack[ordering->depth++] = next;
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult order_nodes(struct weft_soft_graph *graph)
+{
+    struct ordering ordering = {.graph = graph};
+    free(graph->order);
+    graph->order = calloc(graph->node_count + 1, sizeof(struct weft_soft_graph_node *));
+    ordering.stack = calloc(graph->node_count + 1, sizeof(struct weft_soft_graph_node *));
+    CUresult result = graph->order && ordering.stack ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    node->visited = 0;
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        if (result == CUDA_SUCCESS && !node->visited)
+            result = place(&ordering, node);
+    }
+    free(ordering.stack);
+    return result;
+}
+
+CUresult weft_soft_graph_order(struct weft_soft_graph *graph)
+{
+    CUresult result = order_nodes(graph);
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        if (result == CUDA_SUCCESS && node->work.child)
+            result = weft_soft_graph_order(node->work.child);
+    }
+    return result;
+}
+
+unsigned int weft_soft_graph_depth(struct weft_soft_graph *graph)
+{
+    unsigned int deepest = 0;
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        if (node->work.child)
+            deepest = WEFT_MAX(deepest, weft_soft_graph_depth(node->work.child));
+    }
+    return deepest + 1;
+}
+
+struct weft_soft_graph_node *weft_soft_graph_find(struct weft_soft_graph *graph, uint64_t origin)
+{
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        if (node->origin == origin)
+            return node;
+        struct weft_soft_graph_node *inner =
+            node->work.child ? weft_soft_graph_find(node->work.child, origin) : NULL;
+        if (inner)
+            return inner;
+    }
+    return NULL;
+}

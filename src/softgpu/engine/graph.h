@@ -1,0 +1,117 @@
+/* Graphs: work that is described once and launched many times.
+ *
+ * A graph owns its nodes; a node lists the nodes that it depends on, and owns a description of its
+ * work that needs nothing of the program's any more, but for the memory that it names. Clones and
+ * executable graphs are deep copies whose nodes remember which node they were copied from. A child
+ * graph belongs to its node.
+ *
+ * The graph lock guards all graphs and nodes that have handles; it is taken before any other lock.
+ * What an executable graph holds is guarded by its own lock, under the graph lock. */
+#ifndef WEFT_SOFTGPU_ENGINE_GRAPH_H
+#define WEFT_SOFTGPU_ENGINE_GRAPH_H
+
+#include "softgpu/engine/engine.h"
+#include "softgpu/engine/launch.h"
+#include "softgpu/engine/list.h"
+#include "softgpu/engine/schedule.h"
+
+#define WEFT_SOFT_GRAPH_NODES_MAX (1u << 18)
+#define WEFT_SOFT_GRAPH_DEPTH_MAX 16 /* child graphs inside child graphs */
+
+struct weft_soft_graph;
+
+/* What a node does. */
+struct weft_soft_graph_work {
+    /* As the program gave it; of a kernel, kernelParams point into what is owned here. */
+    CUgraphNodeParams params;
+    struct weft_soft_packed_launch kernel; /* its params are owned */
+    struct weft_soft_graph *child;         /* owned */
+};
+
+struct weft_soft_graph_node {
+    struct weft_soft_link link; /* in the graph's nodes, oldest first */
+    struct weft_soft_graph *graph;
+    uint64_t handle; /* 0 in an executable graph */
+    uint64_t origin; /* the handle of the node that it was copied from; 0: of none */
+    struct weft_soft_graph_work work;
+    struct weft_soft_graph_node **dependencies; /* owned array */
+    size_t dependency_count, dependency_room;
+    size_t index;     /* scratch: its place among the nodes, filled by weft_soft_graph_number */
+    size_t visited;   /* scratch of the ordering: dependencies looked at, plus one */
+    bool is_disabled; /* in an executable graph */
+};
+
+struct weft_soft_graph {
+    uint64_t handle; /* 0 in an executable graph */
+    bool is_child;   /* it belongs to a node, not to the program */
+    struct weft_soft_link nodes;
+    size_t node_count, edge_count;
+    struct weft_soft_graph_node *
+        *order; /* owned; each node after what it depends on; may be NULL */
+};
+
+static inline struct weft_soft_graph_node *weft_soft_graph_node_of(struct weft_soft_link *link)
+{
+    return WEFT_CONTAINER_OF(link, struct weft_soft_graph_node, link);
+}
+#define WEFT_SOFT_GRAPH_EACH(node, graph)                                                  \
+    for (struct weft_soft_graph_node *node = weft_soft_graph_node_of((graph)->nodes.next); \
+         &node->link != &(graph)->nodes; node = weft_soft_graph_node_of(node->link.next))
+
+/* NOT_INITIALIZED or NOT_PERMITTED, without the lock; else the graph lock is held. */
+CUresult weft_soft_graph_enter(void);
+/* Gives the lock back and hands `result` through. */
+CUresult weft_soft_graph_leave(CUresult result);
+
+/* Everything below with the graph lock held. */
+
+/* Deep copies what a program says of a node's work. INVALID_VALUE, NOT_SUPPORTED, … */
+CUresult weft_soft_graph_work_init(struct weft_soft_graph_work *work,
+                                   const CUgraphNodeParams *params, bool with_handles);
+/* A second one of the same. */
+CUresult weft_soft_graph_work_copy(struct weft_soft_graph_work *work,
+                                   const struct weft_soft_graph_work *from, bool with_handles);
+void weft_soft_graph_work_finish(struct weft_soft_graph_work *work);
+
+CUresult weft_soft_graph_create(struct weft_soft_graph **out, bool with_handle);
+/* Also closes the handles of nodes and child graphs. */
+void weft_soft_graph_destroy(struct weft_soft_graph *graph);
+CUresult weft_soft_graph_copy(struct weft_soft_graph **out, struct weft_soft_graph *from,
+                              bool with_handles);
+/* Takes over the work when it succeeds. */
+CUresult weft_soft_graph_append(struct weft_soft_graph *graph, struct weft_soft_graph_work *work,
+                                bool with_handle, struct weft_soft_graph_node **out);
+void weft_soft_graph_node_destroy(struct weft_soft_graph_node *node);
+/* OUT_OF_MEMORY; INVALID_VALUE where it is there already or would be the node itself. */
+CUresult weft_soft_graph_connect(struct weft_soft_graph_node *from,
+                                 struct weft_soft_graph_node *to);
+/* False where there is no such edge. */
+bool weft_soft_graph_disconnect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to);
+bool weft_soft_graph_depends(const struct weft_soft_graph_node *node,
+                             const struct weft_soft_graph_node *on);
+/* Numbers the nodes. */
+void weft_soft_graph_number(struct weft_soft_graph *graph);
+/* Fills `order`, of child graphs too. INVALID_VALUE where the edges make a circle. */
+CUresult weft_soft_graph_order(struct weft_soft_graph *graph);
+/* How many levels of child graphs there are, itself included. */
+unsigned int weft_soft_graph_depth(struct weft_soft_graph *graph);
+/* The node copied from `origin`, in child graphs too; NULL. */
+struct weft_soft_graph_node *weft_soft_graph_find(struct weft_soft_graph *graph, uint64_t origin);
+
+/* By handle; NULL. Valid while the lock is held. */
+struct weft_soft_graph *weft_soft_graph_by_handle(CUgraph handle);
+struct weft_soft_graph_node *weft_soft_graph_node_by_handle(CUgraphNode handle);
+
+/* Only the plain edge is known, no ports, no programmatic launch: NOT_SUPPORTED for others. Takes
+ * no lock. */
+CUresult weft_soft_graph_check_edges(const CUgraphEdgeData *edges, size_t count);
+/* Takes the locks itself: other work of the same kind for the node of an executable graph that was
+ * copied from `origin`. */
+CUresult weft_soft_graph_exec_set(CUgraphExec handle, CUgraphNode origin,
+                                  const CUgraphNodeParams *params);
+
+/* Each file of calls puts its own into the table. */
+void weft_soft_graph_node_install(struct weft_cuda *table);
+void weft_soft_graph_exec_install(struct weft_cuda *table);
+
+#endif

@@ -1,0 +1,316 @@
+/* Graphs as a whole, and the edges in them. */
+#include <string.h>
+
+#include "softgpu/engine/graph.h"
+
+static CUresult create(CUgraph *out, unsigned int flags)
+{
+    if (!out || flags)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph;
+    result = weft_soft_graph_create(&graph, true);
+    if (result == CUDA_SUCCESS)
+        *out = (CUgraph)(uintptr_t)graph->handle;
+    return weft_soft_graph_leave(result);
+}
+
+static CUresult destroy(CUgraph handle)
+{
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
+    if (!graph || graph->is_child)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    weft_soft_graph_destroy(graph);
+    return weft_soft_graph_leave(CUDA_SUCCESS);
+}
+
+static CUresult clone_graph(CUgraph *out, CUgraph handle)
+{
+    if (!out)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle), *copy;
+    result = graph ? weft_soft_graph_copy(&copy, graph, true) : CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS)
+        *out = (CUgraph)(uintptr_t)copy->handle;
+    return weft_soft_graph_leave(result);
+}
+
+static CUresult find_in_clone(CUgraphNode *out, CUgraphNode original, CUgraph handle)
+{
+    if (!out)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
+    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(original);
+    if (graph && node)
+        node = weft_soft_graph_find(graph, node->handle);
+    if (!graph || !node)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    *out = (CUgraphNode)(uintptr_t)node->handle;
+    return weft_soft_graph_leave(CUDA_SUCCESS);
+}
+
+static CUresult destroy_node(CUgraphNode handle)
+{
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
+    if (!node)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    weft_soft_graph_node_destroy(node);
+    return weft_soft_graph_leave(CUDA_SUCCESS);
+}
+
+static CUresult get_type(CUgraphNode handle, CUgraphNodeType *out)
+{
+    if (!out)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
+    if (!node)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    *out = node->work.params.type;
+    return weft_soft_graph_leave(CUDA_SUCCESS);
+}
+
+/* A list that the program asks for: without room for it only its length; with more room than it is
+ * long the rest is made empty, as CUDA has it. */
+struct listing {
+    CUgraphNode *from, *to; /* `to` only for edges */
+    CUgraphEdgeData *edges;
+    size_t room, count;
+};
+
+static void list(struct listing *listing, const struct weft_soft_graph_node *from,
+                 const struct weft_soft_graph_node *to)
+{
+    size_t at = listing->count++;
+    if (at >= listing->room)
+        return;
+    if (listing->from)
+        listing->from[at] = (CUgraphNode)(uintptr_t)from->handle;
+    if (listing->to)
+        listing->to[at] = to ? (CUgraphNode)(uintptr_t)to->handle : NULL;
+    if (listing->edges)
+        memset(&listing->edges[at], 0, sizeof(listing->edges[at]));
+}
+
+static CUresult finish_listing(struct listing *listing, size_t *count)
+{
+    bool only_count = !listing->from && !listing->to;
+    size_t listed = WEFT_MIN(listing->count, listing->room);
+    for (size_t i = listed; i < listing->room && !only_count; i++) {
+        if (listing->from)
+            listing->from[i] = NULL;
+        if (listing->to)
+            listing->to[i] = NULL;
+    }
+    *count = only_count ? listing->count : listed;
+    return weft_soft_graph_leave(CUDA_SUCCESS);
+}
+
+static struct listing start_listing(CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges,
+                                    const size_t *count)
+{
+    return (struct listing){from, to, edges, from || to ? *count : 0, 0};
+}
+
+static CUresult list_graph(CUgraph handle, CUgraphNode *nodes, size_t *count, bool only_roots)
+{
+    if (!count)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
+    if (!graph)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    struct listing listing = start_listing(nodes, NULL, NULL, count);
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        if (!only_roots || node->dependency_count == 0)
+            list(&listing, node, NULL);
+    }
+    return finish_listing(&listing, count);
+}
+
+static CUresult get_nodes(CUgraph graph, CUgraphNode *nodes, size_t *count)
+{
+    return list_graph(graph, nodes, count, false);
+}
+
+static CUresult get_roots(CUgraph graph, CUgraphNode *nodes, size_t *count)
+{
+    return list_graph(graph, nodes, count, true);
+}
+
+static CUresult get_edges_v2(CUgraph handle, CUgraphNode *from, CUgraphNode *to,
+                             CUgraphEdgeData *edges, size_t *count)
+{
+    if (!count || !from != !to)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
+    if (!graph)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    struct listing listing = start_listing(from, to, edges, count);
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        for (size_t i = 0; i < node->dependency_count; i++)
+            list(&listing, node->dependencies[i], node);
+    }
+    return finish_listing(&listing, count);
+}
+
+static CUresult get_edges(CUgraph graph, CUgraphNode *from, CUgraphNode *to, size_t *count)
+{
+    return get_edges_v2(graph, from, to, NULL, count);
+}
+
+static CUresult get_dependencies_v2(CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges,
+                                    size_t *count)
+{
+    if (!count)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
+    if (!node)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    struct listing listing = start_listing(nodes, NULL, edges, count);
+    for (size_t i = 0; i < node->dependency_count; i++)
+        list(&listing, node->dependencies[i], NULL);
+    return finish_listing(&listing, count);
+}
+
+static CUresult get_dependencies(CUgraphNode handle, CUgraphNode *nodes, size_t *count)
+{
+    return get_dependencies_v2(handle, nodes, NULL, count);
+}
+
+static CUresult get_dependents_v2(CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges,
+                                  size_t *count)
+{
+    if (!count)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
+    if (!node)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    struct listing listing = start_listing(nodes, NULL, edges, count);
+    WEFT_SOFT_GRAPH_EACH(other, node->graph)
+    {
+        if (weft_soft_graph_depends(other, node))
+            list(&listing, other, NULL);
+    }
+    return finish_listing(&listing, count);
+}
+
+static CUresult get_dependents(CUgraphNode handle, CUgraphNode *nodes, size_t *count)
+{
+    return get_dependents_v2(handle, nodes, NULL, count);
+}
+
+/* One edge of a list, added or removed. */
+static CUresult change_edge(struct weft_soft_graph *graph, CUgraphNode from_handle,
+                            CUgraphNode to_handle, bool add)
+{
+    struct weft_soft_graph_node *from = weft_soft_graph_node_by_handle(from_handle);
+    struct weft_soft_graph_node *to = weft_soft_graph_node_by_handle(to_handle);
+    if (!from || !to || from->graph != graph || to->graph != graph)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (add)
+        return weft_soft_graph_connect(from, to);
+    return weft_soft_graph_disconnect(from, to) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* All of the list or, where one edge is refused, none of it. */
+static CUresult change_edges(CUgraph handle, const CUgraphNode *from, const CUgraphNode *to,
+                             size_t count, bool add)
+{
+    if (count && (!from || !to))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
+    if (!graph)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    size_t done = 0;
+    while (done < count && result == CUDA_SUCCESS) {
+        result = change_edge(graph, from[done], to[done], add);
+        done++;
+    }
+    for (size_t i = result ? done - 1 : 0; i > 0; i--)
+        change_edge(graph, from[i - 1], to[i - 1], !add);
+    return weft_soft_graph_leave(result);
+}
+
+static CUresult add_dependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+                                 size_t count)
+{
+    return change_edges(graph, from, to, count, true);
+}
+
+static CUresult remove_dependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+                                    size_t count)
+{
+    return change_edges(graph, from, to, count, false);
+}
+
+static CUresult add_dependencies_v2(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+                                    const CUgraphEdgeData *edges, size_t count)
+{
+    CUresult result = weft_soft_graph_check_edges(edges, count);
+    return result ? result : change_edges(graph, from, to, count, true);
+}
+
+static CUresult remove_dependencies_v2(CUgraph graph, const CUgraphNode *from,
+                                       const CUgraphNode *to, const CUgraphEdgeData *edges,
+                                       size_t count)
+{
+    CUresult result = weft_soft_graph_check_edges(edges, count);
+    return result ? result : change_edges(graph, from, to, count, false);
+}
+
+void weft_soft_graph_install(struct weft_cuda *table)
+{
+    table->cuGraphCreate = create;
+    table->cuGraphDestroy = destroy;
+    table->cuGraphClone = clone_graph;
+    table->cuGraphNodeFindInClone = find_in_clone;
+    table->cuGraphDestroyNode = destroy_node;
+    table->cuGraphNodeGetType = get_type;
+    table->cuGraphGetNodes = get_nodes;
+    table->cuGraphGetRootNodes = get_roots;
+    table->cuGraphGetEdges = get_edges;
+    table->cuGraphGetEdges_v2 = get_edges_v2;
+    table->cuGraphNodeGetDependencies = get_dependencies;
+    table->cuGraphNodeGetDependencies_v2 = get_dependencies_v2;
+    table->cuGraphNodeGetDependentNodes = get_dependents;
+    table->cuGraphNodeGetDependentNodes_v2 = get_dependents_v2;
+    table->cuGraphAddDependencies = add_dependencies;
+    table->cuGraphAddDependencies_v2 = add_dependencies_v2;
+    table->cuGraphRemoveDependencies = remove_dependencies;
+    table->cuGraphRemoveDependencies_v2 = remove_dependencies_v2;
+    weft_soft_graph_node_install(table);
+    weft_soft_graph_exec_install(table);
+}

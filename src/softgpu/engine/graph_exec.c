@@ -1,0 +1,490 @@
+/* Executable graphs. A launch puts the nodes into the stream one after the other, each after what
+ * it depends on, and stands behind the launch before it of the same executable graph, whatever
+ * stream that went to. */
+#include <stdlib.h>
+
+#include "softgpu/engine/graph.h"
+
+#define INSTANTIATE_FLAGS                                                                   \
+    (CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD | \
+     CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH | CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY)
+
+struct exec {
+    uint64_t handle;
+    uint64_t flags;
+    pthread_mutex_t lock;          /* held while a launch is submitted */
+    struct weft_soft_graph *graph; /* lock; owned, ordered */
+    struct weft_soft_fence *last;  /* lock; referenced: the end of the last launch; NULL: none */
+};
+
+static void release_exec(void *object)
+{
+    struct exec *exec = object;
+    weft_soft_fence_put(exec->last);
+    weft_soft_graph_destroy(exec->graph);
+    pthread_mutex_destroy(&exec->lock);
+    free(exec);
+}
+
+/* A copy that can be launched. */
+static CUresult prepare(struct weft_soft_graph *from, struct weft_soft_graph **out)
+{
+    struct weft_soft_graph *graph;
+    CUresult result = weft_soft_graph_copy(&graph, from, false);
+    if (result)
+        return result;
+    result = weft_soft_graph_order(graph);
+    if (result)
+        weft_soft_graph_destroy(graph);
+    else
+        *out = graph;
+    return result;
+}
+
+static CUresult create_exec(CUgraphExec *out, struct weft_soft_graph *from, uint64_t flags)
+{
+    struct exec *exec = calloc(1, sizeof(*exec));
+    if (!exec)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    exec->flags = flags;
+    pthread_mutex_init(&exec->lock, NULL);
+    CUresult result = prepare(from, &exec->graph);
+    if (result == CUDA_SUCCESS) {
+        exec->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_GRAPH_EXEC, exec, release_exec);
+        result = exec->handle ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    if (result)
+        release_exec(exec);
+    else
+        *out = (CUgraphExec)(uintptr_t)exec->handle;
+    return result;
+}
+
+static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long flags)
+{
+    if (!out || (flags & ~(unsigned long long)INSTANTIATE_FLAGS))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (flags & CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
+    result = graph ? create_exec(out, graph, flags) : CUDA_ERROR_INVALID_VALUE;
+    return weft_soft_graph_leave(result);
+}
+
+/* Which node is at fault, and why, is never known better than the result tells. */
+static CUresult instantiate_logged(CUgraphExec *out, CUgraph handle, CUgraphNode *error_node,
+                                   char *log, size_t log_bytes)
+{
+    if (error_node)
+        *error_node = NULL;
+    if (log && log_bytes > 0)
+        log[0] = '\0';
+    return instantiate(out, handle, 0);
+}
+
+static CUresult instantiate_with_params(CUgraphExec *out, CUgraph handle,
+                                        CUDA_GRAPH_INSTANTIATE_PARAMS *params)
+{
+    if (!params)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = instantiate(out, handle, params->flags);
+    params->hErrNode_out = NULL;
+    params->result_out = result ? CUDA_GRAPH_INSTANTIATE_ERROR : CUDA_GRAPH_INSTANTIATE_SUCCESS;
+    return result;
+}
+
+/* Under a new reference. */
+static CUresult enter_exec(CUgraphExec handle, struct exec **out)
+{
+    CUresult result = weft_soft_call_enter();
+    if (result)
+        return result;
+    *out = weft_soft_handle_get(WEFT_SOFT_HANDLE_GRAPH_EXEC, (uint64_t)(uintptr_t)handle);
+    return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static void leave_exec(struct exec *exec)
+{
+    weft_soft_handle_put(exec->handle);
+}
+
+static CUresult submit_transfer(struct weft_soft_stream *stream, CUresult described,
+                                const struct weft_soft_task *task)
+{
+    return described ? described : weft_soft_stream_submit(stream, task);
+}
+
+static CUresult launch_graph(struct weft_soft_stream *stream, struct weft_soft_graph *graph);
+
+static CUresult launch_node(struct weft_soft_stream *stream, struct weft_soft_graph_node *node)
+{
+    const CUgraphNodeParams *params = &node->work.params;
+    struct weft_soft_task task;
+    if (node->is_disabled)
+        return CUDA_SUCCESS;
+    switch ((int)params->type) {
+    case CU_GRAPH_NODE_TYPE_KERNEL:
+        return weft_soft_launch_packed(stream, &node->work.kernel);
+    case CU_GRAPH_NODE_TYPE_MEMCPY:
+        return submit_transfer(
+            stream, weft_soft_memory_copy_task(&params->memcpy.copyParams, &task), &task);
+    case CU_GRAPH_NODE_TYPE_MEMSET:
+        return submit_transfer(stream, weft_soft_memory_set_task(&params->memset, &task), &task);
+    case CU_GRAPH_NODE_TYPE_HOST:
+        return weft_soft_stream_call_host(stream, params->host.fn, params->host.userData);
+    case CU_GRAPH_NODE_TYPE_GRAPH:
+        return launch_graph(stream, node->work.child);
+    case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
+        return weft_soft_event_wait(params->eventWait.event, stream);
+    case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
+        return weft_soft_event_record(params->eventRecord.event, stream);
+    default:
+        return CUDA_SUCCESS; /* an empty node only orders others */
+    }
+}
+
+static CUresult launch_graph(struct weft_soft_stream *stream, struct weft_soft_graph *graph)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        CUresult result = launch_node(stream, graph->order[i]);
+        if (result)
+            return result;
+    }
+    return CUDA_SUCCESS;
+}
+
+/* A fence in the stream: `kind` says whether it is waited for or reached there. Takes over the
+ * caller's reference. */
+static CUresult submit_fence(struct weft_soft_stream *stream, enum weft_soft_op_kind kind,
+                             struct weft_soft_fence *fence)
+{
+    struct weft_soft_op *op = weft_soft_op_create(kind);
+    if (!op) {
+        weft_soft_fence_put(fence);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    op->fence = fence;
+    return weft_soft_op_submit(stream, op);
+}
+
+/* With the lock of `exec`. */
+static CUresult launch_exec(struct exec *exec, struct weft_soft_stream *stream)
+{
+    struct weft_soft_fence *end = weft_soft_fence_create();
+    if (!end)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult result = CUDA_SUCCESS;
+    if (exec->last && !atomic_load(&exec->last->done)) {
+        weft_soft_fence_get(exec->last);
+        result = submit_fence(stream, WEFT_SOFT_OP_WAIT, exec->last);
+    }
+    if (result == CUDA_SUCCESS)
+        result = launch_graph(stream, exec->graph);
+    weft_soft_fence_get(end);
+    CUresult ended = submit_fence(stream, WEFT_SOFT_OP_RECORD, end);
+    if (ended == CUDA_SUCCESS) {
+        weft_soft_fence_put(exec->last);
+        exec->last = end;
+    } else {
+        weft_soft_fence_put(end);
+    }
+    return result ? result : ended;
+}
+
+static CUresult launch(CUgraphExec handle, CUstream stream_handle, bool per_thread)
+{
+    struct exec *exec;
+    struct weft_soft_stream *stream;
+    CUresult result = enter_exec(handle, &exec);
+    if (result)
+        return result;
+    result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
+    if (result == CUDA_SUCCESS) {
+        pthread_mutex_lock(&exec->lock);
+        result = launch_exec(exec, stream);
+        pthread_mutex_unlock(&exec->lock);
+        weft_soft_stream_put(stream);
+    }
+    leave_exec(exec);
+    return result;
+}
+
+static CUresult launch_legacy(CUgraphExec handle, CUstream stream)
+{
+    return launch(handle, stream, false);
+}
+
+static CUresult launch_ptsz(CUgraphExec handle, CUstream stream)
+{
+    return launch(handle, stream, true);
+}
+
+/* There is nothing to upload: the device reads what the host keeps. */
+static CUresult upload(CUgraphExec handle, CUstream stream_handle, bool per_thread)
+{
+    struct exec *exec;
+    struct weft_soft_stream *stream;
+    CUresult result = enter_exec(handle, &exec);
+    if (result)
+        return result;
+    leave_exec(exec);
+    result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
+    if (result == CUDA_SUCCESS)
+        weft_soft_stream_put(stream);
+    return result;
+}
+
+static CUresult upload_legacy(CUgraphExec handle, CUstream stream)
+{
+    return upload(handle, stream, false);
+}
+
+static CUresult upload_ptsz(CUgraphExec handle, CUstream stream)
+{
+    return upload(handle, stream, true);
+}
+
+static CUresult destroy(CUgraphExec handle)
+{
+    CUresult result = weft_soft_call_enter();
+    if (result)
+        return result;
+    bool closed = weft_soft_handle_close(WEFT_SOFT_HANDLE_GRAPH_EXEC, (uint64_t)(uintptr_t)handle);
+    return closed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult get_flags(CUgraphExec handle, cuuint64_t *out)
+{
+    struct exec *exec;
+    CUresult result = enter_exec(handle, &exec);
+    if (result)
+        return result;
+    if (out)
+        *out = exec->flags;
+    leave_exec(exec);
+    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* Whether `updated` may take the place of `before`; which of its nodes stands against it. */
+static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
+                                              struct weft_soft_graph *updated, uint64_t *culprit);
+
+static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *before,
+                                             const struct weft_soft_graph_node *updated,
+                                             struct weft_soft_graph_node *const *befores,
+                                             uint64_t *culprit)
+{
+    *culprit = updated->origin;
+    if (before->work.params.type != updated->work.params.type)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
+    if (before->dependency_count != updated->dependency_count)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
+    for (size_t i = 0; i < updated->dependency_count; i++) {
+        if (!weft_soft_graph_depends(before, befores[updated->dependencies[i]->index]))
+            return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
+    }
+    if (updated->work.child)
+        return compare_graphs(before->work.child, updated->work.child, culprit);
+    return CU_GRAPH_EXEC_UPDATE_SUCCESS;
+}
+
+static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
+                                              struct weft_soft_graph *updated, uint64_t *culprit)
+{
+    *culprit = 0;
+    if (before->node_count != updated->node_count)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
+    struct weft_soft_graph_node **befores =
+        calloc(before->node_count + 1, sizeof(struct weft_soft_graph_node *));
+    if (!befores)
+        return CU_GRAPH_EXEC_UPDATE_ERROR;
+    weft_soft_graph_number(before);
+    weft_soft_graph_number(updated);
+    WEFT_SOFT_GRAPH_EACH(node, before)
+    befores[node->index] = node;
+    CUgraphExecUpdateResult result = CU_GRAPH_EXEC_UPDATE_SUCCESS;
+    WEFT_SOFT_GRAPH_EACH(node, updated)
+    {
+        if (result == CU_GRAPH_EXEC_UPDATE_SUCCESS)
+            result = compare_nodes(befores[node->index], node, befores, culprit);
+    }
+    free(befores);
+    return result;
+}
+
+/* The program goes on to name the nodes of the graph that it instantiated. */
+static void hand_over_names(struct weft_soft_graph *before, struct weft_soft_graph *updated)
+{
+    struct weft_soft_link *link = before->nodes.next;
+    WEFT_SOFT_GRAPH_EACH(node, updated)
+    {
+        struct weft_soft_graph_node *old = weft_soft_graph_node_of(link);
+        link = link->next;
+        node->origin = old->origin;
+        node->is_disabled = old->is_disabled;
+        if (node->work.child)
+            hand_over_names(old->work.child, node->work.child);
+    }
+}
+
+static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdateResultInfo *info)
+{
+    struct weft_soft_graph *from = weft_soft_graph_by_handle(handle), *updated;
+    if (!from)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = prepare(from, &updated);
+    if (result)
+        return result;
+    uint64_t culprit;
+    pthread_mutex_lock(&exec->lock);
+    info->result = compare_graphs(exec->graph, updated, &culprit);
+    if (info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
+        hand_over_names(exec->graph, updated);
+        struct weft_soft_graph *before = exec->graph;
+        exec->graph = updated;
+        updated = before;
+    } else {
+        info->errorNode = (CUgraphNode)(uintptr_t)culprit;
+        result = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
+    }
+    pthread_mutex_unlock(&exec->lock);
+    weft_soft_graph_destroy(updated);
+    return result;
+}
+
+static CUresult update_v2(CUgraphExec exec_handle, CUgraph handle,
+                          CUgraphExecUpdateResultInfo *info)
+{
+    struct exec *exec;
+    if (!info)
+        return CUDA_ERROR_INVALID_VALUE;
+    *info = (CUgraphExecUpdateResultInfo){.result = CU_GRAPH_EXEC_UPDATE_ERROR};
+    CUresult result = enter_exec(exec_handle, &exec);
+    if (result)
+        return result;
+    result = weft_soft_graph_enter();
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_leave(update_exec(exec, handle, info));
+    leave_exec(exec);
+    return result;
+}
+
+static CUresult update_v1(CUgraphExec exec_handle, CUgraph handle, CUgraphNode *error_node,
+                          CUgraphExecUpdateResult *out)
+{
+    if (!out)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUgraphExecUpdateResultInfo info;
+    CUresult result = update_v2(exec_handle, handle, &info);
+    *out = info.result;
+    if (error_node)
+        *error_node = info.errorNode;
+    return result;
+}
+
+static CUresult replace_work(struct exec *exec, CUgraphNode origin, const CUgraphNodeParams *params)
+{
+    struct weft_soft_graph_work work;
+    struct weft_soft_graph_node *node =
+        weft_soft_graph_find(exec->graph, (uint64_t)(uintptr_t)origin);
+    if (!node || node->work.params.type != params->type)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_graph_work_init(&work, params, false);
+    if (result)
+        return result;
+    uint64_t culprit;
+    if (work.child) {
+        result = weft_soft_graph_order(work.child);
+        if (result == CUDA_SUCCESS && compare_graphs(node->work.child, work.child, &culprit))
+            result = CUDA_ERROR_INVALID_VALUE;
+        if (result) {
+            weft_soft_graph_work_finish(&work);
+            return result;
+        }
+        hand_over_names(node->work.child, work.child);
+    }
+    weft_soft_graph_work_finish(&node->work);
+    node->work = work;
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_graph_exec_set(CUgraphExec handle, CUgraphNode origin,
+                                  const CUgraphNodeParams *params)
+{
+    struct exec *exec;
+    CUresult result = enter_exec(handle, &exec);
+    if (result)
+        return result;
+    result = weft_soft_graph_enter();
+    if (result == CUDA_SUCCESS) {
+        pthread_mutex_lock(&exec->lock);
+        result = replace_work(exec, origin, params);
+        pthread_mutex_unlock(&exec->lock);
+        weft_soft_graph_leave(result);
+    }
+    leave_exec(exec);
+    return result;
+}
+
+static bool may_be_disabled(const struct weft_soft_graph_node *node)
+{
+    return node->work.params.type == CU_GRAPH_NODE_TYPE_KERNEL ||
+           node->work.params.type == CU_GRAPH_NODE_TYPE_MEMCPY ||
+           node->work.params.type == CU_GRAPH_NODE_TYPE_MEMSET;
+}
+
+/* Whether a node runs: says so in *get, or takes it from *set. */
+static CUresult access_enabled(CUgraphExec handle, CUgraphNode origin, unsigned int *get,
+                               const unsigned int *set)
+{
+    struct exec *exec;
+    if (!get && !set)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = enter_exec(handle, &exec);
+    if (result)
+        return result;
+    pthread_mutex_lock(&exec->lock);
+    struct weft_soft_graph_node *node =
+        weft_soft_graph_find(exec->graph, (uint64_t)(uintptr_t)origin);
+    if (!node || !may_be_disabled(node))
+        result = CUDA_ERROR_INVALID_VALUE;
+    else if (set)
+        node->is_disabled = *set == 0;
+    else
+        *get = !node->is_disabled;
+    pthread_mutex_unlock(&exec->lock);
+    leave_exec(exec);
+    return result;
+}
+
+static CUresult set_enabled(CUgraphExec handle, CUgraphNode origin, unsigned int enabled)
+{
+    return access_enabled(handle, origin, NULL, &enabled);
+}
+
+static CUresult get_enabled(CUgraphExec handle, CUgraphNode origin, unsigned int *out)
+{
+    return access_enabled(handle, origin, out, NULL);
+}
+
+void weft_soft_graph_exec_install(struct weft_cuda *table)
+{
+    table->cuGraphInstantiate = instantiate_logged;
+    table->cuGraphInstantiate_v2 = instantiate_logged;
+    table->cuGraphInstantiateWithFlags = instantiate;
+    table->cuGraphInstantiateWithParams = instantiate_with_params;
+    table->cuGraphInstantiateWithParams_ptsz = instantiate_with_params;
+    table->cuGraphLaunch = launch_legacy;
+    table->cuGraphLaunch_ptsz = launch_ptsz;
+    table->cuGraphUpload = upload_legacy;
+    table->cuGraphUpload_ptsz = upload_ptsz;
+    table->cuGraphExecDestroy = destroy;
+    table->cuGraphExecGetFlags = get_flags;
+    table->cuGraphExecUpdate = update_v1;
+    table->cuGraphExecUpdate_v2 = update_v2;
+    table->cuGraphNodeSetEnabled = set_enabled;
+    table->cuGraphNodeGetEnabled = get_enabled;
+}
