@@ -9,6 +9,16 @@ static CUresult enter(CUfunction handle, struct weft_soft_function **out)
     return result ? result : weft_soft_function_get(handle, context, out);
 }
 
+/* The same for a call whose answer goes to `out`. */
+static CUresult ask(const void *out, CUfunction handle, struct weft_soft_function **function)
+{
+    CUresult result = enter(handle, function);
+    if (result || out)
+        return result;
+    weft_soft_function_put(*function);
+    return CUDA_ERROR_INVALID_VALUE;
+}
+
 static const struct weft_soft_profile *profile_of(const struct weft_soft_function *function)
 {
     return function->module->context->device->profile;
@@ -118,11 +128,10 @@ CUresult weft_soft_param_info(const struct weft_ptx_function *function, size_t i
 static CUresult get_attribute(int *out, CUfunction_attribute attribute, CUfunction handle)
 {
     struct weft_soft_function *function;
-    CUresult result = enter(handle, &function);
+    CUresult result = ask(out, handle, &function);
     if (result)
         return result;
-    result =
-        out ? weft_soft_function_attribute(function, attribute, out) : CUDA_ERROR_INVALID_VALUE;
+    result = weft_soft_function_attribute(function, attribute, out);
     weft_soft_function_put(function);
     return result;
 }
@@ -166,25 +175,23 @@ static CUresult set_shared_config(CUfunction handle, CUsharedconfig config)
 static CUresult get_module(CUmodule *out, CUfunction handle)
 {
     struct weft_soft_function *function;
-    CUresult result = enter(handle, &function);
+    CUresult result = ask(out, handle, &function);
     if (result)
         return result;
-    if (out)
-        *out = (CUmodule)(uintptr_t)function->module->handle;
+    *out = (CUmodule)(uintptr_t)function->module->handle;
     weft_soft_function_put(function);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
 }
 
 static CUresult get_name(const char **out, CUfunction handle)
 {
     struct weft_soft_function *function;
-    CUresult result = enter(handle, &function);
+    CUresult result = ask(out, handle, &function);
     if (result)
         return result;
-    if (out)
-        *out = ptx_of(function)->name;
+    *out = ptx_of(function)->name;
     weft_soft_function_put(function);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
 }
 
 static CUresult get_param_info(CUfunction handle, size_t index, size_t *offset, size_t *bytes)
@@ -201,13 +208,12 @@ static CUresult get_param_info(CUfunction handle, size_t index, size_t *offset, 
 static CUresult is_loaded(CUfunctionLoadingState *out, CUfunction handle)
 {
     struct weft_soft_function *function;
-    CUresult result = enter(handle, &function);
+    CUresult result = ask(out, handle, &function);
     if (result)
         return result;
-    if (out)
-        *out = CU_FUNCTION_LOADING_STATE_LOADED;
+    *out = CU_FUNCTION_LOADING_STATE_LOADED;
     weft_soft_function_put(function);
-    return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
 }
 
 static CUresult load(CUfunction handle)
