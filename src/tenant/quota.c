@@ -50,7 +50,8 @@ static uint64_t device_bytes(uint32_t device)
     return bytes;
 }
 
-uint64_t weft_quota_limit(uint32_t device)
+/* What the tenant may hold on the device now; 0 where that cannot be told. */
+static uint64_t limit_of(uint32_t device)
 {
     if (device >= weft_quota.device_count)
         return 0;
@@ -60,7 +61,7 @@ uint64_t weft_quota_limit(uint32_t device)
 
 CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes)
 {
-    uint64_t limit = weft_quota_limit(device);
+    uint64_t limit = limit_of(device);
     if (limit == 0 ||
         weft_ledger_charge(&weft_quota.account, weft_quota.places[device], bytes, limit))
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -119,7 +120,7 @@ static CUresult mem_get_info_v2(size_t *free, size_t *total)
         return rc;
     weft_quota_vmm_reap();
     weft_quota_pools_refresh(false);
-    uint64_t limit = weft_quota_limit(place.device);
+    uint64_t limit = limit_of(place.device);
     uint64_t held = weft_ledger_total(weft_quota.account.ledger, place.device);
     *total = limit;
     *free = WEFT_MIN(held < limit ? limit - held : 0, device_free);
@@ -142,7 +143,7 @@ static CUresult device_total_mem_v2(size_t *bytes, CUdevice device)
 {
     CUresult rc = weft_quota.next.cuDeviceTotalMem_v2(bytes, device);
     if (rc == CUDA_SUCCESS)
-        *bytes = weft_quota_limit((uint32_t)device);
+        *bytes = limit_of((uint32_t)device);
     return rc;
 }
 

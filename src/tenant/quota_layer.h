@@ -47,8 +47,6 @@ CUresult weft_quota_place_current(struct weft_quota_place *place);
 
 /* The size as it is charged: rounded up, and never wrapped to something small. */
 uint64_t weft_quota_round(uint64_t bytes, uint64_t power_of_two);
-/* What the tenant may hold on the device now; 0 where that cannot be told. */
-uint64_t weft_quota_limit(uint32_t device);
 /* Charges, or CUDA_ERROR_OUT_OF_MEMORY. The first trims pools before it
  * refuses, and so takes their locks. */
 CUresult weft_quota_reserve(uint32_t device, uint64_t bytes);

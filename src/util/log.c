@@ -52,14 +52,9 @@ void weft_log_set_tenant(const char *tenant)
     snprintf(log_state.tenant, sizeof(log_state.tenant), "%s", tenant);
 }
 
-bool weft_log_enabled(enum weft_log_level level)
-{
-    return level <= log_state.level;
-}
-
 void weft_log(enum weft_log_level level, const char *component, const char *format, ...)
 {
-    if (!weft_log_enabled(level))
+    if (level > log_state.level)
         return;
     char line[LINE_BYTES];
     struct timespec now;

@@ -19,7 +19,6 @@ enum weft_log_level {
 void weft_log_init(enum weft_log_level default_level);
 /* The tenant named in every later line; cut to 64 bytes. */
 void weft_log_set_tenant(const char *tenant);
-bool weft_log_enabled(enum weft_log_level level);
 void weft_log(enum weft_log_level level, const char *component, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

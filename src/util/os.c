@@ -28,19 +28,6 @@ int64_t weft_read_all(int fd, void *data, size_t size, struct weft_err *err)
     return (int64_t)done;
 }
 
-int64_t weft_write_all(int fd, const void *data, size_t size, struct weft_err *err)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t count = write(fd, (const char *)data + done, size - done);
-        if (count >= 0)
-            done += (size_t)count;
-        else if (errno != EINTR)
-            return weft_fail(err, WEFT_EIO, "write: %s", strerror(errno));
-    }
-    return (int64_t)done;
-}
-
 int weft_process_start_time(int pid, uint64_t *ticks, struct weft_err *err)
 {
     char path[32], text[1024];

@@ -65,10 +65,9 @@ int weft_size_parse(const char *text, uint64_t *bytes, struct weft_err *err);
 #define WEFT_SIZE_TEXT_BYTES 24
 char *weft_size_format(uint64_t bytes, char *text);
 
-/* Reads or writes all of it unless the other side ends; EINTR is retried. Returns bytes moved, or a
+/* Reads all of it unless the other side ends; EINTR is retried. Returns the bytes read, or a
  * negative error. */
 int64_t weft_read_all(int fd, void *data, size_t size, struct weft_err *err);
-int64_t weft_write_all(int fd, const void *data, size_t size, struct weft_err *err);
 
 /* A process' start time in clock ticks since boot (field 22 of /proc/PID/stat): with the pid it
  * names a process. */

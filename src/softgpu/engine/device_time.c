@@ -1,6 +1,8 @@
 #include "softgpu/engine/device_time.h"
 
-uint64_t weft_soft_device_time_ns(const struct weft_soft_profile *profile, uint64_t retired)
+/* Of so many warp instructions: the device issues one a scheduler and clock, on all of its SMs
+ * together. */
+static uint64_t time_ns_of(const struct weft_soft_profile *profile, uint64_t retired)
 {
     uint64_t slots_per_ms =
         (uint64_t)profile->sm_count * profile->schedulers_per_sm * profile->clock_khz;
@@ -13,7 +15,7 @@ void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired
     struct weft_device_process *process = &device->page->processes[device->slot];
     uint64_t before = __atomic_fetch_add(&process->retired, retired, __ATOMIC_RELAXED);
     /* The difference of two roundings of one sum, so that no fraction is ever lost. */
-    uint64_t time_ns = weft_soft_device_time_ns(device->profile, before + retired) -
-                       weft_soft_device_time_ns(device->profile, before);
+    uint64_t time_ns =
+        time_ns_of(device->profile, before + retired) - time_ns_of(device->profile, before);
     __atomic_fetch_add(&process->device_time_ns, time_ns, __ATOMIC_RELAXED);
 }

@@ -10,9 +10,6 @@
  * all instructions alike. */
 #define WEFT_SOFT_COST_WARP_INSTRUCTION 1
 
-/* Device time of so many warp instructions: the device issues one a scheduler and clock, on all of
- * its SMs together. */
-uint64_t weft_soft_device_time_ns(const struct weft_soft_profile *profile, uint64_t retired);
 /* Accounts for `retired` more in this process' line of the device page. Any thread. */
 void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired);
 
