@@ -4,6 +4,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 
 import place
 
@@ -124,6 +125,13 @@ class DaemonTest(place.PlaceTest):
         self.assertFalse((self.dir / "tenants").exists())
         self.go_on(process)
         self.assertEqual(process.wait(place.PATIENCE_S), 0)
+
+    def test_it_goes_before_programs_where_it_may(self):
+        result = self.call(*SOFT, sys.executable, "-c", "import os; print(os.sched_getscheduler(0))")
+        self.assertEqual(result.stdout, f"{os.SCHED_OTHER}\n")
+        if subprocess.run(["chrt", "--rr", "1", "true"], capture_output=True).returncode:
+            self.skipTest("no real-time priority for this user")
+        self.assertEqual(os.sched_getscheduler(self.daemon_pid()) & ~os.SCHED_RESET_ON_FORK, os.SCHED_RR)
 
     def test_options_of_weftd(self):
         for words, status in ((["--fly"], 2), (["word"], 2), (["--socket"], 2), (["--idle-exit", "soon"], 2),

@@ -1,14 +1,16 @@
 """Peers that are not ours, not of our version, or not in order. Breaks when one of them can hang or fell the other side."""
 import os
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 
 import place
 
 SOFT = ("run", "--gpu", "soft")
-ERROR, HELLO, REPORT, RUN_BEGIN, QUERY, ANSWER = 1, 2, 4, 5, 10, 11
+ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER = 1, 2, 4, 5, 8, 10, 11
 
 
 def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):
@@ -17,6 +19,22 @@ def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None
 
 def text(words):
     return struct.pack("<H", len(words)) + words
+
+
+RUNNER = """
+import socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+peer.sendall(bytes.fromhex(sys.argv[2]))
+peer.recv(65536)
+print("begun", flush=True)
+sys.stdin.readline()
+peer.sendall(bytes.fromhex(sys.argv[3]))
+print("synced", flush=True)
+sys.stdin.readline()
+"""
+SOFT_ITEM = struct.pack("<BII", 4, 0, 1) + bytes(16) + text(b"")
+BEGIN = frame(RUN_BEGIN, text(b"u") + struct.pack("<QI", 0, 1) + SOFT_ITEM)
 
 
 class PeerTest(place.PlaceTest):
@@ -145,6 +163,27 @@ class BadClientTest(place.PlaceTest):
     def test_a_newer_minor_may_append(self):
         got = self.talk(frame(QUERY, b"\1more", minor=1))
         self.assertEqual(struct.unpack("<H", got[8:10])[0], ANSWER)
+
+    def test_a_dead_runner_is_not_looked_at_while_others_are_read_ahead(self):
+        runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(self.dir / "weftd.sock"), BEGIN.hex(), frame(RUN_SYNC).hex()],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.started.append(runner)
+        self.wait_line(runner, "begun")
+        with socket.socket(socket.AF_UNIX) as program:
+            program.settimeout(place.PATIENCE_S)
+            program.connect(str(self.dir / "tenants" / "u.sock"))
+            program.sendall(frame(HELLO, struct.pack("<Q", 0) + text(b"1")))
+            self.assertTrue(program.recv(65536))
+            # weftd finds, in this order: a wish to sync, a query to be read ahead for it, and that the one who wished is dead.
+            weftd = self.daemon_pid()
+            os.kill(weftd, signal.SIGSTOP)
+            self.go_on(runner)
+            self.wait_line(runner, "synced")
+            program.sendall(frame(QUERY, b"\1"))
+            runner.kill()
+            runner.wait()
+            os.kill(weftd, signal.SIGCONT)
+            self.assertEqual(program.recv(10), b"WEFT" + struct.pack("<HHH", 1, 0, ANSWER))
 
     def test_descriptors_are_not_taken(self):
         with open("/dev/null") as null:
