@@ -4,6 +4,7 @@
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
+#include "softgpu/exec/heap.h"
 
 /* What contexts start with; the sizes are those of the field's drivers. */
 static const struct {
@@ -75,6 +76,8 @@ static void release_context(void *object)
     struct weft_soft_context *context = object;
     struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
     weft_soft_workspace_finish(engine);
+    weft_exec_heap_destroy(engine->heap);
+    pthread_mutex_destroy(&engine->heap_lock);
     pthread_cond_destroy(&engine->room);
     pthread_cond_destroy(&engine->idle);
     pthread_mutex_destroy(&context->lock);
@@ -93,6 +96,7 @@ static struct weft_soft_context *allocate_context(void)
     }
     context->engine = engine;
     pthread_mutex_init(&context->lock, NULL);
+    pthread_mutex_init(&engine->heap_lock, NULL);
     pthread_cond_init(&engine->room, NULL);
     pthread_cond_init(&engine->idle, NULL);
     weft_soft_list_init(&engine->busy);

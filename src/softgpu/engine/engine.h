@@ -31,6 +31,8 @@ struct weft_soft_context_engine {
     struct weft_soft_stream *legacy; /* its handle is a child */
     struct weft_soft_link children;  /* context.lock */
     struct weft_soft_workspace *workspaces; /* context.lock; those that no grid uses */
+    pthread_mutex_t heap_lock;              /* before memory.lock; no other is taken under it */
+    struct weft_exec_heap *heap;            /* heap_lock; owned; NULL until a kernel needs it */
     bool fault_told;                        /* context.lock */
     atomic_size_t limits[CU_LIMIT_MAX];
     atomic_uint cache_config;
@@ -41,6 +43,11 @@ weft_soft_engine_of(const struct weft_soft_context *context)
 {
     return context->engine;
 }
+
+/* The heap of the context's kernels, made where there is none. OUT_OF_MEMORY. */
+CUresult weft_soft_heap_get(struct weft_soft_context *context, struct weft_exec_heap **out);
+/* INVALID_VALUE for another size than the one of the heap that is there. */
+CUresult weft_soft_heap_set_limit(struct weft_soft_context *context, size_t bytes);
 
 /* The records of the workspaces; their memory goes with the context's. */
 void weft_soft_workspace_finish(struct weft_soft_context_engine *engine);

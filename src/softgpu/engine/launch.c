@@ -162,6 +162,8 @@ static CUresult submit(const struct request *request, struct weft_soft_function 
         result = CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
     if (result == CUDA_SUCCESS && request->cooperative)
         result = weft_soft_workspace_take(stream->context, &op->grid);
+    if (result == CUDA_SUCCESS && function->info.allocates)
+        result = weft_soft_heap_get(stream->context, &op->grid.launch.heap);
     if (result == CUDA_SUCCESS)
         result = weft_soft_workers_start();
     if (result) {

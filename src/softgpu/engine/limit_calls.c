@@ -36,6 +36,8 @@ static CUresult set_limit(CUlimit limit, size_t value)
         (limit == CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH && value > SYNC_DEPTH_MAX) ||
         (limit == CU_LIMIT_MAX_L2_FETCH_GRANULARITY && value > L2_FETCH_BYTES_MAX))
         return CUDA_ERROR_INVALID_VALUE;
+    if (limit == CU_LIMIT_MALLOC_HEAP_SIZE)
+        return weft_soft_heap_set_limit(context, value);
     if (limit == CU_LIMIT_STACK_SIZE)
         value = weft_round_up(value, STACK_BYTES_STEP);
     if (limit == CU_LIMIT_PERSISTING_L2_CACHE_SIZE)

@@ -53,6 +53,7 @@ struct weft_exec_memory {
 /* A module made ready. */
 struct weft_exec_program;
 struct weft_exec_kernel;
+struct weft_exec_heap;
 
 /* `module` is borrowed and must outlive the program. `variable_addresses[i]` is the device address
  * of module->variables[i] for .global and .const (other spaces: ignored). Lowering itself happens
@@ -77,6 +78,7 @@ struct weft_exec_kernel_info {
     uint32_t max_threads_per_block; /* from .maxntid and .reqntid, else 1024 */
     uint32_t required_block[3];     /* .reqntid, 0 where not given */
     bool calls_indirect;
+    bool allocates; /* calls the device's malloc or free: give its launches a heap */
 };
 struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_kernel *kernel);
 
@@ -94,6 +96,7 @@ struct weft_exec_launch {
      * blocks meet; device code reads the address from %envreg1 (upper half) and %envreg2. Else 0.
      */
     uint64_t workspace;
+    struct weft_exec_heap *heap; /* borrowed; NULL: malloc gives NULL */
     /* What a lane's printf or, with is_error, its failed assertion says; called by the thread that
      * runs the block. NULL: it is dropped. */
     void (*print)(void *print_context, bool is_error, const char *text, uint64_t bytes);

@@ -194,9 +194,21 @@ static int32_t argument_row(struct weft_exec_lowering *lowering, uint32_t index,
     return row;
 }
 
-static void lower_vprintf(struct weft_exec_lowering *lowering)
+/* The result of a function that the system provides. */
+static void give_result(struct weft_exec_lowering *lowering, int32_t row, uint32_t bytes)
 {
     const struct weft_ptx_call *call = lowering->insn->call;
+    if (call->return_count == 0)
+        return;
+    const struct weft_ptx_operand *result = &call->returns[0];
+    if (is_variable(result))
+        access_place(lowering, true, (uint32_t)variable_offset(lowering, result), row, bytes);
+    else
+        move_register(lowering, weft_exec_operand_row(lowering, result, bytes), row, bytes);
+}
+
+static void lower_vprintf(struct weft_exec_lowering *lowering)
+{
     int32_t format = argument_row(lowering, 0, 8);
     int32_t arguments = argument_row(lowering, 1, 8);
     int32_t count = weft_exec_temporary(lowering);
@@ -204,13 +216,25 @@ static void lower_vprintf(struct weft_exec_lowering *lowering)
     insn->d = count;
     insn->a = format;
     insn->b = arguments;
-    if (call->return_count == 0)
-        return;
-    const struct weft_ptx_operand *result = &call->returns[0];
-    if (is_variable(result))
-        access_place(lowering, true, (uint32_t)variable_offset(lowering, result), count, 4);
-    else
-        move_register(lowering, weft_exec_operand_row(lowering, result, 4), count, 4);
+    give_result(lowering, count, 4);
+}
+
+static void lower_malloc(struct weft_exec_lowering *lowering)
+{
+    int32_t bytes = argument_row(lowering, 0, 8);
+    int32_t address = weft_exec_temporary(lowering);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_heap_allocate);
+    insn->d = address;
+    insn->a = bytes;
+    lowering->kernel->allocates = true;
+    give_result(lowering, address, 8);
+}
+
+static void lower_free(struct weft_exec_lowering *lowering)
+{
+    int32_t address = argument_row(lowering, 0, 8);
+    weft_exec_emit(lowering, WEFT_EXEC_OP_heap_free)->a = address;
+    lowering->kernel->allocates = true;
 }
 
 /* __assertfail(condition, file, line, function, size of a character) */
@@ -236,6 +260,10 @@ static void lower_call_outside(struct weft_exec_lowering *lowering,
         lower_vprintf(lowering);
     else if (strcmp(callee->name, "__assertfail") == 0)
         lower_assertfail(lowering);
+    else if (strcmp(callee->name, "malloc") == 0)
+        lower_malloc(lowering);
+    else if (strcmp(callee->name, "free") == 0)
+        lower_free(lowering);
     else if (!lowering->failed)
         lowering->failed = weft_fail(lowering->err, WEFT_ENOSYS,
                                      "ptx:%u: %s of %s, which has no body, is not supported",

@@ -118,6 +118,7 @@ struct weft_exec_kernel {
     uint32_t static_shared_bytes, shared_align;
     bool open_ended; /* recursion or indirect calls: the depth is not known */
     bool calls_indirect;
+    bool allocates; /* calls malloc or free */
     uint32_t
         argument_bytes; /* how far a call may write beyond the running frame before it enters */
     uint32_t frame_bytes_max,
