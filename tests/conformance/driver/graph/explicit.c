@@ -231,6 +231,71 @@ static void updates_take_effect(void)
     OK(cuGraphDestroy(graph));
 }
 
+/* Each kind of node tells what it was given, and takes something else, in the graph and in the
+ * executable one, by its own calls and by those for all kinds. */
+static void nodes_tell_and_change(void)
+{
+    CUgraph graph;
+    CUgraphExec exec;
+    CUgraphNode node[3];
+    CUcontext context;
+    CUevent event, other, told;
+    CUdeviceptr data = words(0), copy = words(0);
+    OK(cuCtxGetCurrent(&context));
+    OK(cuEventCreate(&event, 0));
+    OK(cuEventCreate(&other, 0));
+    OK(cuGraphCreate(&graph, 0));
+    CUDA_MEMSET_NODE_PARAMS set = {
+        .dst = data, .value = 5, .elementSize = 4, .width = THREADS, .height = 1};
+    OK(cuGraphAddMemsetNode(&node[0], graph, NULL, 0, &set, context));
+    CUgraphNodeParams params = {.type = CU_GRAPH_NODE_TYPE_MEMCPY,
+                                .memcpy = {.copyCtx = context,
+                                           .copyParams = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                                                          .srcDevice = data,
+                                                          .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                                                          .dstDevice = copy,
+                                                          .WidthInBytes = THREADS * 4,
+                                                          .Height = 1,
+                                                          .Depth = 1}}};
+    OK(cuGraphAddNode(&node[1], graph, &node[0], NULL, 1, &params));
+    OK(cuGraphAddEventWaitNode(&node[2], graph, &node[1], 1, event));
+
+    CUDA_MEMSET_NODE_PARAMS read_set;
+    CUDA_MEMCPY3D read_copy;
+    OK(cuGraphMemsetNodeGetParams(node[0], &read_set));
+    CHECK(read_set.dst == data && read_set.value == 5 && read_set.width == THREADS);
+    OK(cuGraphMemcpyNodeGetParams(node[1], &read_copy));
+    CHECK(read_copy.srcDevice == data && read_copy.dstDevice == copy);
+    EXPECT(cuGraphMemcpyNodeGetParams(node[0], &read_copy), CUDA_ERROR_INVALID_VALUE);
+    OK(cuGraphEventWaitNodeGetEvent(node[2], &told));
+    CHECK(told == event);
+    OK(cuGraphEventWaitNodeSetEvent(node[2], other));
+    OK(cuGraphEventWaitNodeGetEvent(node[2], &told));
+    CHECK(told == other);
+
+    CUDA_GRAPH_INSTANTIATE_PARAMS how = {0};
+    OK(cuGraphInstantiateWithParams(&exec, graph, &how));
+    CHECK(how.result_out == CUDA_GRAPH_INSTANTIATE_SUCCESS);
+    OK(cuGraphLaunch(exec, stream));
+    OK(cuStreamSynchronize(stream));
+    CHECK(only_word(copy) == 5);
+    set.value = 6;
+    OK(cuGraphExecMemsetNodeSetParams(exec, node[0], &set, context));
+    OK(cuGraphLaunch(exec, stream));
+    OK(cuStreamSynchronize(stream));
+    CHECK(only_word(copy) == 6);
+    params.memcpy.copyParams.dstDevice = data; /* now it copies nothing anywhere else */
+    OK(cuMemsetD32(copy, 1, THREADS));
+    OK(cuGraphExecNodeSetParams(exec, node[1], &params));
+    OK(cuGraphLaunch(exec, stream));
+    OK(cuStreamSynchronize(stream));
+    CHECK(only_word(copy) == 1);
+    OK(cuGraphExecDestroy(exec));
+    OK(cuGraphDestroy(graph));
+    OK(cuEventDestroy(event));
+    OK(cuEventDestroy(other));
+}
+
 int main(void)
 {
     start_graphs();
@@ -239,5 +304,6 @@ int main(void)
     diamond_keeps_order();
     mixed_nodes_see_each_other();
     updates_take_effect();
+    nodes_tell_and_change();
     return 0;
 }
