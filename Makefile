@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 MESON_TEST = tests/run
 
-.PHONY: all setup demo test test-long test-outside test-gpu bench fuzz install tidy format clean
+.PHONY: all setup demo test test-long test-outside test-gpu bench fuzz install tidy docs format clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
@@ -41,6 +41,11 @@ install: all
 
 tidy: all
 	@tools/tidy $(BUILD)
+
+# The pages that say what the soft GPU can do, from the soft GPU itself.
+docs: all
+	@$(BUILD)/tests/conformance/docs/driver-api >docs/driver-api.md
+	@$(BUILD)/tests/conformance/ptx/ptx-coverage --markdown tests/conformance/ptx/coverage/forms.txt >docs/ptx.md
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
