@@ -31,6 +31,7 @@ static uint64_t sum(struct alu *alu, __int128 a, __int128 b, bool with_carry)
     return (uint64_t)total;
 }
 
+/* The flag says that nothing was borrowed, as what is added is the complement. */
 static uint64_t difference(struct alu *alu, bool with_borrow)
 {
     uint8_t type = alu->insn->types[0];
@@ -39,9 +40,9 @@ static uint64_t difference(struct alu *alu, bool with_borrow)
         return saturated(source(alu, 0) - source(alu, 1), type);
     __int128 a = low_bits(alu->source[0], bits);
     __int128 b = low_bits(alu->source[1], bits);
-    __int128 result = a - b - (with_borrow && alu->carry);
+    __int128 result = a - b - (with_borrow && !alu->carry);
     if (alu->insn->flags & WEFT_PTX_CC)
-        alu->carry = result < 0;
+        alu->carry = result >= 0;
     return (uint64_t)result;
 }
 

@@ -95,32 +95,31 @@ HANDLER(mul24)
     WRITE_LANES(d, product24(a[lane], b[lane], is_signed, shift));
 }
 
-/* add.cc, addc, sub.cc, subc: with CC.CF, one bit a lane. */
-#define CARRY(name, type, wide, result_expression, carry_expression)                     \
-    HANDLER(name)                                                                        \
-    {                                                                                    \
-        type *d = ROW(type, insn->d);                                                    \
-        const type *a_row = SOURCE(type, insn->a);                                       \
-        const type *b_row = SOURCE(type, insn->b);                                       \
-        const uint32_t in = insn->modifiers & WEFT_EXEC_CARRY_IN ? run->warp->carry : 0; \
-        uint32_t out = 0;                                                                \
-        LANES(lane)                                                                      \
-        {                                                                                \
-            const wide a = a_row[lane];                                                  \
-            const wide b = b_row[lane];                                                  \
-            const wide cf = in >> lane & 1;                                              \
-            const wide total = result_expression;                                        \
-            out |= (uint32_t)(carry_expression) << lane;                                 \
-            if (run->mask >> lane & 1)                                                   \
-                d[lane] = (type)total;                                                   \
-        }                                                                                \
-        if (insn->modifiers & WEFT_EXEC_CARRY_OUT)                                       \
-            run->warp->carry = (run->warp->carry & ~run->mask) | (out & run->mask);      \
+/* add.cc, addc, sub.cc, subc: with CC.CF, one bit a lane. A subtraction adds the complement, as
+ * hardware does, so that it leaves 1 where it borrowed nothing: what compilers emit for 128-bit
+ * division reads the flag of sub.cc with addc. `none`: the flag where an instruction reads none. */
+#define CARRY(name, type, wide, none, summand)                                              \
+    HANDLER(name)                                                                           \
+    {                                                                                       \
+        type *d = ROW(type, insn->d);                                                       \
+        const type *a = SOURCE(type, insn->a);                                              \
+        const type *b = SOURCE(type, insn->b);                                              \
+        const uint32_t in = insn->modifiers & WEFT_EXEC_CARRY_IN ? run->warp->carry : none; \
+        uint32_t out = 0;                                                                   \
+        LANES(lane)                                                                         \
+        {                                                                                   \
+            const wide total = (wide)a[lane] + (type)(summand) + (in >> lane & 1);          \
+            out |= (uint32_t)(total >> (8 * sizeof(type))) << lane;                         \
+            if (run->mask >> lane & 1)                                                      \
+                d[lane] = (type)total;                                                      \
+        }                                                                                   \
+        if (insn->modifiers & WEFT_EXEC_CARRY_OUT)                                          \
+            run->warp->carry = (run->warp->carry & ~run->mask) | (out & run->mask);         \
     }
-CARRY(addc_b32, uint32_t, uint64_t, a + b + cf, total >> 32 & 1)
-CARRY(addc_b64, uint64_t, unsigned __int128, a + b + cf, total >> 64 & 1)
-CARRY(subc_b32, uint32_t, uint64_t, a - b - cf, total >> 32 & 1)
-CARRY(subc_b64, uint64_t, unsigned __int128, a - b - cf, total >> 64 & 1)
+CARRY(addc_b32, uint32_t, uint64_t, 0, b[lane])
+CARRY(addc_b64, uint64_t, unsigned __int128, 0, b[lane])
+CARRY(subc_b32, uint32_t, uint64_t, UINT32_MAX, ~b[lane])
+CARRY(subc_b64, uint64_t, unsigned __int128, UINT32_MAX, ~b[lane])
 
 /* add, min and max on pairs of 16-bit values. kind: enum weft_ptx_opcode's low byte; count: 1 for
  * signed. */

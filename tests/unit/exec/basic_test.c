@@ -42,10 +42,27 @@ static void test_saxpy(void **state)
     rig_close(&rig);
 }
 
+/* Breaks where the flag after a subtraction says what was borrowed: compilers read it with addc, as
+ * the complement's carry, and divide 128-bit numbers wrongly else. */
+static void test_carry_of_subtraction(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, RIG_KERNEL("sub.cc.u32 %r2, %r1, 5;\naddc.u32 %r3, 0, 0;\n"
+                              "sub.cc.u32 %r2, %r1, 5;\nsubc.cc.u32 %r4, 7, 0;\n"
+                              "addc.u32 %r5, 0, 0;\nmad.lo.u32 %r3, %r4, 10, %r3;\n"
+                              "mad.lo.u32 %r3, %r5, 100, %r3;\nst.global.u32 [%rd1], %r3;\n"));
+    uint32_t *out = rig_run_words(&rig, 10);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(out[i], i < 5 ? 160 : 171);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_saxpy),
+        cmocka_unit_test(test_carry_of_subtraction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
