@@ -107,7 +107,11 @@ static void print_text(struct printer *printer, const char *spec, char conversio
         void *value = (void *)(uintptr_t)next_argument(printer, 8);
         add(printer, snprintf(end_of(printer), room_of(printer), format, value));
     } else {
-        read_string(printer, next_argument(printer, 8), text);
+        uint64_t address = next_argument(printer, 8);
+        if (address)
+            read_string(printer, address, text);
+        else
+            snprintf(text, sizeof(text), "(null)");
         add(printer, snprintf(end_of(printer), room_of(printer), format, text));
     }
 }

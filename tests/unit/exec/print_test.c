@@ -34,12 +34,13 @@ static void print_with(const char *format, const char *expected)
         used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d", i ? "," : "", format[i]);
     snprintf(
         text + used, sizeof(text) - used,
-        "};\n.visible .entry k(.param .u64 out)\n{\n.local .align 8 .b8 args[40];\n"
+        "};\n.visible .entry k(.param .u64 out)\n{\n.local .align 8 .b8 args[48];\n"
         ".reg .b32 %%r<4>;\n.reg .b64 %%rd<8>;\nmov.u32 %%r1, %%tid.x;\n"
         "mov.u64 %%rd1, args;\ncvta.local.u64 %%rd2, %%rd1;\nst.local.u32 [%%rd1], %%r1;\n"
         "mov.u64 %%rd3, 0x400a000000000000;\nst.local.u64 [%%rd1+8], %%rd3;\n"
         "st.local.u32 [%%rd1+16], 120;\nmov.u64 %%rd4, word;\ncvta.global.u64 %%rd4, %%rd4;\n"
         "st.local.u64 [%%rd1+24], %%rd4;\nmov.u64 %%rd5, -7;\nst.local.u64 [%%rd1+32], %%rd5;\n"
+        "mov.u64 %%rd5, 0;\nst.local.u64 [%%rd1+40], %%rd5;\n"
         "mov.u64 %%rd6, format;\ncvta.global.u64 %%rd6, %%rd6;\n{\n.param .b64 f;\n.param .b64 a;\n"
         ".param .b32 r;\nst.param.b64 [f], %%rd6;\nst.param.b64 [a], %%rd2;\n"
         "call.uni (r), vprintf, (f, a);\nld.param.b32 %%r2, [r];\n}\n"
@@ -62,6 +63,7 @@ static void test_formats(void **state)
     print_with("%03u|%-8.2e|%5c|%7s|%llx%%\n", "000|3.25e+00|    x|  three|fffffffffffffff9%\n"
                                                "001|3.25e+00|    x|  three|fffffffffffffff9%\n");
     print_with("none\n", "none\nnone\n");
+    print_with("%d%.0f%c%s%lld%s\n", "03xthree-7(null)\n13xthree-7(null)\n");
 }
 
 /* Breaks where a failed assertion does not say which thread it was, or does not end the kernel. */
