@@ -1,9 +1,13 @@
 /* Declarations of registers and variables. */
 #include "softgpu/ptx/parser.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "util/util.h"
+
+#define VARIABLE_RANGE_MAX 4096
+#define VARIABLE_NAME_BYTES 1024
 
 struct space_word {
     const char *word;
@@ -248,18 +252,18 @@ static void check_open_array(struct weft_ptx_parser *parser, const struct weft_p
                          variable->name);
 }
 
-static void declare_variable(struct weft_ptx_parser *parser,
-                             const struct weft_ptx_declaration *declaration)
+/* The variable `name` with what stands behind its name: dimensions and an initialiser. */
+static void declare_named(struct weft_ptx_parser *parser, struct weft_ptx_name *name,
+                          const struct weft_ptx_token *at,
+                          const struct weft_ptx_declaration *declaration)
 {
-    struct weft_ptx_token at = parser->token;
-    struct weft_ptx_name *name = weft_ptx_parser_expect_name(parser);
     uint64_t dimensions[WEFT_PTX_DIMENSIONS_MAX];
     uint32_t dimension_count;
     bool open;
     uint64_t count = weft_ptx_parser_dimensions(parser, dimensions, &dimension_count, &open);
-    struct weft_ptx_variable *variable =
-        weft_ptx_parser_failed(parser) ? NULL
-                                       : add_variable(parser, name, &at, declaration->linkage);
+    struct weft_ptx_variable *variable = weft_ptx_parser_failed(parser)
+                                             ? NULL
+                                             : add_variable(parser, name, at, declaration->linkage);
     if (!variable)
         return;
     if (variable->name && declaration->linkage == WEFT_PTX_EXTERN)
@@ -273,12 +277,52 @@ static void declare_variable(struct weft_ptx_parser *parser,
         .managed = declaration->managed,
         .align = weft_ptx_declaration_align(declaration),
         .bytes = count * weft_ptx_type_bytes(declaration->type) * declaration->vector,
-        .line = at.line,
+        .line = at->line,
     };
     if (weft_ptx_parser_accept(parser, '='))
         weft_ptx_parser_initialiser(parser, variable, dimensions, dimension_count, open);
     if (open && !weft_ptx_parser_failed(parser))
-        check_open_array(parser, &at, variable);
+        check_open_array(parser, at, variable);
+}
+
+/* <2> behind %P: the variables %P0 and %P1, all at once, for unlike registers they are few. */
+static void declare_variable_range(struct weft_ptx_parser *parser, const struct weft_ptx_name *stem,
+                                   const struct weft_ptx_token *at,
+                                   const struct weft_ptx_declaration *declaration)
+{
+    char text[VARIABLE_NAME_BYTES];
+    /* A number alone, as for registers: a comparison would take the '>'. */
+    if (parser->token.kind != WEFT_PTX_TOKEN_INTEGER || parser->token.bits > VARIABLE_RANGE_MAX) {
+        weft_ptx_parser_unexpected(parser, "a number of variables");
+        return;
+    }
+    uint32_t count = (uint32_t)parser->token.bits;
+    weft_ptx_parser_advance(parser);
+    weft_ptx_parser_expect(parser, '>');
+    for (uint32_t i = 0; i < count && !weft_ptx_parser_failed(parser); i++) {
+        int length = snprintf(text, sizeof(text), "%s%u", stem->text, i);
+        if ((size_t)length >= sizeof(text)) {
+            weft_ptx_parser_fail(parser, WEFT_ERANGE, at, "\"%s\" is too long a name for a range",
+                                 stem->text);
+            return;
+        }
+        struct weft_ptx_name *name = weft_ptx_names_intern(&parser->names, text, (size_t)length);
+        if (name)
+            declare_named(parser, name, at, declaration);
+        else
+            weft_ptx_parser_no_memory(parser);
+    }
+}
+
+static void declare_variable(struct weft_ptx_parser *parser,
+                             const struct weft_ptx_declaration *declaration)
+{
+    struct weft_ptx_token at = parser->token;
+    struct weft_ptx_name *name = weft_ptx_parser_expect_name(parser);
+    if (name && weft_ptx_parser_accept(parser, '<'))
+        declare_variable_range(parser, name, &at, declaration);
+    else
+        declare_named(parser, name, &at, declaration);
 }
 
 static void check_place(struct weft_ptx_parser *parser, const struct space_word *space,

@@ -166,12 +166,34 @@ static void test_gcc_style(void **state)
     weft_ptx_destroy(module);
 }
 
+/* As GCC declares what it passes to a function. Breaks where the range is one variable, or an
+ * element has another's type. */
+static void test_ranges_of_variables(void **state)
+{
+    (void)state;
+    struct weft_ptx_module *module =
+        parse_good(MODULE_HEAD ".visible .entry k() {\n.param .u64 %P<2>; .local .b32 l<1>, m;\n"
+                               "st.param.u64 [%P0], 1; st.param.u64 [%P1], 2; ret;\n}\n");
+    const struct weft_ptx_function *function = &module->functions[0];
+    static const char *const names[] = {"%P0", "%P1", "l0", "m"};
+    assert_int_equal(function->variable_count, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(function->variables[i].name, names[i]);
+        assert_int_equal(function->variables[i].bytes, i < 2 ? 8 : 4);
+    }
+    assert_int_equal(function->insns[1].operands[0].index, 1);
+    weft_ptx_destroy(module);
+    struct weft_err err = {0};
+    static const char endless[] = MODULE_HEAD ".func f() {\n.param .u64 %P<4097>; ret;\n}\n";
+    assert_true(weft_ptx_parse(&module, endless, strlen(endless), &err) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_head),        cmocka_unit_test(test_variables),
         cmocka_unit_test(test_relocations), cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_gcc_style),
+        cmocka_unit_test(test_gcc_style),   cmocka_unit_test(test_ranges_of_variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
