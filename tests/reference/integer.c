@@ -121,6 +121,12 @@ static bool arithmetic(struct alu *alu)
     case WEFT_PTX_SUB:
         alu->result = difference(alu, false);
         return true;
+    case WEFT_PTX_VADD:
+    case WEFT_PTX_VSUB:
+        alu->result = alu->source[0] +
+                      (alu->insn->opcode == WEFT_PTX_VSUB ? -alu->source[1] : alu->source[1]) +
+                      (alu->insn->operand_count == 4 ? alu->source[2] : 0);
+        return true;
     case WEFT_PTX_SUBC:
         alu->result = difference(alu, true);
         return true;

@@ -342,6 +342,47 @@ static void lower_product24(struct weft_exec_lowering *lowering)
     insn->b = c;
 }
 
+static bool is_whole_word(const struct weft_ptx_insn *source)
+{
+    bool whole = source->type_count == 3 && source->flags == 0 &&
+                 (source->operation == WEFT_PTX_OP_NONE || source->operation == WEFT_PTX_OP_ADD);
+    for (uint32_t i = 0; whole && i < source->type_count; i++)
+        whole = source->types[i] == WEFT_PTX_U32 || source->types[i] == WEFT_PTX_S32;
+    for (uint32_t i = 0; whole && i < source->operand_count; i++)
+        whole = source->operands[i].selector == WEFT_PTX_SELECT_NONE && !source->operands[i].minus;
+    return whole;
+}
+
+/* vadd and vsub of whole words, which GCC writes: the low 32 bits of a - b + c. Parts of words and
+ * .sat are refused. */
+static void lower_video_sum(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    const struct weft_ptx_operand *operands = source->operands;
+    bool added = source->operation == WEFT_PTX_OP_ADD;
+    if (!is_whole_word(source) || source->operand_count != (added ? 4 : 3)) {
+        weft_exec_unsupported(lowering);
+        return;
+    }
+    int32_t a = weft_exec_operand_source(lowering, &operands[1], WEFT_PTX_U32);
+    int32_t b = weft_exec_operand_source(lowering, &operands[2], WEFT_PTX_U32);
+    int32_t c = added ? weft_exec_operand_source(lowering, &operands[3], WEFT_PTX_U32) : 0;
+    int32_t d = weft_exec_operand_destination(lowering, &operands[0], WEFT_PTX_U32);
+    int32_t first = added ? weft_exec_temporary(lowering) : d;
+    bool subtracts = source->opcode == WEFT_PTX_VSUB;
+    struct weft_exec_insn *insn =
+        weft_exec_emit(lowering, subtracts ? WEFT_EXEC_OP_sub_b32 : WEFT_EXEC_OP_add_b32);
+    insn->d = first;
+    insn->a = a;
+    insn->b = b;
+    if (!added)
+        return;
+    insn = weft_exec_emit(lowering, WEFT_EXEC_OP_add_b32);
+    insn->d = d;
+    insn->a = first;
+    insn->b = c;
+}
+
 weft_exec_lower_fn weft_exec_lower_integer(uint16_t opcode)
 {
     switch (opcode) {
@@ -350,6 +391,9 @@ weft_exec_lower_fn weft_exec_lower_integer(uint16_t opcode)
     case WEFT_PTX_ADDC:
     case WEFT_PTX_SUBC:
         return lower_sum;
+    case WEFT_PTX_VADD:
+    case WEFT_PTX_VSUB:
+        return lower_video_sum;
     case WEFT_PTX_MUL:
     case WEFT_PTX_MAD:
     case WEFT_PTX_MADC:

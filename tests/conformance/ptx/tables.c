@@ -106,6 +106,8 @@ static const struct form_row arithmetic_rows[] = {
     {"mul24.{lo,hi}.{u32,s32}", "0=00"},
     {"mad24.{lo,hi}.{u32,s32}", "0=000"},
     {"sad." INTS, "0=000"},
+    {"{vadd,vsub}.{u32,s32}.{u32,s32}.{u32,s32}", "w=ww"},
+    {"{vadd,vsub}.{u32,s32}.{u32,s32}.{u32,s32}.add", "w=www"},
     {"dp4a.{u32,s32}.{u32,s32}", "w=www"},
     {"dp2a.{lo,hi}.{u32,s32}.{u32,s32}", "w=www"},
     {"add.cc.{u32,s32}", "0=00", .carry = true},

@@ -125,7 +125,6 @@ static const char *reason_for(const char *mnemonic)
         {"mbarrier", "barriers in memory are not there yet"},
         {"mapa", "there are no clusters of blocks"},
         {"vabsdiff4", "of the video instructions, which few programs use, not there yet"},
-        {"vsub", "of the video instructions, which few programs use, not there yet"},
         {"set", "comparisons of pairs of halves are run by setp alone"},
         {"redux", "of floating point, which devices newer than sm_90 have"},
     };
