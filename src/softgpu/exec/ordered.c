@@ -48,32 +48,6 @@ static uint64_t sign_extended(uint64_t value, uint8_t type)
     }
 }
 
-static uint64_t read_lane(const void *row, int32_t row_bytes, uint32_t lane)
-{
-    switch (row_bytes) {
-    case 2:
-        return ((const uint16_t *)row)[lane];
-    case 4:
-        return ((const uint32_t *)row)[lane];
-    default:
-        return ((const uint64_t *)row)[lane];
-    }
-}
-
-static void write_lane(void *row, int32_t row_bytes, uint32_t lane, uint64_t value)
-{
-    switch (row_bytes) {
-    case 2:
-        ((uint16_t *)row)[lane] = (uint16_t)value;
-        break;
-    case 4:
-        ((uint32_t *)row)[lane] = (uint32_t)value;
-        break;
-    default:
-        ((uint64_t *)row)[lane] = value;
-    }
-}
-
 static int32_t element_row(const struct weft_exec_insn *insn, uint32_t element)
 {
     return element ? insn->more[element - 1] : insn->d;
@@ -104,7 +78,8 @@ COMMON_HANDLER(ld_ordered)
         const char *from = lane_pointer(&access, lane, bytes * insn->count);
         for (uint32_t element = 0; element < insn->count; element++) {
             uint64_t value = sign_extended(load(from + element * bytes, bytes), insn->kind);
-            write_lane(weft_exec_row(run, element_row(insn, element)), insn->b, lane, value);
+            weft_exec_lane_write(weft_exec_row(run, element_row(insn, element)), insn->b, lane,
+                                 value);
         }
     }
 }
@@ -122,7 +97,7 @@ COMMON_HANDLER(st_ordered)
         char *to = lane_pointer(&access, lane, bytes * insn->count);
         for (uint32_t element = 0; element < insn->count; element++) {
             const void *row = weft_exec_source(run, element_row(insn, element));
-            store(to + element * bytes, bytes, read_lane(row, insn->b, lane), order);
+            store(to + element * bytes, bytes, weft_exec_lane_read(row, insn->b, lane), order);
         }
     }
 }
@@ -253,9 +228,9 @@ COMMON_HANDLER(atom)
         uint32_t lane = (uint32_t)__builtin_ctz(left);
         char *to = lane_pointer(&access, lane, bytes);
         bool shared = to >= run->shared && to < run->shared + run->shared_bytes;
-        uint64_t old = exchange(insn, to, bytes, read_lane(b_row, row_bytes, lane),
-                                read_lane(c_row, row_bytes, lane), shared);
+        uint64_t old = exchange(insn, to, bytes, weft_exec_lane_read(b_row, row_bytes, lane),
+                                weft_exec_lane_read(c_row, row_bytes, lane), shared);
         if (insn->d != WEFT_EXEC_NO_ROW)
-            write_lane(weft_exec_row(run, insn->d), row_bytes, lane, old);
+            weft_exec_lane_write(weft_exec_row(run, insn->d), row_bytes, lane, old);
     }
 }

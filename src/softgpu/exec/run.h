@@ -266,6 +266,34 @@ static inline void weft_exec_spin_hint(struct weft_exec_run *run)
         run->backward_left = WEFT_EXEC_BACKWARD_SPINNING;
 }
 
+/* One lane of a row whose lanes are 2, 4 or 8 bytes wide, zero-extended. */
+static inline uint64_t weft_exec_lane_read(const void *row, uint32_t lane_bytes, uint32_t lane)
+{
+    switch (lane_bytes) {
+    case 2:
+        return ((const uint16_t *)row)[lane];
+    case 4:
+        return ((const uint32_t *)row)[lane];
+    default:
+        return ((const uint64_t *)row)[lane];
+    }
+}
+
+static inline void weft_exec_lane_write(void *row, uint32_t lane_bytes, uint32_t lane,
+                                        uint64_t bits)
+{
+    switch (lane_bytes) {
+    case 2:
+        ((uint16_t *)row)[lane] = (uint16_t)bits;
+        break;
+    case 4:
+        ((uint32_t *)row)[lane] = (uint32_t)bits;
+        break;
+    default:
+        ((uint64_t *)row)[lane] = bits;
+    }
+}
+
 /* Ends the kernel with the fault of the lowest lane in `lanes`; the instruction has no effect on
  * the others. */
 void weft_exec_raise(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lanes,

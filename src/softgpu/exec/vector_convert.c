@@ -23,32 +23,6 @@ struct value {
     bool is_unsigned; /* whole is to be read as uint64_t */
 };
 
-static uint64_t read_bits(const void *row, unsigned row_bytes, unsigned lane)
-{
-    switch (row_bytes) {
-    case 2:
-        return ((const uint16_t *)row)[lane];
-    case 4:
-        return ((const uint32_t *)row)[lane];
-    default:
-        return ((const uint64_t *)row)[lane];
-    }
-}
-
-static void write_bits(void *row, unsigned row_bytes, unsigned lane, uint64_t bits)
-{
-    switch (row_bytes) {
-    case 2:
-        ((uint16_t *)row)[lane] = (uint16_t)bits;
-        break;
-    case 4:
-        ((uint32_t *)row)[lane] = (uint32_t)bits;
-        break;
-    default:
-        ((uint64_t *)row)[lane] = bits;
-    }
-}
-
 static bool is_signed(uint8_t type)
 {
     return type >= WEFT_PTX_S8 && type <= WEFT_PTX_S64;
@@ -241,8 +215,9 @@ HANDLER(cvt)
     {
         if (!(run->mask >> lane & 1))
             continue;
-        uint64_t bits = convert(insn, to, insn->count, read_bits(a, (unsigned)insn->c, lane));
-        write_bits(d, (unsigned)insn->b, lane, is_float(to) ? bits : fill(bits, to));
+        uint64_t bits =
+            convert(insn, to, insn->count, weft_exec_lane_read(a, (unsigned)insn->c, lane));
+        weft_exec_lane_write(d, (unsigned)insn->b, lane, is_float(to) ? bits : fill(bits, to));
     }
     weft_exec_leave_rounding(saved);
 }
