@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "softgpu/exec/texture.h"
 #include "softgpu/ptx/ptx.h"
 #include <weft/err.h>
 
@@ -41,6 +42,10 @@ struct weft_exec_memory {
      * is not all registered. */
     void *(*foreign)(void *foreign_context, uint64_t address, uint64_t bytes);
     void *foreign_context;
+    /* The texture or surface behind a handle that device code uses, or NULL. It stays readable, if
+     * not unchanged, while the process lives: the executor checks each texel's address like any
+     * other. NULL where there are no textures. Any thread. */
+    const struct weft_exec_texture *(*texture)(uint64_t handle);
 };
 #define WEFT_EXEC_SHARED_WINDOW_BYTES (16u << 20)
 #define WEFT_EXEC_LOCAL_WINDOW_BYTES (16u << 20)
