@@ -124,6 +124,7 @@ void weft_soft_engine_install(struct weft_cuda *table)
     weft_soft_context_install(table);
     weft_soft_primary_install(table);
     weft_soft_stream_install(table);
+    weft_soft_memory_ops_install(table);
     weft_soft_event_install(table);
     weft_soft_module_install(table);
     weft_soft_function_install(table);

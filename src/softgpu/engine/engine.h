@@ -91,6 +91,11 @@ CUresult weft_soft_stream_query(struct weft_soft_stream *stream);
  * needs none. The stream is under a new reference. */
 CUresult weft_soft_stream_enter(CUstream handle, bool per_thread, struct weft_soft_stream **out);
 
+/* Waits in the stream, with no thread of its own, until something holds of which nobody tells us.
+ * `task.run` is called with the scheduler's lock held, so it takes no lock and is short; when its
+ * turn has come, and then now and then for as long as it says NOT_READY. Another error becomes the
+ * context's. The task is taken over. */
+CUresult weft_soft_stream_poll(struct weft_soft_stream *stream, const struct weft_soft_task *task);
 /* Like cuLaunchHostFunc. */
 CUresult weft_soft_stream_call_host(struct weft_soft_stream *stream, CUhostFn function,
                                     void *user_data);
@@ -111,6 +116,7 @@ void weft_soft_limit_install(struct weft_cuda *table);
 void weft_soft_primary_install(struct weft_cuda *table);
 void weft_soft_stream_install(struct weft_cuda *table);
 void weft_soft_stream_info_install(struct weft_cuda *table);
+void weft_soft_memory_ops_install(struct weft_cuda *table);
 void weft_soft_capture_install(struct weft_cuda *table);
 void weft_soft_event_install(struct weft_cuda *table);
 void weft_soft_module_install(struct weft_cuda *table);

@@ -42,7 +42,7 @@ static void release_parts(struct weft_soft_op *op)
 {
     if (op->kind == WEFT_SOFT_OP_GRID)
         weft_soft_grid_release(&op->grid);
-    if (op->kind == WEFT_SOFT_OP_TASK && op->task.release)
+    if (op->task.release)
         op->task.release(op->task.argument);
     if (op->fence)
         weft_soft_fence_put(op->fence);

@@ -171,6 +171,8 @@ static bool start_op(struct weft_soft_op *op)
         op->next_other = op->fence->waiting;
         op->fence->waiting = op;
         return false;
+    case WEFT_SOFT_OP_POLL:
+        return weft_soft_poll_begin(op);
     }
     return true;
 }
@@ -182,7 +184,10 @@ static bool drop_op(struct weft_soft_op *op)
         weft_soft_fence_reach(op->fence);
     if (op->kind == WEFT_SOFT_OP_WAIT && op->started)
         stop_waiting(op);
-    bool runs = (op->started && op->kind != WEFT_SOFT_OP_WAIT) || op->always_run;
+    if (op->kind == WEFT_SOFT_OP_POLL && op->started)
+        weft_soft_poll_stop(op);
+    bool elsewhere = op->kind == WEFT_SOFT_OP_TASK || op->kind == WEFT_SOFT_OP_GRID;
+    bool runs = (op->started && elsewhere) || op->always_run;
     if (runs && !op->started)
         start_op(op);
     return !runs;
@@ -190,12 +195,11 @@ static bool drop_op(struct weft_soft_op *op)
 
 static void settle_stream(struct weft_soft_stream *stream)
 {
-    bool dropping = weft_soft_context_is_dropping(stream->context);
     for (;;) {
         struct weft_soft_op *op = stream->first;
         if (!op)
             return;
-        if (dropping) {
+        if (weft_soft_context_is_dropping(stream->context)) {
             if (!drop_op(op))
                 return;
         } else if (op->started) {

@@ -6,6 +6,8 @@
  * given back. An operation is at the head of its stream when all before it are complete; it starts
  * when what else it waits for is complete too (an event, or the legacy default stream's rule), and
  * completing it may start others. A grid is run by workers, block by block; a task by host threads.
+ * What waits for something of which nobody tells us, such as a word of memory, is looked at now and
+ * then by one thread, the poller.
  *
  * Orders. Each operation takes the next number of its context when it is submitted. An operation of
  * the legacy stream starts when no blocking stream has an unfinished one with a smaller number, and
@@ -73,11 +75,13 @@ enum weft_soft_op_kind {
     WEFT_SOFT_OP_GRID,
     WEFT_SOFT_OP_RECORD, /* reaches its fence */
     WEFT_SOFT_OP_WAIT,   /* for its fence */
+    WEFT_SOFT_OP_POLL,   /* until its task, run with the lock held, says that it is over */
 };
 
 struct weft_soft_op {
     struct weft_soft_op *next;       /* lock; in the stream, later among what is to be released */
-    struct weft_soft_op *next_other; /* lock; among the host's tasks, or among a fence's waiters */
+    struct weft_soft_op *next_other; /* lock; among the host's tasks, a fence's waiters or those
+                                        that are polled */
     struct weft_soft_stream *stream; /* the busy stream's own reference keeps it */
     uint64_t order;
     enum weft_soft_op_kind kind;
@@ -128,6 +132,8 @@ struct weft_soft_scheduler {
     struct weft_soft_queue tasks, callbacks; /* lock; what may start */
     uint32_t callbacks_running;              /* lock */
     uint32_t host_threads, host_idle;        /* lock */
+    struct weft_soft_op *polled;             /* lock; heads of streams that the poller looks at */
+    pthread_cond_t poll_work;                /* with the lock: `polled` has one more */
     struct weft_soft_stream *unsettled;      /* lock; their heads may start */
     struct weft_soft_op *completed;          /* lock; to be released after the lock */
     uint64_t next_id;                        /* lock; numbers streams, contexts and grids */
@@ -180,6 +186,13 @@ void weft_soft_host_serve(void);
 /* True on a thread that runs a callback of the program, where CUDA calls are not permitted. */
 bool weft_soft_host_in_callback(void);
 void weft_soft_host_call(void (*function)(void *), void *argument);
+
+/* Makes the poller; the lock is not held. OUT_OF_MEMORY. */
+CUresult weft_soft_poller_start(void);
+/* Lock held: runs the operation's task. True where it is over; else the poller has it. */
+bool weft_soft_poll_begin(struct weft_soft_op *op);
+/* Lock held: the operation is dropped. */
+void weft_soft_poll_stop(struct weft_soft_op *op);
 
 /* Grids, lock held. */
 void weft_soft_grid_start(struct weft_soft_grid *grid);

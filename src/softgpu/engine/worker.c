@@ -271,12 +271,12 @@ static uint32_t start_threads(uint32_t wanted)
 }
 
 /* Sleeps on it are timed, and must not grow when somebody sets the clock. */
-static void make_work_condition(void)
+void weft_soft_condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&weft_soft_scheduler.work, &attributes);
+    pthread_cond_init(condition, &attributes);
     pthread_condattr_destroy(&attributes);
 }
 
@@ -288,7 +288,7 @@ CUresult weft_soft_workers_start(void)
     pthread_mutex_lock(&weft_soft.lock);
     uint32_t count = weft_soft_scheduler.worker_count;
     if (count == 0) {
-        make_work_condition();
+        weft_soft_condition_init(&weft_soft_scheduler.work);
         count = start_threads(worker_threads_wanted());
         weft_soft_scheduler_lock();
         weft_soft_scheduler.worker_count = count;
