@@ -5,13 +5,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/fatbin.h"
+#include "softgpu/engine/fat.h"
 #include "softgpu/engine/linked.h"
 #include "softgpu/engine/module.h"
 
 /* A text without an end in sight is taken to end here. */
 #define IMAGE_BYTES_MAX ((size_t)1 << 30)
-#define FAT_BINARY_MAGIC 0xba55ed50u
-#define FAT_WRAPPER_MAGIC 0x466243b1u
 #define ELF_MAGIC 0x464c457fu
 #define PTX_VERSION_MAX 90 /* 9.0, of CUDA 13.0 */
 
@@ -36,12 +36,6 @@ static CUresult refuse_binary(const void *image, struct weft_err *err)
                   "the module is a cubin, machine code of a real GPU; the soft GPU runs PTX: build "
                   "with -ptx, or embed PTX");
         return CUDA_ERROR_NO_BINARY_FOR_GPU;
-    }
-    if (magic == FAT_BINARY_MAGIC || magic == FAT_WRAPPER_MAGIC) {
-        weft_fail(err, WEFT_ENOSYS,
-                  "the module is a fat binary, which the soft GPU does not open yet; load the PTX "
-                  "text itself");
-        return CUDA_ERROR_NOT_SUPPORTED;
     }
     unsigned char first = (unsigned char)(magic & 0xff);
     bool text = first == '\t' || first == '\n' || first == '\r' || (first >= ' ' && first < 0x7f) ||
@@ -99,12 +93,33 @@ static CUresult parse(struct weft_soft_image **out, const char *text, size_t byt
     return CUDA_SUCCESS;
 }
 
-CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, struct weft_err *err)
+/* An image in memory; `bytes` is SIZE_MAX where it says itself how long it is. */
+static CUresult load(struct weft_soft_image **out, const void *image, size_t bytes, uint32_t sm,
+                     struct weft_err *err)
 {
-    if (first_word(image) == WEFT_SOFT_LINKED_MAGIC)
-        return parse(out, image, weft_soft_linked_bytes(image), true, err);
+    uint32_t magic = first_word(image);
+    if (magic == WEFT_SOFT_LINKED_MAGIC)
+        return parse(out, image, bytes == SIZE_MAX ? weft_soft_linked_bytes(image) : bytes, true,
+                     err);
+    if (magic == WEFT_FATBIN_MAGIC || (magic == WEFT_FATBIN_WRAPPER_MAGIC && bytes == SIZE_MAX)) {
+        struct weft_soft_fat_content content;
+        CUresult result = weft_soft_fat_read(&content, image, bytes, sm, err);
+        if (result)
+            return result;
+        result = parse(out, content.text, content.bytes, content.linked, err);
+        free(content.text);
+        return result;
+    }
     CUresult result = refuse_binary(image, err);
-    return result ? result : parse(out, image, strnlen(image, IMAGE_BYTES_MAX), false, err);
+    if (result)
+        return result;
+    return parse(out, image, strnlen(image, WEFT_MIN(bytes, IMAGE_BYTES_MAX)), false, err);
+}
+
+CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, uint32_t sm,
+                              struct weft_err *err)
+{
+    return load(out, image, SIZE_MAX, sm, err);
 }
 
 char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err)
@@ -134,20 +149,24 @@ char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err
     return text;
 }
 
-CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path,
+CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path, uint32_t sm,
                                    struct weft_err *err)
 {
     size_t bytes;
     struct weft_err own = {0};
     _cleanup_free_ char *text = weft_soft_image_read(path, &bytes, &own);
-    if (!text) {
-        *err = own;
-        return own.code == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_FILE_NOT_FOUND;
-    }
-    if (first_word(text) == WEFT_SOFT_LINKED_MAGIC)
-        return parse(out, text, bytes, true, err);
-    CUresult result = refuse_binary(text, err);
-    return result ? result : parse(out, text, strnlen(text, bytes), false, err);
+    if (text)
+        return load(out, text, bytes, sm, err);
+    *err = own;
+    return own.code == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_FILE_NOT_FOUND;
+}
+
+uint32_t weft_soft_image_common_sm(void)
+{
+    uint32_t sm = UINT32_MAX;
+    for (size_t i = 0; i < weft_soft.device_count; i++)
+        sm = WEFT_MIN(sm, weft_soft_profile_sm(weft_soft.devices[i].profile));
+    return sm;
 }
 
 void weft_soft_image_get(struct weft_soft_image *image)
@@ -166,7 +185,7 @@ void weft_soft_image_put(struct weft_soft_image *image)
 CUresult weft_soft_image_check(const struct weft_soft_image *image,
                                const struct weft_soft_profile *profile, struct weft_err *err)
 {
-    uint32_t device_sm = profile->cc_major * 10 + profile->cc_minor;
+    uint32_t device_sm = weft_soft_profile_sm(profile);
     if (image->ptx->target_sm <= device_sm)
         return CUDA_SUCCESS;
     weft_fail(err, WEFT_ENOSYS,

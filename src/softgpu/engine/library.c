@@ -81,9 +81,10 @@ static CUresult load(CUlibrary *out, const void *code, const char *path, unsigne
         return result;
     if (!out || (!code && !path))
         return CUDA_ERROR_INVALID_VALUE;
+    uint32_t sm = weft_soft_image_common_sm();
     uint64_t started_ns = weft_clock_ns();
-    result = path ? weft_soft_image_load_file(&image, path, &err)
-                  : weft_soft_image_load(&image, code, &err);
+    result = path ? weft_soft_image_load_file(&image, path, sm, &err)
+                  : weft_soft_image_load(&image, code, sm, &err);
     weft_soft_jit_write(&jit, result ? err.text : NULL, started_ns);
     if (result) {
         weft_soft_module_tell(result, &err);

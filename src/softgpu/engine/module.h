@@ -24,11 +24,18 @@ struct weft_soft_image {
     atomic_uint references;
     struct weft_ptx_module *ptx;
 };
-/* From memory of the program, whose length its own contents say; `text` tells what was wrong. */
-CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image,
+/* From memory of the program, whose length its own contents say; `text` tells what was wrong. Of a
+ * fat binary's forms the PTX with the highest target at or under `sm` is taken (75 is 7.5). */
+CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, uint32_t sm,
                               struct weft_err *err);
-CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path,
+CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path, uint32_t sm,
                                    struct weft_err *err);
+/* The architecture that all devices of the program have at least. */
+uint32_t weft_soft_image_common_sm(void);
+static inline uint32_t weft_soft_profile_sm(const struct weft_soft_profile *profile)
+{
+    return profile->cc_major * 10 + profile->cc_minor;
+}
 /* A file of at most 1 GiB, with a zero behind its `bytes`; the caller frees it. NULL with `err`. */
 char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err);
 void weft_soft_image_get(struct weft_soft_image *image);

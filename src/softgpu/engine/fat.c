@@ -1,0 +1,119 @@
+#include "softgpu/engine/fat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "image/fatbin.h"
+#include "softgpu/engine/linked.h"
+#include "util/util.h"
+
+/* The texts that are to be linked. */
+struct gathered {
+    struct weft_soft_linked_text *texts; /* owned, as are their texts */
+    uint32_t count, room;
+};
+
+static void gathered_finish(struct gathered *gathered)
+{
+    for (uint32_t i = 0; i < gathered->count; i++)
+        free(gathered->texts[i].text);
+    free(gathered->texts);
+}
+
+static CUresult result_of(int rc)
+{
+    return rc == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_IMAGE;
+}
+
+static CUresult refuse(uint32_t cubins, uint32_t lowest_sm, uint32_t sm, struct weft_err *err)
+{
+    if (lowest_sm)
+        weft_fail(err, WEFT_ENOSYS,
+                  "the fat binary's PTX is for sm_%u and newer, but the device is sm_%u: build for "
+                  "compute_%u, or choose a newer profile",
+                  lowest_sm, sm, sm);
+    else
+        weft_fail(err, WEFT_ENOSYS,
+                  "the fat binary holds no PTX, only machine code of real GPUs (%u images); the "
+                  "soft GPU runs PTX: build with -gencode arch=compute_%u,code=compute_%u",
+                  cubins, sm, sm);
+    return CUDA_ERROR_NO_BINARY_FOR_GPU;
+}
+
+/* The PTX of one fat binary. */
+static CUresult read_one(char **text, size_t *text_bytes, const void *image, size_t bytes,
+                         uint32_t sm, struct weft_err *err)
+{
+    struct weft_fatbin fatbin;
+    struct weft_fatbin_entry entry;
+    uint32_t cubins, lowest_sm;
+    int rc = weft_fatbin_open(&fatbin, image, bytes, err);
+    if (rc == 0)
+        rc = weft_fatbin_choose(fatbin, sm, &entry, &cubins, &lowest_sm, err);
+    if (rc < 0)
+        return result_of(rc);
+    if (rc == 0)
+        return refuse(cubins, lowest_sm, sm, err);
+    rc = weft_fatbin_unpack(&entry, text, text_bytes, err);
+    return rc ? result_of(rc) : CUDA_SUCCESS;
+}
+
+static CUresult gather(struct gathered *gathered, const void *image, uint32_t sm,
+                       struct weft_err *err)
+{
+    if (gathered->count == gathered->room) {
+        uint32_t room = gathered->room ? 2 * gathered->room : 8;
+        void *texts = realloc(gathered->texts, room * sizeof(*gathered->texts));
+        if (!texts) {
+            weft_fail(err, WEFT_ENOMEM, "no memory for %u texts to link", room);
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        }
+        gathered->texts = texts;
+        gathered->room = room;
+    }
+    struct weft_soft_linked_text *text = &gathered->texts[gathered->count];
+    snprintf(text->name, sizeof(text->name), "fat binary %u", gathered->count + 1);
+    CUresult result = read_one(&text->text, &text->bytes, image, SIZE_MAX, sm, err);
+    gathered->count += result == CUDA_SUCCESS;
+    return result;
+}
+
+static CUresult read_linked(struct weft_soft_fat_content *out,
+                            const struct weft_fatbin_wrapper *wrapper, uint32_t sm,
+                            struct weft_err *err)
+{
+    _cleanup_(gathered_finish) struct gathered gathered = {0};
+    const void *image;
+    int rc;
+    while ((rc = weft_fatbin_linked(wrapper, gathered.count, &image, err)) == 0 && image) {
+        CUresult result = gather(&gathered, image, sm, err);
+        if (result)
+            return result;
+    }
+    void *linked = NULL;
+    if (rc == 0)
+        rc = weft_soft_linked_write(&linked, &out->bytes, gathered.texts, gathered.count, err);
+    if (rc)
+        return result_of(rc);
+    out->text = linked;
+    out->linked = true;
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_fat_read(struct weft_soft_fat_content *out, const void *image, size_t bytes,
+                            uint32_t sm, struct weft_err *err)
+{
+    *out = (struct weft_soft_fat_content){0};
+    struct weft_fatbin_wrapper wrapper = {.image = image};
+    const void *linked = NULL;
+    if (bytes == SIZE_MAX && *(const uint32_t *)image == WEFT_FATBIN_WRAPPER_MAGIC) {
+        int rc = weft_fatbin_unwrap(image, &wrapper, err);
+        if (rc == 0)
+            rc = weft_fatbin_linked(&wrapper, 0, &linked, err);
+        if (rc)
+            return result_of(rc);
+    }
+    if (linked)
+        return read_linked(out, &wrapper, sm, err);
+    return read_one(&out->text, &out->bytes, wrapper.image, bytes, sm, err);
+}
