@@ -12,6 +12,8 @@ static const struct weft_verb verbs[] = {
     {"ls", "[--json]", "list the devices of this node", weft_cli_ls},
     {"ps", "[--json]", "list tenants, their processes, and what they hold", weft_cli_ps},
     {"set", "TENANT --memory SIZE", "change the limits of a live tenant", weft_cli_set},
+    {"soft", "[list|inject DEVICE KIND|clear DEVICE] [OPTIONS]",
+     "list the soft GPU's profiles and devices, and let faults happen to them", weft_cli_soft},
 };
 
 static void print_usage(FILE *out)

@@ -271,12 +271,21 @@ void weft_daemon_native_discover(struct weft_daemon *daemon);
 /* Divides the memory that this machine can spare among the soft devices in use. */
 void weft_daemon_ceiling_divide(struct weft_daemon *daemon);
 
-/* -- view.c: what ps and ls answer
+/* -- fault.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Lets something happen to a soft device, or ends it. WEFT_ENOENT, WEFT_EPERM, WEFT_EINVAL. */
+int weft_daemon_fault(struct weft_daemon *daemon, const struct weft_wire_fault *fault, uid_t uid,
+                      struct weft_err *err);
+
+/* -- view.c: what ps, ls and soft answer
  * ------------------------------------------------------------------------------------- */
 
 /* NULL where memory is out. `only` limits it to one tenant. */
 json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon_tenant *only);
 json_t *weft_daemon_view_ls(struct weft_daemon *daemon);
+json_t *weft_daemon_view_soft(struct weft_daemon *daemon);
 
 /* -- memory.c
  * ----------------------------------------------------------------------------------------------------------

@@ -276,6 +276,8 @@ static int serve_query(struct weft_daemon_connection *connection, struct weft_er
         answer = weft_daemon_view_ps(connection->daemon, connection->tenant);
     else if (query.kind == WEFT_WIRE_QUERY_LS)
         answer = weft_daemon_view_ls(connection->daemon);
+    else if (query.kind == WEFT_WIRE_QUERY_SOFT)
+        answer = weft_daemon_view_soft(connection->daemon);
     else
         return weft_fail(err, WEFT_ENOSYS, "a query of kind %u is not known", query.kind);
     char *text = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
@@ -311,6 +313,21 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
     return rc;
 }
 
+static int serve_fault(struct weft_daemon_connection *connection, struct weft_err *err)
+{
+    struct weft_wire_fault fault;
+    int rc = DECODE(connection, fault, &fault, err);
+    if (rc == 0)
+        rc = need_control(connection, err);
+    if (rc)
+        return rc;
+    weft_daemon_process_catch_up(connection->daemon);
+    rc = weft_daemon_fault(connection->daemon, &fault, connection->peer.uid, err);
+    if (rc == 0)
+        send_done(connection, "");
+    return rc;
+}
+
 void weft_daemon_serve(struct weft_daemon_connection *connection)
 {
     static int (*const handlers[])(struct weft_daemon_connection *, struct weft_err *) = {
@@ -321,6 +338,7 @@ void weft_daemon_serve(struct weft_daemon_connection *connection)
         [WEFT_WIRE_RUN_SYNC] = serve_run_sync,
         [WEFT_WIRE_QUERY] = serve_query,
         [WEFT_WIRE_SET] = serve_set,
+        [WEFT_WIRE_FAULT] = serve_fault,
     };
     struct weft_err err = {0};
     uint16_t type = connection->inbox.header.type;

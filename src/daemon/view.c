@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "softgpu/faults.h"
+
 #define COMMAND_BYTES 256
 #define NS_PER_S 1e9
 
@@ -139,6 +141,35 @@ json_t *weft_daemon_view_ls(struct weft_daemon *daemon)
                                "sm_count", (int)device->sm_count, "profile",
                                device->profile ? device->profile->name : NULL, "tenants",
                                (int)device->tenants));
+    }
+    return json_pack("{s:i, s:o}", "version", 1, "devices", devices);
+}
+
+static json_t *soft_entry(const struct weft_daemon_device *device)
+{
+    const struct weft_device_page *page = device->page;
+    char name[64];
+    int length = snprintf(name, sizeof(name), "%s", device->profile->name);
+    if (device->index)
+        snprintf(name + length, sizeof(name) - (size_t)length, ":%u", device->index);
+    uint32_t last_xid = __atomic_load_n(&page->last_xid, __ATOMIC_RELAXED);
+    return json_pack(
+        "{s:s, s:o, s:s, s:i, s:s, s:I, s:i, s:o, s:I, s:I, s:I}", "name", name, "device",
+        device_uuid(device), "profile", device->profile->name, "index", (int)device->index, "state",
+        weft_soft_state_name(__atomic_load_n(&page->state, __ATOMIC_RELAXED)), "memory_used_bytes",
+        (json_int_t)weft_ledger_total(device->ledger, 0), "tenants", (int)device->tenants,
+        "last_xid", last_xid ? json_integer((json_int_t)last_xid) : json_null(), "xid_count",
+        (json_int_t)__atomic_load_n(&page->xid_count, __ATOMIC_RELAXED), "ecc_volatile",
+        (json_int_t)__atomic_load_n(&page->ecc_volatile, __ATOMIC_RELAXED), "ecc_aggregate",
+        (json_int_t)__atomic_load_n(&page->ecc_aggregate, __ATOMIC_RELAXED));
+}
+
+json_t *weft_daemon_view_soft(struct weft_daemon *daemon)
+{
+    json_t *devices = json_array();
+    for (size_t i = 0; i < daemon->device_count; i++) {
+        if (daemon->devices[i]->kind == WEFT_DEVICE_SOFT)
+            json_array_append_new(devices, soft_entry(daemon->devices[i]));
     }
     return json_pack("{s:i, s:o}", "version", 1, "devices", devices);
 }

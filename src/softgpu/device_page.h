@@ -15,7 +15,7 @@
 
 #define WEFT_DEVICE_MAGIC 0x75706766u
 #define WEFT_DEVICE_MAJOR 1
-#define WEFT_DEVICE_MINOR 0
+#define WEFT_DEVICE_MINOR 1
 #define WEFT_DEVICE_SMS_MAX 256
 
 /* A worker thread that runs kernels holds one SM, and gives it up between two bounded runs when
@@ -33,8 +33,15 @@ struct weft_device_sm {
 struct weft_device_process {
     uint64_t retired;        /* warp instructions, monotone; the base of virtual device time */
     uint64_t device_time_ns; /* virtual: retired × cost ÷ the device's rate, monotone */
-    uint64_t reserved[6];
+    uint64_t fault; /* like the page's, for all contexts of this process; weftd writes it */
+    uint64_t reserved[5];
 };
+
+/* A fault that somebody injected: which one it was, so that each context can tell whether it is
+ * older, and the CUresult that becomes its error. 0: there was none. */
+#define WEFT_DEVICE_FAULT(sequence, error) (((uint64_t)(sequence) << 32) | (uint32_t)(error))
+#define WEFT_DEVICE_FAULT_SEQUENCE(fault) ((uint32_t)((fault) >> 32))
+#define WEFT_DEVICE_FAULT_ERROR(fault) ((uint32_t)((fault)&0xffffffffu))
 
 struct weft_device_page {
     uint32_t magic;
@@ -45,9 +52,18 @@ struct weft_device_page {
     char profile[WEFT_PROFILE_BYTES];
     uint64_t memory_bytes;         /* what the profile states */
     uint64_t memory_ceiling_bytes; /* what this host can back; never over memory_bytes */
-    uint64_t reserved[6];
-    uint32_t sm_released; /* futex: goes up whenever an SM becomes free */
-    uint32_t sm_waiters;  /* threads that want one; a hint, may be too high after a death */
+    /* Injected faults (softgpu/faults.h), written by weftd. Contexts compare with what they found
+     * when they were made, workers between two bounded runs. */
+    uint64_t fault;         /* the last that reached all contexts of the device */
+    uint64_t fault_at_work; /* the last that reached those with work on the device */
+    uint64_t ecc_volatile;  /* double-bit errors since the device was made or cleared */
+    uint64_t ecc_aggregate; /* since it was made */
+    uint32_t last_xid;      /* 0: none yet */
+    uint32_t state;         /* enum weft_soft_state */
+    uint32_t xid_count;     /* since it was made */
+    uint32_t watchdog_us;   /* of device time that one kernel may take; 0: no limit */
+    uint32_t sm_released;   /* futex: goes up whenever an SM becomes free */
+    uint32_t sm_waiters;    /* threads that want one; a hint, may be too high after a death */
     uint64_t reserved2[7];
     struct weft_device_sm sms[WEFT_DEVICE_SMS_MAX];
     struct weft_device_process processes[WEFT_LEDGER_SLOTS];

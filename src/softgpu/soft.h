@@ -83,7 +83,8 @@ CUresult weft_soft_context_current(struct weft_soft_context **out);
 /* A context by handle, under a new reference; put with weft_soft_context_put. */
 CUresult weft_soft_context_get(CUcontext handle, struct weft_soft_context **out);
 void weft_soft_context_put(struct weft_soft_context *context);
-/* For calls that take a device and no context: NOT_INITIALIZED or INVALID_DEVICE. */
+/* For calls that take a device and no context: NOT_INITIALIZED, INVALID_DEVICE, or
+ * DEVICE_UNAVAILABLE where it is lost. */
 CUresult weft_soft_device_get(CUdevice ordinal, struct weft_soft_device **out);
 
 /* The stream behind a handle in `context`, under a new reference: 0 and CU_STREAM_LEGACY are the

@@ -226,3 +226,21 @@ int weft_wire_set_decode(struct weft_reader reader, uint16_t minor, struct weft_
     message->memory_bytes = weft_read_u64(&reader);
     return finish(&reader, minor, "SET", err);
 }
+
+void weft_wire_fault_encode(const struct weft_wire_fault *message, struct weft_writer *writer)
+{
+    weft_write_u32(writer, message->xid);
+    weft_write_u32(writer, message->pid);
+    weft_write_text(writer, message->tenant);
+    weft_write_text(writer, message->device);
+}
+
+int weft_wire_fault_decode(struct weft_reader reader, uint16_t minor,
+                           struct weft_wire_fault *message, struct weft_err *err)
+{
+    message->xid = weft_read_u32(&reader);
+    message->pid = weft_read_u32(&reader);
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    weft_read_text(&reader, message->device, sizeof(message->device));
+    return finish(&reader, minor, "FAULT", err);
+}

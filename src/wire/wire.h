@@ -20,7 +20,7 @@
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 0
+#define WEFT_WIRE_MINOR 1
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -30,6 +30,7 @@
 #define WEFT_WIRE_VERSION_BYTES 33
 #define WEFT_WIRE_TEXT_BYTES 1025 /* sentences for a person */
 #define WEFT_WIRE_PATH_BYTES 108  /* a unix socket's path */
+#define WEFT_WIRE_DEVICE_BYTES 65 /* how a person names a device */
 
 /* X(NAME, number, largest payload). */
 #define WEFT_WIRE_TYPES(X)                 \
@@ -44,7 +45,8 @@
     X(DONE, 9, WEFT_WIRE_REQUEST_MAX)      \
     X(QUERY, 10, WEFT_WIRE_REQUEST_MAX)    \
     X(ANSWER, 11, WEFT_WIRE_ANSWER_MAX)    \
-    X(SET, 12, WEFT_WIRE_REQUEST_MAX)
+    X(SET, 12, WEFT_WIRE_REQUEST_MAX)      \
+    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)
 
 enum weft_wire_type {
 #define X(name, number, maximum) WEFT_WIRE_##name = number,
@@ -121,7 +123,11 @@ struct weft_wire_done {
     char note[WEFT_WIRE_TEXT_BYTES];
 };
 
-enum weft_wire_query_kind { WEFT_WIRE_QUERY_PS = 1, WEFT_WIRE_QUERY_LS = 2 };
+enum weft_wire_query_kind {
+    WEFT_WIRE_QUERY_PS = 1,
+    WEFT_WIRE_QUERY_LS = 2,
+    WEFT_WIRE_QUERY_SOFT = 3 /* since minor 1 */
+};
 
 /* Answered by ANSWER, whose payload is JSON text without a terminating zero. */
 struct weft_wire_query {
@@ -132,6 +138,14 @@ struct weft_wire_query {
 struct weft_wire_set {
     char tenant[WEFT_WIRE_TENANT_BYTES];
     uint64_t memory_bytes;
+};
+
+/* Something happens to a soft device: since minor 1. Answered by DONE. */
+struct weft_wire_fault {
+    uint32_t xid;                        /* softgpu/faults.h; 0: all is well again */
+    uint32_t pid;                        /* only this process; 0: not asked for */
+    char tenant[WEFT_WIRE_TENANT_BYTES]; /* only processes of this tenant; empty: not asked for */
+    char device[WEFT_WIRE_DEVICE_BYTES]; /* [soft=]PROFILE[:N] or GPU-uuid */
 };
 
 /* The largest payload of a type; 0 for a type that is not known. */
@@ -164,6 +178,7 @@ WEFT_WIRE_CODEC(run_child);
 WEFT_WIRE_CODEC(done);
 WEFT_WIRE_CODEC(query);
 WEFT_WIRE_CODEC(set);
+WEFT_WIRE_CODEC(fault);
 #undef WEFT_WIRE_CODEC
 
 #endif

@@ -50,7 +50,8 @@ static const struct weft_link_ops memory_ops = {.name = "memory", .receive = rec
     X(RUN_CHILD, run_child) \
     X(DONE, done)           \
     X(QUERY, query)         \
-    X(SET, set)
+    X(SET, set)             \
+    X(FAULT, fault)
 
 static void check_frame(const struct weft_inbox *inbox)
 {

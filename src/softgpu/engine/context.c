@@ -2,9 +2,11 @@
 #include <stdlib.h>
 
 #include "softgpu/engine/engine.h"
+#include "softgpu/engine/injected.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
 #include "softgpu/exec/heap.h"
+#include "softgpu/faults.h"
 
 /* What contexts start with; the sizes are those of the field's drivers. */
 static const struct {
@@ -47,7 +49,9 @@ CUresult weft_soft_context_status(struct weft_soft_context *context)
     int error = atomic_load(&context->error);
     if (error)
         return (CUresult)error;
-    return atomic_load(&context->destroyed) ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_SUCCESS;
+    if (atomic_load(&context->destroyed))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    return weft_soft_injected_error(context);
 }
 
 CUresult weft_soft_child_adopt(struct weft_soft_context *context, struct weft_soft_child *child,
@@ -121,6 +125,8 @@ static CUresult furnish_context(struct weft_soft_context *context)
 CUresult weft_soft_context_create(struct weft_soft_device *device, uint32_t flags, bool primary,
                                   struct weft_soft_context **out)
 {
+    if (__atomic_load_n(&device->page->state, __ATOMIC_ACQUIRE) != WEFT_SOFT_HEALTHY)
+        return CUDA_ERROR_DEVICE_UNAVAILABLE;
     struct weft_soft_context *context = allocate_context();
     if (!context)
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -128,6 +134,7 @@ CUresult weft_soft_context_create(struct weft_soft_device *device, uint32_t flag
     context->device = device;
     context->flags = flags;
     context->primary = primary;
+    weft_soft_injected_init(context);
     engine->id = weft_soft_scheduler_new_id();
     uint64_t handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_CONTEXT, context, release_context);
     if (!handle) {

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "softgpu/engine/engine.h"
+#include "softgpu/engine/injected.h"
 #include "softgpu/engine/schedule.h"
+#include "softgpu/faults.h"
 
 #define STACK_DEPTH_MAX 1024
 #define STACK_DEPTH_FIRST 8
@@ -85,6 +87,8 @@ CUresult weft_soft_context_current(struct weft_soft_context **out)
     result = weft_soft_context_status(context);
     if (result == CUDA_SUCCESS)
         *out = context;
+    else if (weft_soft_injected_error(context))
+        weft_soft_injected_tell(context);
     return result;
 }
 
@@ -100,6 +104,9 @@ CUresult weft_soft_device_get(CUdevice ordinal, struct weft_soft_device **out)
         return CUDA_ERROR_NOT_INITIALIZED;
     if (ordinal < 0 || (size_t)ordinal >= weft_soft.device_count)
         return CUDA_ERROR_INVALID_DEVICE;
+    const struct weft_device_page *page = weft_soft.devices[ordinal].page;
+    if (__atomic_load_n(&page->state, __ATOMIC_ACQUIRE) == WEFT_SOFT_LOST)
+        return CUDA_ERROR_DEVICE_UNAVAILABLE;
     *out = &weft_soft.devices[ordinal];
     return CUDA_SUCCESS;
 }

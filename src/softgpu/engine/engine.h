@@ -34,6 +34,9 @@ struct weft_soft_context_engine {
     pthread_mutex_t heap_lock;              /* before memory.lock; no other is taken under it */
     struct weft_exec_heap *heap;            /* heap_lock; owned; NULL until a kernel needs it */
     bool fault_told;                        /* context.lock */
+    /* Words of the device page when the context was made, or began to have work: see injected.h. */
+    uint64_t fault_before, process_fault_before;
+    atomic_uint_fast64_t fault_at_work_before;
     atomic_size_t limits[CU_LIMIT_MAX];
     atomic_uint cache_config;
 };
@@ -83,6 +86,8 @@ CUresult weft_soft_stream_create(struct weft_soft_context *context, uint32_t fla
 bool weft_soft_stream_close(uint64_t handle);
 /* The sticky error of a stream's context, CONTEXT_IS_DESTROYED or 0. */
 CUresult weft_soft_context_status(struct weft_soft_context *context);
+/* Says a sentence to the person, the first that concerns this context. No lock is held. */
+void weft_soft_tell_once(struct weft_soft_context *context, const char *text);
 /* NOT_READY while anything submitted is unfinished, for the legacy stream also of the blocking
  * streams of its context; else the context's status. */
 CUresult weft_soft_stream_query(struct weft_soft_stream *stream);

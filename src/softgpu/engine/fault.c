@@ -29,17 +29,21 @@ static const struct {
     [WEFT_EXEC_FAULT_ASSERT] = {CUDA_ERROR_ASSERT, "failed a device assertion", false},
 };
 
-/* Once for a context, and before its error can be seen: other blocks often fault too. */
-static void report_once(const struct weft_soft_grid *grid, const char *text)
+void weft_soft_tell_once(struct weft_soft_context *context, const char *text)
 {
-    const struct weft_soft_op *op = WEFT_CONTAINER_OF(grid, struct weft_soft_op, grid);
-    struct weft_soft_context *context = op->stream->context;
     pthread_mutex_lock(&context->lock);
     bool *told = &weft_soft_engine_of(context)->fault_told;
     if (!*told && weft_soft.report)
         weft_soft.report(text);
     *told = true;
     pthread_mutex_unlock(&context->lock);
+}
+
+/* Before the context's error can be seen; other blocks often fault too. */
+static void report_once(const struct weft_soft_grid *grid, const char *text)
+{
+    const struct weft_soft_op *op = WEFT_CONTAINER_OF(grid, struct weft_soft_op, grid);
+    weft_soft_tell_once(op->stream->context, text);
 }
 
 CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "softgpu/engine/engine.h"
+#include "softgpu/engine/injected.h"
 #include "softgpu/handle.h"
 
 struct weft_soft_scheduler weft_soft_scheduler = {
@@ -96,6 +97,8 @@ CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_o
         weft_soft_op_destroy(op);
         return status;
     }
+    if (engine->pending_count == 0)
+        weft_soft_injected_begin_work(context);
     weft_soft_handle_retain(stream->handle);
     op->stream = stream;
     op->order = ++engine->order;
@@ -289,6 +292,9 @@ void weft_soft_context_drop_work(struct weft_soft_context *context)
 void weft_soft_context_fail(struct weft_soft_context *context, CUresult error)
 {
     int none = 0;
+    CUresult injected = weft_soft_injected_error(context);
+    if (injected)
+        error = injected; /* who asked before may have been told so already */
     if (atomic_compare_exchange_strong(&context->error, &none, (int)error))
         weft_soft_context_drop_work(context);
 }

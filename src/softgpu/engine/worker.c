@@ -13,6 +13,7 @@
 #include "softgpu/engine/device_time.h"
 #include "softgpu/engine/fault.h"
 #include "softgpu/engine/grid.h"
+#include "softgpu/engine/injected.h"
 #include "softgpu/engine/sm.h"
 #include "softgpu/engine/worker.h"
 #include "util/util.h"
@@ -172,11 +173,17 @@ static bool begin_next(struct worker *worker, struct weft_soft_slice *slice)
     return true;
 }
 
+static struct weft_soft_context *context_of(struct weft_soft_grid *grid)
+{
+    return weft_soft_op_of_grid(grid)->stream->context;
+}
+
 /* Whether the block in hand should go on at once rather than let others run. */
 static bool goes_on(struct worker *worker, struct weft_soft_slice *slice, uint32_t slices)
 {
     struct weft_soft_grid *grid = slice->grid;
-    if (atomic_load_explicit(&grid->aborted, memory_order_relaxed) || slices >= SLICES_MAX)
+    if (atomic_load_explicit(&grid->aborted, memory_order_relaxed) || slices >= SLICES_MAX ||
+        weft_soft_injected_error_at_work(context_of(grid)))
         return false;
     return atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) == 0 &&
            !weft_soft_sm_wanted(&worker->sm);
@@ -215,7 +222,7 @@ static enum weft_exec_outcome run_blocks(struct worker *worker, struct weft_soft
 /* Lock held again on return; not while blocks run. */
 static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
 {
-    struct weft_soft_context *context = weft_soft_op_of_grid(slice->grid)->stream->context;
+    struct weft_soft_context *context = context_of(slice->grid);
     struct weft_err err = {0};
     weft_soft_scheduler_unlock();
     enum weft_exec_outcome outcome = WEFT_EXEC_DONE;
@@ -230,6 +237,11 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
         if (outcome == WEFT_EXEC_FAULTED)
             error =
                 weft_soft_fault_report(slice->grid, weft_exec_block_fault(slice->resident->block));
+    }
+    CUresult injected = weft_soft_injected_error_at_work(context);
+    if (injected) {
+        error = injected;
+        weft_soft_injected_tell(context);
     }
     if (weft_soft_sm_wanted(&worker->sm))
         give_up_sm(worker);

@@ -161,7 +161,7 @@ class BadClientTest(place.PlaceTest):
         self.assertIn("kind 77", self.refusal(frame(QUERY, b"\x4d")))
 
     def test_a_newer_minor_may_append(self):
-        got = self.talk(frame(QUERY, b"\1more", minor=1))
+        got = self.talk(frame(QUERY, b"\1more", minor=99))
         self.assertEqual(struct.unpack("<H", got[8:10])[0], ANSWER)
 
     def test_a_dead_runner_is_not_looked_at_while_others_are_read_ahead(self):

@@ -45,6 +45,8 @@ static const struct weft_wire_run_child run_child_message = {.pid = 77};
 static const struct weft_wire_done done_message = {.note = "note"};
 static const struct weft_wire_query query_message = {.kind = WEFT_WIRE_QUERY_PS};
 static const struct weft_wire_set set_message = {.tenant = "bob", .memory_bytes = 1 << 30};
+static const struct weft_wire_fault fault_message = {
+    .xid = 48, .pid = 77, .tenant = "bob", .device = "t4:1"};
 
 /* X(name, the bytes of name_message in hexadecimal). */
 #define SAMPLES(X)                                                                    \
@@ -61,7 +63,8 @@ static const struct weft_wire_set set_message = {.tenant = "bob", .memory_bytes 
     X(run_child, "4d000000")                                                          \
     X(done, "04006e6f7465")                                                           \
     X(query, "01")                                                                    \
-    X(set, "0300626f620000004000000000")
+    X(set, "0300626f620000004000000000")                                              \
+    X(fault, "300000004d0000000300626f62040074343a31")
 
 struct sample {
     const char *name, *hex;

@@ -1,0 +1,115 @@
+/* A program that makes driver calls as it is told on stdin, one word a line, and prints the result
+ * of each: what a fault of the device looks like from inside. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weft/cuda.h>
+
+/* endless: spins for ever; quick: one instruction; sleepy: sleeps for ever. */
+static const char ptx[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
+                          ".visible .entry endless()\n{\nagain: bra again;\n}\n"
+                          ".visible .entry sleepy()\n{\nagain: nanosleep.u32 1000; bra again;\n}\n"
+                          ".visible .entry quick()\n{\n    ret;\n}\n";
+
+static CUcontext context;
+static CUmodule module;
+
+static CUresult init(void)
+{
+    return cuInit(0);
+}
+
+static CUresult make(void)
+{
+    CUresult result = cuCtxCreate(&context, NULL, 0, 0);
+    return result ? result : cuModuleLoadData(&module, ptx);
+}
+
+static CUresult launch(const char *name)
+{
+    CUfunction function;
+    CUresult result = cuModuleGetFunction(&function, module, name);
+    return result ? result : cuLaunchKernel(function, 2, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL);
+}
+
+static CUresult endless(void)
+{
+    return launch("endless");
+}
+
+static CUresult sleepy(void)
+{
+    return launch("sleepy");
+}
+
+static CUresult quick(void)
+{
+    CUresult result = launch("quick");
+    return result ? result : cuCtxSynchronize();
+}
+
+static CUresult allocate(void)
+{
+    CUdeviceptr address;
+    return cuMemAlloc(&address, 4096);
+}
+
+static CUresult copy(void)
+{
+    CUdeviceptr address;
+    char byte;
+    CUresult result = cuMemAlloc(&address, 4096);
+    return result ? result : cuMemcpyDtoH(&byte, address, 1);
+}
+
+static CUresult query(void)
+{
+    int value;
+    return cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 0);
+}
+
+static CUresult timeout(void)
+{
+    int value = 0;
+    CUresult result = cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_KERNEL_EXEC_TIMEOUT, 0);
+    return result ? result : (CUresult)value;
+}
+
+static CUresult destroy(void)
+{
+    return cuCtxDestroy(context);
+}
+
+static CUresult end(void)
+{
+    exit(0);
+}
+
+static const struct {
+    const char *name;
+    CUresult (*run)(void);
+} steps[] = {
+    {"init", init},       {"make", make},   {"endless", endless},       {"sleepy", sleepy},
+    {"quick", quick},     {"query", query}, {"allocate", allocate},     {"copy", copy},
+    {"destroy", destroy}, {"end", end},     {"sync", cuCtxSynchronize}, {"timeout", timeout},
+};
+
+int main(void)
+{
+    char line[64];
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+            if (strcmp(steps[i].name, line) == 0) {
+                printf("begin %s\n", line);
+                printf("%s %d\n", line, (int)steps[i].run());
+            }
+        }
+    }
+    return 0;
+}
