@@ -2,6 +2,7 @@
  * A waiting stream takes none of the workers and host threads that way. */
 #include <sched.h>
 
+#include "softgpu/engine/injected.h"
 #include "softgpu/engine/schedule.h"
 #include "softgpu/engine/worker.h"
 
@@ -15,6 +16,10 @@ static bool is_over(struct weft_soft_op *op)
 {
     CUresult result = op->task.run(op->task.argument);
     if (result == CUDA_ERROR_NOT_READY)
+        result = weft_soft_injected_error_at_work(op->stream->context);
+    else if (result == CUDA_SUCCESS)
+        return true;
+    if (result == CUDA_SUCCESS)
         return false;
     if (result)
         weft_soft_context_fail(op->stream->context, result);
