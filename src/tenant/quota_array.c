@@ -9,8 +9,9 @@
 #include "util/util.h"
 
 #define LEVELS_MAX 32
-/* Device addresses are even, so handles of arrays share their table under odd keys. */
-#define ARRAY_KEY(handle) ((uint64_t)(uintptr_t)(handle) | 1)
+/* No device address and no handle has the uppermost bit, so handles of arrays share a table with
+ * addresses under keys that have it. */
+#define ARRAY_KEY(handle) ((uint64_t)(uintptr_t)(handle) | 1ull << 63)
 
 static uint64_t channel_bytes(CUarray_format format)
 {
@@ -18,6 +19,12 @@ static uint64_t channel_bytes(CUarray_format format)
     case CU_AD_FORMAT_UNSIGNED_INT16:
     case CU_AD_FORMAT_SIGNED_INT16:
     case CU_AD_FORMAT_HALF:
+    case CU_AD_FORMAT_UNORM_INT16X1:
+    case CU_AD_FORMAT_UNORM_INT16X2:
+    case CU_AD_FORMAT_UNORM_INT16X4:
+    case CU_AD_FORMAT_SNORM_INT16X1:
+    case CU_AD_FORMAT_SNORM_INT16X2:
+    case CU_AD_FORMAT_SNORM_INT16X4:
         return 2;
     case CU_AD_FORMAT_UNSIGNED_INT32:
     case CU_AD_FORMAT_SIGNED_INT32:

@@ -6,7 +6,7 @@ import re
 CLASSES = ("local", "one-way", "answer")
 DIRECTIONS = ("in", "out", "inout")
 KINDS = ("device", "host", "pinned", "text", "image", "options", "attribute", "attributes", "function", "opaque",
-         "parameters", "launch-extra", "launch-config", "copy", "node", "shareable")
+         "parameters", "launch-extra", "launch-config", "copy", "resource", "node", "shareable")
 HANDLE_VERBS = ("create", "use", "destroy")
 FLAVOURS = ("ptsz", "ptds")
 

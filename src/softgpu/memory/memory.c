@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "softgpu/handle.h"
+#include "softgpu/memory/array.h"
 #include "softgpu/memory/pool.h"
+#include "softgpu/memory/texture.h"
 #include "util/util.h"
 
 static uint64_t arena_extent(const struct weft_soft_device *device)
@@ -27,6 +29,7 @@ static void set_view(struct weft_soft_driver *driver, struct weft_soft_memory *m
         .param_base = window->base + WEFT_EXEC_SHARED_WINDOW_BYTES + WEFT_EXEC_LOCAL_WINDOW_BYTES,
         .foreign = weft_soft_foreign_reach,
         .foreign_context = &memory->foreign,
+        .texture = weft_soft_texture_look_up,
     };
 }
 
@@ -92,6 +95,7 @@ static void close_memory(struct weft_soft_driver *driver)
     weft_soft_ranges_finish(&memory->reservable);
     weft_soft_foreign_close(&memory->foreign);
     weft_soft_window_close(&memory->window);
+    weft_soft_texture_table_finish(&memory->textures);
     free(memory);
 }
 
@@ -115,6 +119,7 @@ int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
     if (!driver->memory)
         return weft_fail(err, WEFT_ENOMEM, "the soft device's tables: no memory");
     pthread_mutex_init(&driver->memory->lock, NULL);
+    pthread_mutex_init(&driver->memory->textures.lock, NULL);
     int error = fill(driver, err);
     if (error)
         close_memory(driver);
@@ -158,6 +163,8 @@ void weft_soft_memory_context_destroy(struct weft_soft_context *context)
     struct weft_soft_holdings *holdings = context->memory;
     if (!holdings)
         return;
+    weft_soft_texture_end_all(context->handle);
+    weft_soft_held_close_all(holdings);
     for (struct weft_soft_allocation *allocation; (allocation = claim_first(holdings)) != NULL;)
         weft_soft_allocation_release(allocation);
     context->memory = NULL;
@@ -194,4 +201,7 @@ void weft_soft_memory_install(struct weft_cuda *table)
     weft_soft_shape_install(table);
     weft_soft_set_install(table);
     weft_soft_pointer_install(table);
+    weft_soft_array_install(table);
+    weft_soft_array_copy_install(table);
+    weft_soft_texture_install(table);
 }

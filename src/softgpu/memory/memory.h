@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #include "softgpu/memory/foreign.h"
+#include "softgpu/memory/held.h"
 #include "softgpu/memory/ranges.h"
+#include "softgpu/memory/texture_table.h"
 #include "softgpu/memory/tree.h"
 #include "softgpu/memory/window.h"
 #include "softgpu/soft.h"
@@ -34,6 +36,7 @@ struct weft_soft_memory {
     struct weft_soft_ranges reservable;  /* addresses for cuMemAddressReserve; memory lock */
     struct weft_soft_foreign foreign;
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
+    struct weft_soft_texture_table textures;
     uint64_t last_id; /* memory lock; of allocations, never used twice */
     /* Some memory was asked to make all calls that are not
      * asynchronous wait; since then they do. */
@@ -80,6 +83,7 @@ struct weft_soft_allocation {
 /* One a context; context->memory points to it. */
 struct weft_soft_holdings {
     struct weft_soft_allocation *first; /* memory lock */
+    struct weft_soft_held *held;        /* memory lock; arrays and references to textures */
 };
 
 /* For calls that need neither context nor device: NOT_INITIALIZED before cuInit. */

@@ -1,7 +1,8 @@
-/* Copies of rows and slices between linear memory and the host. A copy of rows is a copy of one
- * slice. Arrays are refused. */
+/* Copies of rows and slices among linear memory, arrays and the host. A copy of rows is a copy of
+ * one slice. */
 #include <weft/cuda_table.h>
 
+#include "softgpu/memory/array.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/transfer.h"
 #include "util/util.h"
@@ -13,6 +14,9 @@ struct corner {
     CUmemorytype type;
     const void *host;
     CUdeviceptr device;
+    CUarray array;
+    CUcontext context;      /* whose array it must be; NULL: anybody's */
+    uint64_t lod;           /* CUDA wants 0: a level of a mipmap is an array of its own */
     uint64_t x, y, z;       /* bytes, rows, slices */
     uint64_t pitch, height; /* of the memory, not of what is copied */
 };
@@ -56,9 +60,23 @@ static CUresult place_of(const struct corner *corner, enum weft_soft_place *plac
         *place = WEFT_SOFT_PLACE_ANY;
         return CUDA_SUCCESS;
     case CU_MEMORYTYPE_ARRAY:
-        return CUDA_ERROR_NOT_SUPPORTED;
+        break;
     }
     return CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult resolve_array(const struct corner *corner, const struct box *box,
+                              struct weft_soft_side *side)
+{
+    struct weft_soft_array_box part = {.x = corner->x,
+                                       .y = corner->y,
+                                       .z = corner->z,
+                                       .width = box->width,
+                                       .height = box->height,
+                                       .depth = box->depth};
+    if (corner->lod != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    return weft_soft_array_side(corner->array, corner->context, &part, side);
 }
 
 /* A pitch or height of 0 means that nothing lies between the rows or slices. */
@@ -66,6 +84,8 @@ static CUresult resolve(struct corner corner, const struct box *box, struct weft
 {
     enum weft_soft_place place;
     uint64_t address;
+    if (corner.type == CU_MEMORYTYPE_ARRAY)
+        return resolve_array(&corner, box, side);
     CUresult result = place_of(&corner, &place, &address);
     if (result != CUDA_SUCCESS)
         return result;
@@ -88,6 +108,14 @@ static CUresult resolve(struct corner corner, const struct box *box, struct weft
     side->pitch = corner.pitch;
     side->slice = corner.pitch * corner.height;
     return result;
+}
+
+/* An array must be the current context's, unless another was named for it. */
+static struct corner of_context(struct corner corner, CUcontext context)
+{
+    if (!corner.context)
+        corner.context = context;
+    return corner;
 }
 
 static CUresult describe(const struct corner *to, const struct corner *from, const struct box *box,
@@ -113,8 +141,11 @@ static CUresult copy_box(const struct corner *to, const struct corner *from, con
     struct weft_soft_context *context;
     struct weft_soft_transfer transfer;
     CUresult result = weft_soft_context_current(&context);
-    if (result == CUDA_SUCCESS)
-        result = describe(to, from, box, &transfer);
+    if (result != CUDA_SUCCESS)
+        return result;
+    struct corner target = of_context(*to, context->handle);
+    struct corner source = of_context(*from, context->handle);
+    result = describe(&target, &source, box, &transfer);
     if (result != CUDA_SUCCESS)
         return result;
     return weft_soft_transfer_start(&transfer, stream, per_thread, wait);
@@ -128,12 +159,14 @@ static CUresult copy_2d(const CUDA_MEMCPY2D *copy, CUstream stream, bool per_thr
     struct corner to = {.type = copy->dstMemoryType,
                         .host = copy->dstHost,
                         .device = copy->dstDevice,
+                        .array = copy->dstArray,
                         .x = copy->dstXInBytes,
                         .y = copy->dstY,
                         .pitch = copy->dstPitch};
     struct corner from = {.type = copy->srcMemoryType,
                           .host = copy->srcHost,
                           .device = copy->srcDevice,
+                          .array = copy->srcArray,
                           .x = copy->srcXInBytes,
                           .y = copy->srcY,
                           .pitch = copy->srcPitch};
@@ -146,6 +179,8 @@ static CUresult copy_2d(const CUDA_MEMCPY2D *copy, CUstream stream, bool per_thr
     ((struct corner){.type = (copy)->side##MemoryType, \
                      .host = (copy)->side##Host,       \
                      .device = (copy)->side##Device,   \
+                     .array = (copy)->side##Array,     \
+                     .lod = (copy)->side##LOD,         \
                      .x = (copy)->side##XInBytes,      \
                      .y = (copy)->side##Y,             \
                      .z = (copy)->side##Z,             \
@@ -190,7 +225,8 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *copy, CUstream stream, bo
         result = check_context(copy->srcContext);
     if (result != CUDA_SUCCESS)
         return result;
-    struct corner to = CORNER(copy, dst), from = CORNER(copy, src);
+    struct corner to = of_context(CORNER(copy, dst), copy->dstContext);
+    struct corner from = of_context(CORNER(copy, src), copy->srcContext);
     struct box box = {copy->WidthInBytes, copy->Height, copy->Depth};
     return copy_box(&to, &from, &box, stream, per_thread, wait);
 }

@@ -61,12 +61,38 @@ static void run_row(const struct weft_soft_transfer *transfer, uint64_t slice, u
     memmove(to, from, transfer->width);
 }
 
-static void run(const struct weft_soft_transfer *transfer)
+/* A set has no source. */
+static bool is_dense(const struct weft_soft_side *side, const struct weft_soft_transfer *transfer)
+{
+    return !side->bytes || transfer->height == 1 || side->pitch == transfer->width;
+}
+
+/* Rows without anything between them are one row, and so are slices. */
+static struct weft_soft_transfer join(struct weft_soft_transfer transfer)
+{
+    if (is_dense(&transfer.to, &transfer) && is_dense(&transfer.from, &transfer)) {
+        transfer.width *= transfer.height;
+        transfer.height = transfer.depth;
+        transfer.depth = 1;
+        transfer.to.pitch = transfer.to.slice;
+        transfer.from.pitch = transfer.from.slice;
+    }
+    return transfer;
+}
+
+static void run_rows(const struct weft_soft_transfer *transfer)
 {
     for (uint64_t slice = 0; slice < transfer->depth; slice++) {
         for (uint64_t row = 0; row < transfer->height; row++)
             run_row(transfer, slice, row);
     }
+}
+
+static void run(const struct weft_soft_transfer *transfer)
+{
+    struct weft_soft_transfer joined = join(*transfer);
+    joined = join(joined);
+    run_rows(&joined);
 }
 
 /* What waits in a stream; what was staged lies behind it. */

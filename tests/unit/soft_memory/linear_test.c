@@ -411,7 +411,7 @@ static void rows_and_slices_are_copied_between_pitches(void **state)
     in.dstPitch = SIZE_MAX;
     assert_int_equal(cuda.cuMemcpy2D_v2(&in), CUDA_ERROR_INVALID_VALUE);
     in.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-    assert_int_equal(cuda.cuMemcpy2D_v2(&in), CUDA_ERROR_NOT_SUPPORTED);
+    assert_int_equal(cuda.cuMemcpy2D_v2(&in), CUDA_ERROR_INVALID_HANDLE);
     assert_int_equal(cuda.cuMemcpy2D_v2(NULL), CUDA_ERROR_INVALID_VALUE);
 }
 
