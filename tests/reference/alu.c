@@ -47,6 +47,8 @@ uint8_t alu_source_type(const struct weft_ptx_insn *insn, unsigned index)
         return index == 2 ? WEFT_PTX_PRED : first;
     case WEFT_PTX_SET:
         return index == 2 ? WEFT_PTX_PRED : insn->types[1];
+    case WEFT_PTX_LOP3:
+        return index == 4 ? WEFT_PTX_PRED : index == 3 ? WEFT_PTX_U32 : first;
     case WEFT_PTX_SLCT:
         return index == 2 ? insn->types[1] : first;
     case WEFT_PTX_CVT:
@@ -55,7 +57,7 @@ uint8_t alu_source_type(const struct weft_ptx_insn *insn, unsigned index)
     case WEFT_PTX_DP2A:
         return index == 2 ? dot_product_type(insn) : insn->types[index];
     default:
-        return first;
+        return weft_ptx_opcode_name(insn->opcode)[0] == 'v' ? WEFT_PTX_B32 : first;
     }
 }
 
@@ -84,7 +86,7 @@ uint8_t alu_result_type(const struct weft_ptx_insn *insn)
 
 static bool evaluate_one(struct alu *alu)
 {
-    return alu_compare(alu) || alu_convert(alu) || alu_bits(alu) ||
+    return alu_compare(alu) || alu_convert(alu) || alu_bits(alu) || alu_video(alu) ||
            (type_is_float(alu->insn->types[0]) ? alu_float(alu) : alu_integer(alu));
 }
 
@@ -100,9 +102,31 @@ static bool evaluate_pair(struct alu *alu, uint8_t half)
             one.source[i] = alu->source[i] >> shift & 0xffff;
         if (!evaluate_one(&one))
             return false;
-        result |= one.result << shift;
+        result |= low_bits(one.result, 16) << shift;
     }
     alu->result = result;
+    return true;
+}
+
+/* A comparison of pairs: of each half, with the one predicate. */
+static bool compare_pair(struct alu *alu, uint8_t half)
+{
+    bool sets = alu->insn->opcode == WEFT_PTX_SET;
+    uint64_t results[2];
+    for (unsigned i = 0; i < 2; i++) {
+        struct weft_ptx_insn insn = *alu->insn;
+        uint8_t to = type_half(insn.types[0]);
+        insn.types[0] = !sets ? half : to ? to : WEFT_PTX_U16;
+        insn.types[1] = sets ? half : WEFT_PTX_NOTYPE;
+        struct alu one = {.insn = &insn,
+                          .source = {alu->source[0] >> (16 * i) & 0xffff,
+                                     alu->source[1] >> (16 * i) & 0xffff, alu->source[2]}};
+        if (!alu_compare(&one))
+            return false;
+        results[i] = low_bits(one.result, sets ? 16 : 1);
+    }
+    alu->result = sets ? results[1] << 16 | results[0] : results[0];
+    alu->second = results[1];
     return true;
 }
 
@@ -126,7 +150,12 @@ static bool splits_into_halves(uint16_t opcode)
 bool alu_evaluate(struct alu *alu)
 {
     uint8_t half = type_half(alu->insn->types[0]);
-    if (type_half(alu->insn->types[1]))
+    uint8_t second_half = type_half(alu->insn->types[1]);
+    if (alu->insn->opcode == WEFT_PTX_SET && second_half)
+        return compare_pair(alu, second_half);
+    if (alu->insn->opcode == WEFT_PTX_SETP && half)
+        return compare_pair(alu, half);
+    if (second_half)
         return false;
     if (half && alu->insn->opcode != WEFT_PTX_CVT)
         return splits_into_halves(alu->insn->opcode) && evaluate_pair(alu, half);

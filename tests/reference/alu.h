@@ -32,9 +32,10 @@ bool alu_bits(struct alu *alu);
 bool alu_float(struct alu *alu);
 bool alu_compare(struct alu *alu);
 bool alu_convert(struct alu *alu);
+bool alu_video(struct alu *alu);
 
-/* Flushes a subnormal F32 to zero of its sign where the instruction says .ftz; other values stay.
- */
+/* Flushes a subnormal value to zero of its sign where the instruction says .ftz and means its type;
+ * other values stay. */
 uint64_t alu_flush(const struct weft_ptx_insn *insn, uint8_t type, uint64_t bits);
 /* .sat of a float: clamped to [0, 1], NaN to +0. */
 uint64_t alu_saturate(uint8_t type, uint64_t bits);

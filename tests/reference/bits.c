@@ -220,6 +220,8 @@ static bool logic(struct alu *alu, unsigned bits)
         return true;
     case WEFT_PTX_LOP3:
         alu->result = lookup3(alu);
+        alu->second = alu->insn->operation == WEFT_PTX_OP_OR ? alu->result || alu->source[4]
+                                                             : alu->result && alu->source[4];
         return true;
     default:
         return false;

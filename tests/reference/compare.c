@@ -109,7 +109,7 @@ static bool property(const struct alu *alu)
     case WEFT_PTX_TESTP_NOTANUMBER:
         return value.class == REAL_NAN;
     case WEFT_PTX_TESTP_NORMAL:
-        return value.class == REAL_FINITE && exponent != 0;
+        return value.class == REAL_ZERO || (value.class == REAL_FINITE && exponent != 0);
     default:
         return value.class == REAL_FINITE && exponent == 0;
     }

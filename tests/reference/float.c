@@ -16,9 +16,11 @@ static bool is_below_normal(uint8_t type, uint64_t bits)
 uint64_t alu_flush(const struct weft_ptx_insn *insn, uint8_t type, uint64_t bits)
 {
     bool approximate = insn->opcode == WEFT_PTX_RCP || insn->opcode == WEFT_PTX_RSQRT;
+    bool halves = (type == WEFT_PTX_F16 && insn->opcode != WEFT_PTX_CVT) ||
+                  (type == WEFT_PTX_BF16 && insn->opcode == WEFT_PTX_EX2);
     bool flushes = insn->flags & WEFT_PTX_FTZ &&
-                   (type == WEFT_PTX_F32 || (type == WEFT_PTX_F64 && approximate));
-    uint64_t sign = type == WEFT_PTX_F64 ? 1ull << 63 : 1u << 31;
+                   (type == WEFT_PTX_F32 || halves || (type == WEFT_PTX_F64 && approximate));
+    uint64_t sign = 1ull << (type_bits(type) - 1);
     return flushes && is_below_normal(type, bits) ? bits & sign : bits;
 }
 

@@ -109,6 +109,13 @@ static __int128 absolute(__int128 value)
     return value < 0 ? -value : value;
 }
 
+/* .relu: nothing below zero. */
+static uint64_t rectified(const struct alu *alu, unsigned index)
+{
+    bool relu = alu->insn->flags & WEFT_PTX_RELU;
+    return relu && source(alu, index) < 0 ? 0 : alu->source[index];
+}
+
 static bool arithmetic(struct alu *alu)
 {
     switch (alu->insn->opcode) {
@@ -120,12 +127,6 @@ static bool arithmetic(struct alu *alu)
         return true;
     case WEFT_PTX_SUB:
         alu->result = difference(alu, false);
-        return true;
-    case WEFT_PTX_VADD:
-    case WEFT_PTX_VSUB:
-        alu->result = alu->source[0] +
-                      (alu->insn->opcode == WEFT_PTX_VSUB ? -alu->source[1] : alu->source[1]) +
-                      (alu->insn->operand_count == 4 ? alu->source[2] : 0);
         return true;
     case WEFT_PTX_SUBC:
         alu->result = difference(alu, true);
@@ -171,10 +172,10 @@ bool alu_integer(struct alu *alu)
         alu->result = (uint64_t)absolute(source(alu, 0));
         return true;
     case WEFT_PTX_MIN:
-        alu->result = alu->source[source(alu, 0) < source(alu, 1) ? 0 : 1];
+        alu->result = rectified(alu, source(alu, 0) < source(alu, 1) ? 0 : 1);
         return true;
     case WEFT_PTX_MAX:
-        alu->result = alu->source[source(alu, 0) > source(alu, 1) ? 0 : 1];
+        alu->result = rectified(alu, source(alu, 0) > source(alu, 1) ? 0 : 1);
         return true;
     case WEFT_PTX_DP4A:
         alu->result = dot_product(alu, 4, 8);

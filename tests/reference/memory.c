@@ -190,7 +190,8 @@ enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
     if (!cell)
         return STEP_FAULT;
     /* Outside of shared memory an F32 sum flushes subnormal numbers. */
-    uint32_t flags = is_in_shared(thread->block, cell) ? 0 : WEFT_PTX_FTZ;
+    bool flushes = type == WEFT_PTX_F32 && !is_in_shared(thread->block, cell);
+    uint32_t flags = flushes ? WEFT_PTX_FTZ : 0;
     uint64_t old = 0;
     memcpy(&old, cell, size);
     uint64_t value = operand_read(thread, &sources[1], type);

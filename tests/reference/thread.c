@@ -23,7 +23,7 @@ enum step thread_fault(struct thread *thread, enum weft_exec_fault_kind kind, ui
 static enum step compute(struct thread *thread, const struct weft_ptx_insn *insn)
 {
     unsigned first = insn->paired ? 2 : 1;
-    if (insn->paired && insn->opcode != WEFT_PTX_SETP)
+    if (insn->paired && insn->opcode != WEFT_PTX_SETP && insn->opcode != WEFT_PTX_LOP3)
         return STEP_UNKNOWN;
     struct alu alu = {.insn = insn, .carry = thread->carry};
     for (unsigned i = first; i < insn->operand_count; i++)

@@ -234,7 +234,7 @@ static void emit_comparison(struct weft_exec_lowering *lowering, uint8_t compare
                               : weft_exec_type_is_float(type)
                                   ? float_comparison(compare, type == WEFT_PTX_F64)
                                   : integer_comparison(compare, type);
-    if (found.op == WEFT_EXEC_OP_COUNT || (is_pair(type) && combined)) {
+    if (found.op == WEFT_EXEC_OP_COUNT) {
         weft_exec_unsupported(lowering);
         return;
     }
@@ -300,6 +300,10 @@ static void emit_select(struct weft_exec_lowering *lowering, uint8_t type, int32
 static uint64_t truth(uint8_t type)
 {
     switch (type) {
+    case WEFT_PTX_F16X2:
+        return 0x3c003c00;
+    case WEFT_PTX_BF16X2:
+        return 0x3f803f80;
     case WEFT_PTX_F16:
         return 0x3c00;
     case WEFT_PTX_BF16:
@@ -311,22 +315,45 @@ static uint64_t truth(uint8_t type)
     }
 }
 
+/* Of pairs: `low` and `high` say whether the lower and the upper half hold. */
+static void emit_set_halves(struct weft_exec_lowering *lowering, int32_t low, int32_t high)
+{
+    uint64_t whole = truth(lowering->insn->types[0]) & UINT32_MAX;
+    int32_t zero = weft_exec_constant(lowering, 0, 4);
+    int32_t halves[2] = {weft_exec_constant(lowering, whole & 0xffff, 4),
+                         weft_exec_constant(lowering, whole & 0xffff0000, 4)};
+    int32_t rows[2] = {weft_exec_temporary(lowering), weft_exec_temporary(lowering)};
+    for (int i = 0; i < 2; i++) {
+        struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_selp_b32);
+        insn->d = rows[i];
+        insn->a = halves[i];
+        insn->b = zero;
+        insn->c = i ? high : low;
+    }
+    int32_t d = weft_exec_operand_destination(lowering, &lowering->insn->operands[0], WEFT_PTX_B32);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_or_b32);
+    insn->d = d;
+    insn->a = rows[0];
+    insn->b = rows[1];
+}
+
 /* set d, a, b[, c]: the comparison into a temporary, then all ones, or 1.0, where it holds. */
 static void lower_set(struct weft_exec_lowering *lowering)
 {
     const struct weft_ptx_insn *source = lowering->insn;
     uint8_t type = source->types[1];
     uint8_t to = source->types[0];
-    if (source->operand_count < 3 || is_pair(type)) {
-        weft_exec_unsupported(lowering);
-        return;
-    }
     int32_t a = weft_exec_operand_source(lowering, &source->operands[1], type);
     int32_t b = weft_exec_operand_source(lowering, &source->operands[2], type);
     int32_t holds = weft_exec_temporary(lowering);
+    int32_t second = is_pair(type) ? weft_exec_temporary(lowering) : WEFT_EXEC_NO_ROW;
     const struct weft_ptx_operand *combined =
         source->operand_count > 3 ? &source->operands[3] : NULL;
-    emit_comparison(lowering, source->compare, type, a, b, combined, holds, WEFT_EXEC_NO_ROW);
+    emit_comparison(lowering, source->compare, type, a, b, combined, holds, second);
+    if (is_pair(type)) {
+        emit_set_halves(lowering, holds, second);
+        return;
+    }
     uint32_t row_bytes = weft_exec_row_bytes(to);
     emit_select(lowering, to, weft_exec_constant(lowering, truth(to), row_bytes),
                 weft_exec_constant(lowering, 0, row_bytes), holds, false);

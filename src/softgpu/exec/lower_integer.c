@@ -137,15 +137,42 @@ static void lower_by_rule(struct weft_exec_lowering *lowering)
                                weft_exec_type_is_signed(source->types[1]) << 1);
 }
 
+/* lop3 d, a, b, c, table; with .and or .or d|p, a, b, c, table, q: p is (d != 0), combined with q.
+ */
 static void lower_lop3(struct weft_exec_lowering *lowering)
 {
     const struct weft_ptx_insn *source = lowering->insn;
-    if (source->operand_count != 5 || source->operands[4].kind != WEFT_PTX_OPERAND_INTEGER) {
-        weft_exec_unsupported(lowering);
+    const struct weft_ptx_operand *rest = &source->operands[source->paired ? 2 : 1];
+    bool combines = source->operation != WEFT_PTX_OP_NONE;
+    bool flip = false;
+    if (source->paired != combines || source->operand_count != (combines ? 7 : 5)) {
+        weft_exec_malformed(lowering, "so many operands");
         return;
     }
-    struct weft_exec_insn *insn = emit_with(lowering, WEFT_EXEC_OP_lop3, "uuuu", WEFT_PTX_U32);
-    insn->immediate = (int64_t)(source->operands[4].bits & 255);
+    int32_t rows[3];
+    for (int i = 0; i < 3; i++)
+        rows[i] = weft_exec_operand_source(lowering, &rest[i], WEFT_PTX_U32);
+    int32_t d = source->operands[0].kind == WEFT_PTX_OPERAND_SINK
+                    ? weft_exec_temporary(lowering)
+                    : weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_U32);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_lop3);
+    insn->d = d;
+    insn->a = rows[0];
+    insn->b = rows[1];
+    insn->c = rows[2];
+    insn->immediate = (int64_t)(rest[3].bits & 255);
+    if (!combines)
+        return;
+    int32_t p = weft_exec_operand_predicate(lowering, &source->operands[1], NULL);
+    int32_t q = weft_exec_operand_predicate(lowering, &rest[4], &flip);
+    int32_t zero = weft_exec_constant(lowering, 0, 4);
+    insn = weft_exec_emit(lowering, WEFT_EXEC_OP_eq_b32);
+    insn->d = p;
+    insn->a = d;
+    insn->b = zero;
+    insn->c = q;
+    insn->modifiers = WEFT_EXEC_NEGATE | (uint32_t)source->operation << WEFT_EXEC_COMBINE_SHIFT |
+                      (flip ? WEFT_EXEC_COMBINE_FLIP : 0);
 }
 
 static bool hand_to_float(struct weft_exec_lowering *lowering)
@@ -159,25 +186,38 @@ static bool hand_to_float(struct weft_exec_lowering *lowering)
     return true;
 }
 
+/* min and max of pairs of 16 bits. */
+static void lower_pairs(struct weft_exec_lowering *lowering)
+{
+    uint8_t type = lowering->insn->types[0];
+    emit_with(lowering, WEFT_EXEC_OP_pair16, "ttt", type)->kind = type == WEFT_PTX_S16X2;
+}
+
+/* Negative results, or halves of one, become 0. */
+static void emit_relu(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_B32);
+    struct weft_exec_insn *insn =
+        weft_exec_emit(lowering, source->types[0] == WEFT_PTX_S32 ? WEFT_EXEC_OP_relu_s32
+                                                                  : WEFT_EXEC_OP_relu_s16x2);
+    insn->d = insn->a = d;
+}
+
 /* Forms that floats share: the rule is for the others. */
 static void lower_shared_form(struct weft_exec_lowering *lowering)
 {
     uint8_t type = lowering->insn->types[0];
     if (hand_to_float(lowering))
         return;
-    if (type == WEFT_PTX_S16X2 || type == WEFT_PTX_U16X2) {
-        bool known =
-            (lowering->insn->opcode == WEFT_PTX_MIN || lowering->insn->opcode == WEFT_PTX_MAX) &&
-            !(lowering->insn->flags & WEFT_PTX_RELU);
-        if (!known)
-            weft_exec_unsupported(lowering);
-        else
-            emit_with(lowering, WEFT_EXEC_OP_pair16, "ttt", type)->kind = type == WEFT_PTX_S16X2;
-        return;
-    }
-    if (lowering->insn->flags & WEFT_PTX_RELU)
+    if (lowering->insn->operand_count > 3)
         weft_exec_unsupported(lowering);
-    lower_by_rule(lowering);
+    if (type == WEFT_PTX_S16X2 || type == WEFT_PTX_U16X2)
+        lower_pairs(lowering);
+    else
+        lower_by_rule(lowering);
+    if (lowering->insn->flags & WEFT_PTX_RELU)
+        emit_relu(lowering);
 }
 
 static void lower_logic(struct weft_exec_lowering *lowering)
@@ -342,47 +382,6 @@ static void lower_product24(struct weft_exec_lowering *lowering)
     insn->b = c;
 }
 
-static bool is_whole_word(const struct weft_ptx_insn *source)
-{
-    bool whole = source->type_count == 3 && source->flags == 0 &&
-                 (source->operation == WEFT_PTX_OP_NONE || source->operation == WEFT_PTX_OP_ADD);
-    for (uint32_t i = 0; whole && i < source->type_count; i++)
-        whole = source->types[i] == WEFT_PTX_U32 || source->types[i] == WEFT_PTX_S32;
-    for (uint32_t i = 0; whole && i < source->operand_count; i++)
-        whole = source->operands[i].selector == WEFT_PTX_SELECT_NONE && !source->operands[i].minus;
-    return whole;
-}
-
-/* vadd and vsub of whole words, which GCC writes: the low 32 bits of a - b + c. Parts of words and
- * .sat are refused. */
-static void lower_video_sum(struct weft_exec_lowering *lowering)
-{
-    const struct weft_ptx_insn *source = lowering->insn;
-    const struct weft_ptx_operand *operands = source->operands;
-    bool added = source->operation == WEFT_PTX_OP_ADD;
-    if (!is_whole_word(source) || source->operand_count != (added ? 4 : 3)) {
-        weft_exec_unsupported(lowering);
-        return;
-    }
-    int32_t a = weft_exec_operand_source(lowering, &operands[1], WEFT_PTX_U32);
-    int32_t b = weft_exec_operand_source(lowering, &operands[2], WEFT_PTX_U32);
-    int32_t c = added ? weft_exec_operand_source(lowering, &operands[3], WEFT_PTX_U32) : 0;
-    int32_t d = weft_exec_operand_destination(lowering, &operands[0], WEFT_PTX_U32);
-    int32_t first = added ? weft_exec_temporary(lowering) : d;
-    bool subtracts = source->opcode == WEFT_PTX_VSUB;
-    struct weft_exec_insn *insn =
-        weft_exec_emit(lowering, subtracts ? WEFT_EXEC_OP_sub_b32 : WEFT_EXEC_OP_add_b32);
-    insn->d = first;
-    insn->a = a;
-    insn->b = b;
-    if (!added)
-        return;
-    insn = weft_exec_emit(lowering, WEFT_EXEC_OP_add_b32);
-    insn->d = d;
-    insn->a = first;
-    insn->b = c;
-}
-
 weft_exec_lower_fn weft_exec_lower_integer(uint16_t opcode)
 {
     switch (opcode) {
@@ -391,9 +390,6 @@ weft_exec_lower_fn weft_exec_lower_integer(uint16_t opcode)
     case WEFT_PTX_ADDC:
     case WEFT_PTX_SUBC:
         return lower_sum;
-    case WEFT_PTX_VADD:
-    case WEFT_PTX_VSUB:
-        return lower_video_sum;
     case WEFT_PTX_MUL:
     case WEFT_PTX_MAD:
     case WEFT_PTX_MADC:

@@ -116,27 +116,27 @@ static inline uint32_t weft_exec_gather_bits(const int32_t *flags)
     return bits;
 }
 
+/* A comparison's answer, combined with the third source where there is one. */
+static inline uint32_t weft_exec_combine(const struct weft_exec_run *run,
+                                         const struct weft_exec_insn *insn, uint32_t bits)
+{
+    uint32_t combine = insn->modifiers >> WEFT_EXEC_COMBINE_SHIFT & 15;
+    if (!combine)
+        return bits;
+    uint32_t c = weft_exec_predicate(run, insn->c);
+    c ^= insn->modifiers & WEFT_EXEC_COMBINE_FLIP ? UINT32_MAX : 0;
+    return combine == WEFT_PTX_OP_AND ? bits & c : combine == WEFT_PTX_OP_OR ? bits | c : bits ^ c;
+}
+
 /* The end of every setp: bits are the comparison, combined with a third source, stored as d and its
  * complement. */
 static inline void weft_exec_finish_compare(struct weft_exec_run *run,
                                             const struct weft_exec_insn *insn, uint32_t bits)
 {
-    uint32_t modifiers = insn->modifiers;
-    if (modifiers & WEFT_EXEC_NEGATE)
+    if (insn->modifiers & WEFT_EXEC_NEGATE)
         bits = ~bits;
-    uint32_t second = ~bits;
-    uint32_t combine = modifiers >> WEFT_EXEC_COMBINE_SHIFT & 15;
-    if (combine) {
-        uint32_t c = weft_exec_predicate(run, insn->c);
-        c ^= modifiers & WEFT_EXEC_COMBINE_FLIP ? UINT32_MAX : 0;
-        bits = combine == WEFT_PTX_OP_AND  ? bits & c
-               : combine == WEFT_PTX_OP_OR ? bits | c
-                                           : bits ^ c;
-        second = combine == WEFT_PTX_OP_AND  ? second & c
-                 : combine == WEFT_PTX_OP_OR ? second | c
-                                             : second ^ c;
-    }
-    weft_exec_set_predicate(run, insn->d, bits);
+    uint32_t second = weft_exec_combine(run, insn, ~bits);
+    weft_exec_set_predicate(run, insn->d, weft_exec_combine(run, insn, bits));
     if (insn->more[0] != WEFT_EXEC_NO_ROW)
         weft_exec_set_predicate(run, insn->more[0], second);
 }

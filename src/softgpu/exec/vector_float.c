@@ -117,7 +117,8 @@ SIGNS(f64, double, uint64_t, (1ull << 63))
 COMPARE_FLOATS(f32, float)
 COMPARE_FLOATS(f64, double)
 
-/* kind: enum weft_ptx_mode. Works on bits: exponent and fraction say it all. */
+/* kind: enum weft_ptx_mode. Works on bits: exponent and fraction say it all. Zero counts as normal.
+ */
 static inline bool property(uint8_t mode, uint64_t exponent, uint64_t top, uint64_t fraction)
 {
     switch (mode) {
@@ -130,7 +131,7 @@ static inline bool property(uint8_t mode, uint64_t exponent, uint64_t top, uint6
     case WEFT_PTX_TESTP_NOTANUMBER:
         return exponent == top && fraction != 0;
     case WEFT_PTX_TESTP_NORMAL:
-        return exponent != top && exponent != 0;
+        return exponent != top && (exponent != 0 || fraction == 0);
     default:
         return exponent == 0 && fraction != 0;
     }

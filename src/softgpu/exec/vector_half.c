@@ -164,7 +164,8 @@ HANDLER(half_compare)
         weft_exec_finish_compare(run, insn, bits[0]);
         return;
     }
-    weft_exec_set_predicate(run, insn->d, bits[0]);
+    uint32_t second = weft_exec_combine(run, insn, bits[1]);
+    weft_exec_set_predicate(run, insn->d, weft_exec_combine(run, insn, bits[0]));
     if (insn->more[0] != WEFT_EXEC_NO_ROW)
-        weft_exec_set_predicate(run, insn->more[0], bits[1]);
+        weft_exec_set_predicate(run, insn->more[0], second);
 }

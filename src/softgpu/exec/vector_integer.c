@@ -144,6 +144,9 @@ HANDLER(pair16)
             pair_half(opcode, is_signed, (uint16_t)a[lane], (uint16_t)b[lane]));
 }
 
+UNARY(relu_s32, int32_t, int32_t, a > 0 ? a : 0)
+UNARY(relu_s16x2, uint32_t, uint32_t, a & ~((a >> 15 & 0x10001) * 0xffff))
+
 /* kind: bit 0 for a signed first source, bit 1 for a signed second one. */
 static inline uint32_t part_of(uint32_t word, unsigned shift, unsigned bits, bool is_signed)
 {

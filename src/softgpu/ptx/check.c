@@ -237,6 +237,61 @@ static void check_predicate(struct checking *checking, const struct weft_ptx_ope
     check_value(checking, &plain, WEFT_PTX_PRED, false);
 }
 
+static bool is_part(uint8_t selector)
+{
+    return selector == WEFT_PTX_SELECT_NONE || selector < WEFT_PTX_SELECT_BYTES;
+}
+
+/* Lanes to be written, each named once, the highest first: .b3, .b20, .h10. */
+static bool is_lane_mask(const struct weft_ptx_operand *operand, bool bytes)
+{
+    uint8_t first = bytes ? WEFT_PTX_SELECT_B0 : WEFT_PTX_SELECT_H0;
+    uint8_t last = bytes ? WEFT_PTX_SELECT_B3 : WEFT_PTX_SELECT_H1;
+    if (operand->selector != (bytes ? WEFT_PTX_SELECT_BYTES : WEFT_PTX_SELECT_HALVES))
+        return operand->selector == WEFT_PTX_SELECT_NONE ||
+               (operand->selector >= first && operand->selector <= last);
+    for (uint32_t i = 0; i + 1 < operand->element_count; i++)
+        if ((operand->bits >> 4 * i & 15) >= (operand->bits >> 4 * (i + 1) & 15))
+            return false;
+    return operand->bits >> 4 * (operand->element_count - 1u) < (bytes ? 4u : 2u);
+}
+
+static bool selector_fits(const struct weft_ptx_operand *operand, char letter, bool written)
+{
+    uint8_t selector = operand->selector;
+    switch (letter) {
+    case '2':
+        return written ? is_lane_mask(operand, false)
+                       : !selector || selector == WEFT_PTX_SELECT_HALVES;
+    case '4':
+        return written ? is_lane_mask(operand, true)
+                       : !selector ||
+                             (selector == WEFT_PTX_SELECT_BYTES && operand->element_count == 4);
+    case '0':
+        return selector == WEFT_PTX_SELECT_NONE;
+    default:
+        return is_part(selector);
+    }
+}
+
+/* An operand of a video instruction: a word, or parts of it. */
+static void check_video(struct checking *checking, const struct weft_ptx_operand *operand,
+                        char letter, bool written)
+{
+    struct weft_ptx_operand plain = *operand;
+    bool minus = letter == 'm' && !(checking->insn->flags & WEFT_PTX_PLUS_ONE);
+    if (!selector_fits(operand, letter, written) || (operand->minus && !minus)) {
+        fail_at(checking, "the part of the register does not fit the instruction");
+        return;
+    }
+    plain.selector = WEFT_PTX_SELECT_NONE;
+    plain.minus = false;
+    if (written)
+        check_destination(checking, &plain, WEFT_PTX_B32, false, false);
+    else
+        check_value(checking, &plain, WEFT_PTX_B32, false);
+}
+
 static enum weft_ptx_type widened(const struct weft_ptx_insn *insn)
 {
     if (!(insn->flags & WEFT_PTX_WIDE))
@@ -273,10 +328,16 @@ static enum weft_ptx_type wanted_type(const struct weft_ptx_insn *insn, char let
     }
 }
 
-static void check_operand(struct checking *checking, char kind, enum weft_ptx_type want)
+static void check_operand(struct checking *checking, char kind, char letter)
 {
     const struct weft_ptx_operand *operand = &checking->insn->operands[checking->operand];
+    bool video = kind == 'y' || kind == 'z';
+    enum weft_ptx_type want = video ? WEFT_PTX_B32 : wanted_type(checking->insn, letter);
     switch (kind) {
+    case 'y':
+    case 'z':
+        check_video(checking, operand, letter, kind == 'y');
+        break;
     case 'd':
     case 'D':
     case 'r':
@@ -337,6 +398,18 @@ static bool count_is_right(const struct weft_ptx_insn *insn)
     case WEFT_PTX_ATOM:
         return insn->operation == WEFT_PTX_OP_CAS ? count == 4 || count == 5
                                                   : count == 3 || count == 4;
+    case WEFT_PTX_VADD:
+    case WEFT_PTX_VSUB:
+    case WEFT_PTX_VABSDIFF:
+    case WEFT_PTX_VMIN:
+    case WEFT_PTX_VMAX:
+    case WEFT_PTX_VSHL:
+    case WEFT_PTX_VSHR:
+    case WEFT_PTX_VSET:
+        return count == (insn->operation || insn->operands[0].selector ? 4u : 3u) &&
+               !(insn->operation && insn->operands[0].selector);
+    case WEFT_PTX_VMAD: /* the product or the third may be negated */
+        return insn->operands[1].minus == insn->operands[2].minus || !insn->operands[3].minus;
     case WEFT_PTX_SET:
         return count == (insn->operation ? 4u : 3u);
     case WEFT_PTX_SETP:
@@ -384,7 +457,7 @@ static void check_items(struct checking *checking, const char *items)
             fail_at(checking, "this instruction has no second result behind '|'");
             return;
         }
-        check_operand(checking, kind, wanted_type(insn, letter));
+        check_operand(checking, kind, letter);
         checking->operand++;
     }
     if (checking->operand < insn->operand_count)

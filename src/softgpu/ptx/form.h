@@ -57,6 +57,8 @@
     X(MEMBAR, ".cta, .gl or .sys")            \
     X(TESTP, "a property")                    \
     X(FENCE, "a kind of fence")               \
+    X(SCALE, ".shr7 or .shr15")               \
+    X(PLUS_ONE, ".po")                        \
     X(EXOTIC, "a modifier")
 
 enum weft_ptx_group {
@@ -76,9 +78,12 @@ _Static_assert(WEFT_PTX_TYPE_COUNT <= 64, "a set of types is one word");
  *   v  like r, or a vector               w  like t, or a vector     V  like v, or _
  *   m  an operand of mov                 g  like s, or a symbol
  *   l  a label                           x  anything
+ *   y  written by a video instruction    z  read by one
  * Second letter, its type:
  *   0…3  the type written there          e  the second type, if two were written, else the first
  *   W  twice the first type, with .wide  b  32 bits   l  64 bits   p  a predicate   -  not checked
+ *   behind y and z, of 32 bits, which part: 1 a byte or half   2 halves   4 bytes   0 the whole
+ *   m  a byte or half, and a minus before it
  * '?' before an item: it and the rest may be absent. '*': whatever comes. */
 struct weft_ptx_form {
     uint16_t opcode;

@@ -59,7 +59,7 @@ static bool parse_selector(struct weft_ptx_parser *parser, struct weft_ptx_opera
     const struct weft_ptx_token *token = &parser->token;
     char kind = token->length > 2 ? token->text[1] : '\0';
     unsigned digits = token->length - 2;
-    if ((kind != 'b' && kind != 'h') || digits > 4)
+    if ((kind != 'b' && kind != 'h') || digits > (kind == 'b' ? 4 : 2))
         return false;
     char last = kind == 'b' ? '7' : '3';
     for (unsigned i = 0; i < digits; i++) {
@@ -68,6 +68,7 @@ static bool parse_selector(struct weft_ptx_parser *parser, struct weft_ptx_opera
             return false;
         operand->bits = operand->bits << 4 | (unsigned)(digit - '0');
     }
+    operand->element_count = (uint8_t)digits;
     if (digits > 1)
         operand->selector = kind == 'b' ? WEFT_PTX_SELECT_BYTES : WEFT_PTX_SELECT_HALVES;
     else if (operand->bits < (kind == 'b' ? 4u : 2u))

@@ -191,7 +191,9 @@ enum weft_ptx_mode {
     WEFT_PTX_TESTP_NUMBER,
     WEFT_PTX_TESTP_NOTANUMBER,
     WEFT_PTX_TESTP_NORMAL,
-    WEFT_PTX_TESTP_SUBNORMAL
+    WEFT_PTX_TESTP_SUBNORMAL,
+    WEFT_PTX_SHR7, /* vmad */
+    WEFT_PTX_SHR15
 };
 
 enum weft_ptx_flag {
@@ -218,7 +220,8 @@ enum weft_ptx_flag {
     WEFT_PTX_SATFINITE = 1u << 20,
     WEFT_PTX_NOINC = 1u << 21,
     WEFT_PTX_FENCE_PROXY = 1u << 22,
-    WEFT_PTX_OOB = 1u << 23, /* .oob, of fma */
+    WEFT_PTX_OOB = 1u << 23,      /* .oob, of fma */
+    WEFT_PTX_PLUS_ONE = 1u << 24, /* .po, of vmad */
 };
 
 enum weft_ptx_operand_kind {
@@ -265,8 +268,8 @@ struct weft_ptx_operand {
         *elements; /* of VECTOR; ADDRESS of tex, sust, …: what follows the base in the brackets */
 };
 
-/* What a video instruction takes of a register: %r.b0, %r.h1. SELECT_BYTES: a mask as .b3210,
- * digits in `bits`, the first written lowest, four bits each. */
+/* What a video instruction takes of a register: %r.b0, %r.h1. BYTES, HALVES: digits as in .b3210 or
+ * .h10, four bits each in `bits`, the last written lowest; `element_count` says how many. */
 enum weft_ptx_selector {
     WEFT_PTX_SELECT_NONE,
     WEFT_PTX_SELECT_B0,

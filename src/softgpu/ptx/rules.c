@@ -155,6 +155,35 @@ static const char *broken_conversion(const struct weft_ptx_insn *insn, uint64_t 
     return NULL;
 }
 
+/* Of video instructions: the second operation, and the comparison of vset. */
+static const char *broken_video(const struct weft_ptx_insn *insn)
+{
+    bool adds = insn->operation == WEFT_PTX_OP_NONE || insn->operation == WEFT_PTX_OP_ADD;
+    bool simd = false;
+    switch (insn->opcode) {
+    case WEFT_PTX_VADD:
+    case WEFT_PTX_VSUB:
+    case WEFT_PTX_VABSDIFF:
+    case WEFT_PTX_VMIN:
+    case WEFT_PTX_VMAX:
+    case WEFT_PTX_VSET:
+        break;
+    case WEFT_PTX_VSHL:
+    case WEFT_PTX_VSHR:
+        if (insn->types[2] != WEFT_PTX_U32)
+            return "a shift is by .u32";
+        break;
+    default:
+        simd = true;
+    }
+    bool extreme = insn->operation == WEFT_PTX_OP_MIN || insn->operation == WEFT_PTX_OP_MAX;
+    if (!adds && (simd || !extreme))
+        return "this instruction does not take the second operation";
+    if (simd && insn->operation && insn->flags & WEFT_PTX_SAT)
+        return ".sat and .add do not go together here";
+    return insn->compare > WEFT_PTX_GE ? "vset compares by .eq, .ne, .lt, .le, .gt or .ge" : NULL;
+}
+
 /* What one instruction wants of its own modifiers. */
 static const char *broken_alone(const struct weft_ptx_insn *insn, uint64_t seen)
 {
@@ -179,9 +208,39 @@ static const char *broken_alone(const struct weft_ptx_insn *insn, uint64_t seen)
         return seen & (G(MEMBAR) | G(FENCE)) ? NULL : "this instruction needs .cta, .gl or .sys";
     case WEFT_PTX_FENCE:
         return seen & (G(SCOPE) | G(FENCE)) ? NULL : "this instruction needs a scope";
+    case WEFT_PTX_SET: {
+        bool pair = (T(F16X2) | T(BF16X2)) >> insn->types[1] & 1;
+        uint64_t pairs = T_INT32 | UINT64_C(1) << insn->types[1];
+        return !pair || pairs >> insn->types[0] & 1
+                   ? NULL
+                   : "a comparison of pairs gives .u32, .s32 or a pair of its type";
+    }
     case WEFT_PTX_SLCT:
         return (T(S32) | T(F32)) >> insn->types[1] & 1 ? NULL
                                                        : "slct selects by .s32 or .f32 alone";
+    case WEFT_PTX_VADD:
+    case WEFT_PTX_VADD2:
+    case WEFT_PTX_VADD4:
+    case WEFT_PTX_VSUB:
+    case WEFT_PTX_VSUB2:
+    case WEFT_PTX_VSUB4:
+    case WEFT_PTX_VABSDIFF:
+    case WEFT_PTX_VABSDIFF2:
+    case WEFT_PTX_VABSDIFF4:
+    case WEFT_PTX_VMIN:
+    case WEFT_PTX_VMIN2:
+    case WEFT_PTX_VMIN4:
+    case WEFT_PTX_VMAX:
+    case WEFT_PTX_VMAX2:
+    case WEFT_PTX_VMAX4:
+    case WEFT_PTX_VAVRG2:
+    case WEFT_PTX_VAVRG4:
+    case WEFT_PTX_VSHL:
+    case WEFT_PTX_VSHR:
+    case WEFT_PTX_VSET:
+    case WEFT_PTX_VSET2:
+    case WEFT_PTX_VSET4:
+        return broken_video(insn);
     case WEFT_PTX_VOTE:
         return (insn->mode == WEFT_PTX_BALLOT) == (insn->types[0] == WEFT_PTX_B32)
                    ? NULL

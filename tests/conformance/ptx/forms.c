@@ -218,6 +218,10 @@ static void put_instruction(struct writer *writer, const struct form *form)
 {
     if (form->row->before)
         put(writer, "%s\n", form->row->before);
+    if (strchr(form->text, ' ')) {
+        put(writer, "%s;\n", form->text);
+        return;
+    }
     put(writer, "%s %s", form->text, form->result == 'P' ? "%r|%q" : "%r");
     for (unsigned i = 0; i < form->source_count; i++)
         put(writer, ", %%a%u", i);

@@ -9,7 +9,7 @@
 #include "rig.h"
 #include "values.h"
 
-#define FORM_TEXT_BYTES 96
+#define FORM_TEXT_BYTES 128
 #define FORM_SOURCES_MAX 4
 
 enum form_check {
@@ -24,7 +24,8 @@ enum form_check {
 
 /* A pattern names many forms by {a,b,c}. The signature reads DEST=SOURCES in the kinds of values.h;
  * `0` and `1` stand for the kind of the form's first and second type, `D` for the first of double
- * width, `P` for a pair p|q of predicates. */
+ * width, `P` for a pair p|q of predicates. A pattern with a blank in it writes its operands itself,
+ * as %r (and %q), %a0, %a1 … */
 struct form_row {
     const char *pattern;
     const char *signature;

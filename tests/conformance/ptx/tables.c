@@ -106,8 +106,6 @@ static const struct form_row arithmetic_rows[] = {
     {"mul24.{lo,hi}.{u32,s32}", "0=00"},
     {"mad24.{lo,hi}.{u32,s32}", "0=000"},
     {"sad." INTS, "0=000"},
-    {"{vadd,vsub}.{u32,s32}.{u32,s32}.{u32,s32}", "w=ww"},
-    {"{vadd,vsub}.{u32,s32}.{u32,s32}.{u32,s32}.add", "w=www"},
     {"dp4a.{u32,s32}.{u32,s32}", "w=www"},
     {"dp2a.{lo,hi}.{u32,s32}.{u32,s32}", "w=www"},
     {"add.cc.{u32,s32}", "0=00", .carry = true},
@@ -168,12 +166,14 @@ static const struct form_row atomic_rows[] = {
 /* What compilers emit for half precision, and other rare forms. */
 static const struct form_row half_rows[] = {
     {"{min,max}{,.ftz}{,.NaN}{,.xorsign.abs}.f32", "0=00"},
-    {"{add,sub,mul}{,.rn}{,.sat}.{f16,f16x2}", "0=00"},
-    {"fma.rn{,.sat,.relu}.{f16,f16x2}", "0=000"},
+    {"{add,sub,mul}{,.rn}{,.ftz}{,.sat}.{f16,f16x2}", "0=00"},
+    {"fma.rn{,.ftz}{,.sat,.relu}.{f16,f16x2}", "0=000"},
     {"{add,sub,mul}{,.rn}.{bf16,bf16x2}", "0=00"},
     {"fma.rn{,.relu}.{bf16,bf16x2}", "0=000"},
-    {"{neg,abs}.{f16,f16x2,bf16,bf16x2}", "0=0"},
-    {"{min,max}{,.NaN}.{f16,f16x2,bf16,bf16x2}", "0=00"},
+    {"{neg,abs}{,.ftz}.{f16,f16x2}", "0=0"},
+    {"{neg,abs}.{bf16,bf16x2}", "0=0"},
+    {"{min,max}{,.ftz}{,.NaN}{,.xorsign.abs}.{f16,f16x2}", "0=00"},
+    {"{min,max}{,.NaN}{,.xorsign.abs}.{bf16,bf16x2}", "0=00"},
     {"setp.{eq,lt,geu,nan}.f16", "p=00"},
     {"cvt" ROUND ".f16.{u16,s16,u32,s32,u64,s64}", "0=1"},
     {"cvt" ROUND_INTEGRAL ".{u16,s16,u32,s32,u64,s64}.f16", "0=1"},
@@ -185,6 +185,76 @@ static const struct form_row half_rows[] = {
     {"cvt{.rn,.rz}.{f16x2,bf16x2}.f32", "0=11"},
     {"cvt.rna.tf32.f32", "0=1"},
     {"atom{.global,.shared,}.add.noftz.{f16,f16x2,bf16,bf16x2}", "0=00", .cell = true},
+};
+
+#define WORD_TYPES "{u32,s32}.{u32,s32}.{u32,s32}"
+#define SUMS "{vadd,vsub,vabsdiff,vmin,vmax}"
+#define PARTS "{b0,b1,b2,b3,h0,h1}"
+
+static const struct form_row video_rows[] = {
+    {SUMS "." WORD_TYPES "{,.sat}", "w=ww"},
+    {SUMS "." WORD_TYPES "{,.sat}.{add,min,max}", "w=www"},
+    {SUMS ".{u32.s32.u32,s32.u32.s32}.sat %r." PARTS ", %a0.b1, %a1.h1, %a2", "w=www"},
+    {"vadd.{u32.s32.s32,s32.u32.u32} %r, %a0." PARTS ", %a1." PARTS, "w=ww"},
+    {"vsub.s32.s32.u32.sat.min %r, %a0.{b0,b3,h1}, %a1." PARTS ", %a2", "w=www"},
+    {"vabsdiff.{u32,s32}.s32.s32 %r." PARTS ", %a0, %a1.b2, %a2", "w=www"},
+    {"{vshl,vshr}.{u32,s32}.{u32,s32}.u32{,.sat}{.clamp,.wrap}", "w=wc"},
+    {"{vshl,vshr}.{u32,s32}.{u32,s32}.u32{,.sat}{.clamp,.wrap}.{add,min,max}", "w=wcw"},
+    {"{vshl,vshr}.s32.{u32,s32}.u32.sat{.clamp,.wrap} %r." PARTS ", %a0.{b1,h1}, %a1.b0, %a2",
+     "w=wcw"},
+    {"vmad." WORD_TYPES "{,.sat}{,.shr7,.shr15}", "w=www"},
+    {"vmad." WORD_TYPES ".po{,.sat}{,.shr7,.shr15}", "w=www"},
+    {"vmad.s32.{u32,s32}.{u32,s32}{,.sat}{,.shr7} %r, {-,}%a0, {-,}%a1, %a2", "w=www"},
+    {"vmad.s32.{u32,s32}.{u32,s32}{,.sat}{,.shr15} %r, %a0, %a1, -%a2", "w=www"},
+    {"vmad.u32.{u32,s32}.{u32,s32} %r, %a0." PARTS ", %a1." PARTS ", %a2", "w=www"},
+    {"vset.{u32,s32}.{u32,s32}.{eq,ne,lt,le,gt,ge}", "w=ww"},
+    {"vset.{u32,s32}.{u32,s32}.{lt,ge}.{add,min,max}", "w=www"},
+    {"vset.{u32,s32}.s32.{eq,gt} %r." PARTS ", %a0.b3, %a1.h0, %a2", "w=www"},
+};
+
+#define MASKS2 "{.h0,.h1,.h10}"
+#define MASKS4 "{.b0,.b3,.b10,.b31,.b210,.b320,.b3210}"
+
+static const struct form_row simd_rows[] = {
+    {SUMS "{2,4}." WORD_TYPES "{,.sat,.add}", "w=www"},
+    {"vavrg{2,4}." WORD_TYPES "{,.sat,.add}", "w=www"},
+    {"vset{2,4}.{u32,s32}.{u32,s32}.{eq,ne,lt,le,gt,ge}{,.add}", "w=www"},
+    {"{vadd,vsub,vavrg,vabsdiff,vmin,vmax}2.s32.u32.s32{,.sat,.add} %r" MASKS2
+     ", %a0.{h01,h32,h20}, %a1.{h00,h31}, %a2",
+     "w=www"},
+    {"{vadd,vsub,vavrg,vabsdiff,vmin,vmax}4.u32.s32.u32{,.sat,.add} %r" MASKS4
+     ", %a0.{b0123,b7654,b5050}, %a1.{b1111,b4703}, %a2",
+     "w=www"},
+    {"vset2.s32.u32.lt{,.add} %r" MASKS2 ", %a0.h21, %a1, %a2", "w=www"},
+    {"vset4.u32.s32.ge{,.add} %r" MASKS4 ", %a0, %a1.b2604, %a2", "w=www"},
+};
+
+#define HALF_COMPARE "{eq,ne,lt,le,gt,ge,equ,neu,ltu,leu,gtu,geu,num,nan}"
+
+static const struct form_row set_rows[] = {
+    {"set." HALF_COMPARE "{,.ftz}.{u32,s32,f16}.f16", "0=11"},
+    {"set." HALF_COMPARE "{,.ftz}.{u32,s32,f16x2}.f16x2", "0=11"},
+    {"set." HALF_COMPARE ".{u16,s16,u32,s32,bf16}.bf16", "0=11"},
+    {"set." HALF_COMPARE ".{u32,s32,bf16x2}.bf16x2", "0=11"},
+    {"set.{ne,ltu}.{and,or,xor}{,.ftz}.{u32,f16}.f16", "0=11p"},
+    {"set.{ne,ltu}.{and,or,xor}{,.ftz}.{u32,f16x2}.f16x2", "0=11p"},
+    {"set.{ge,nan}.{and,or,xor}.{u32,bf16x2}.bf16x2", "0=11p"},
+    {"set.{lo,ls,hi,hs}.{u32,f32}.{u16,u32,u64}", "0=11"},
+    {"set.{eq,ne}.{u32,s32,f32}.{b16,b32,b64}", "0=11"},
+    {"set." FLOAT_COMPARE "{,.ftz}.{u32,s32,f32}.f32", "0=11"},
+    {"set." FLOAT_COMPARE ".{u32,s32,f32}.f64", "0=11"},
+    {"setp." HALF_COMPARE "{,.ftz}.f16", "P=00"},
+    {"setp." HALF_COMPARE "{,.ftz}.f16x2", "P=00"},
+    {"setp." HALF_COMPARE ".{bf16,bf16x2}", "P=00"},
+    {"setp.{ne,ltu}.{and,or,xor}{,.ftz}.{f16,f16x2}", "P=00p"},
+    {"setp.{ne,ltu}.{and,or,xor}.{bf16,bf16x2}", "P=00p"},
+    {"slct.{b16,u16,s16,s32,u64}.s32", "0=001"},
+    {"slct{,.ftz}.{b16,u16,s16,u32,s32,u64,s64}.f32", "0=001"},
+    {"lop3.{or,and}.b32 %r|%q, %a0, %a1, %a2, {0x80,0x96,0x01}, %a3", "w=wwwp"},
+    {"lop3.{or,and}.b32 _|%r, %a0, %a1, %a2, {0x80,0x01}, !%a3", "p=wwwp"},
+    {"{min,max}.relu.{s32,s16x2}", "w=ww"},
+    {"{min,max}.{u16x2,s16x2}", "w=ww"},
+    {"add.{u16x2,s16x2}", "w=ww"},
 };
 
 #define TABLE(rows) rows, sizeof rows / sizeof *rows
@@ -201,5 +271,8 @@ const struct form_table form_tables[] = {
     {"memory", TABLE(memory_rows), false},
     {"atomic", TABLE(atomic_rows), false},
     {"half", TABLE(half_rows), true},
+    {"video", TABLE(video_rows), false},
+    {"video, many parts", TABLE(simd_rows), false},
+    {"set", TABLE(set_rows), false},
 };
 const size_t form_table_count = sizeof form_tables / sizeof *form_tables;

@@ -124,8 +124,6 @@ static const char *reason_for(const char *mnemonic)
         {"cp", "copies that signal a barrier in memory are not there yet"},
         {"mbarrier", "barriers in memory are not there yet"},
         {"mapa", "there are no clusters of blocks"},
-        {"vabsdiff4", "of the video instructions, which few programs use, not there yet"},
-        {"set", "comparisons of pairs of halves are run by setp alone"},
         {"redux", "of floating point, which devices newer than sm_90 have"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
