@@ -140,6 +140,23 @@ static const struct weft_ptx_function *with_body(const struct weft_ptx_module *m
     return function;
 }
 
+/* Behind all other parameters of the frame on top comes what the frame below it passes. */
+static void take_unsized(struct thread *thread, const struct weft_ptx_operand *operand)
+{
+    struct frame *frame = thread_frame(thread);
+    struct frame *caller = frame - 1;
+    uint32_t bytes = (uint32_t)caller->function->variables[operand->index].bytes;
+    frame->unsized_start = frame->param_bytes;
+    frame->param_bytes += bytes;
+    frame->params = realloc(frame->params, frame->param_bytes + 1);
+    if (!frame->params)
+        abort();
+    thread->frame_count--;
+    uint64_t from = operand_address(thread, operand);
+    thread->frame_count++;
+    memcpy(frame->params + frame->unsized_start, caller->params + from, bytes);
+}
+
 enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn)
 {
     const struct weft_ptx_call *call = insn->call;
@@ -157,6 +174,10 @@ enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn)
         return thread_fault(thread, WEFT_EXEC_FAULT_STACK_OVERFLOW, 0);
     for (uint32_t i = 0; i < call->argument_count && i < function->parameter_count; i++) {
         const struct weft_ptx_parameter *parameter = &function->parameters[i];
+        if (parameter->space == WEFT_PTX_PARAM && parameter->bytes == 0) {
+            take_unsized(thread, &call->arguments[i]);
+            continue;
+        }
         uint8_t value[VALUE_BYTES_MAX];
         uint32_t top = thread->frame_count;
         thread->frame_count = caller + 1;

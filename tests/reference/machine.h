@@ -17,6 +17,8 @@ struct frame {
     uint64_t local_end;
     uint8_t *params; /* parameters, then returns, then .param variables */
     uint32_t return_start, param_local_start, param_bytes;
+    uint32_t
+        unsized_start; /* what the caller gave for an unsized last parameter, behind all else */
 };
 
 enum thread_state { THREAD_READY, THREAD_WAITING, THREAD_EXITED };
@@ -90,6 +92,7 @@ enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
 bool memory_combine(uint8_t operation, uint8_t type, uint32_t flags, uint64_t old, uint64_t value,
                     uint64_t *out);
 enum step memory_convert_address(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step memory_take_stack(struct thread *thread, const struct weft_ptx_insn *insn);
 enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *insn);
 
 /* control.c */

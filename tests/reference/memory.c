@@ -205,6 +205,21 @@ enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
     return STEP_NEXT;
 }
 
+/* alloca: what it gives lies above the frame, and goes with it. */
+enum step memory_take_stack(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    struct frame *frame = thread_frame(thread);
+    uint64_t bytes = operand_read(thread, &insn->operands[1], insn->types[0]);
+    uint64_t align = insn->operand_count > 2 ? insn->operands[2].bits : 8;
+    uint64_t place = (frame->local_end + align - 1) / align * align;
+    uint64_t stack = thread->block->launch->stack_bytes;
+    if (place > stack || bytes > stack - place)
+        return thread_fault(thread, WEFT_EXEC_FAULT_STACK_OVERFLOW, 0);
+    frame->local_end = place + bytes;
+    operand_write(thread, &insn->operands[0], insn->types[0], place);
+    return STEP_NEXT;
+}
+
 static uint64_t window_of(const struct weft_exec_memory *memory, uint8_t space)
 {
     switch (space) {

@@ -80,7 +80,8 @@ static uint64_t symbol_address(struct thread *thread, const struct weft_ptx_oper
             return layout_shared_offset(launch->module, frame->function, index, true);
         return launch->variable_addresses[index];
     case WEFT_PTX_SYMBOL_PARAMETER:
-        return frame->function->parameters[index].offset;
+        return frame->function->parameters[index].bytes ? frame->function->parameters[index].offset
+                                                        : frame->unsized_start;
     case WEFT_PTX_SYMBOL_RETURN:
         return frame->return_start + frame->function->returns[index].offset;
     case WEFT_PTX_SYMBOL_FUNCTION:

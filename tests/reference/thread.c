@@ -85,6 +85,14 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
         return memory_atomic(thread, insn);
     case WEFT_PTX_CVTA:
         return memory_convert_address(thread, insn);
+    case WEFT_PTX_ALLOCA:
+        return memory_take_stack(thread, insn);
+    case WEFT_PTX_STACKSAVE:
+        operand_write(thread, &insn->operands[0], insn->types[0], thread_frame(thread)->local_end);
+        return STEP_NEXT;
+    case WEFT_PTX_STACKRESTORE:
+        thread_frame(thread)->local_end = operand_read(thread, &insn->operands[0], insn->types[0]);
+        return STEP_NEXT;
     case WEFT_PTX_ISSPACEP:
         return memory_is_space(thread, insn);
     case WEFT_PTX_BRA:

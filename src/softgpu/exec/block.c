@@ -14,7 +14,7 @@ static uint32_t thread_count(const struct weft_exec_launch *launch)
     return launch->block[0] * launch->block[1] * launch->block[2];
 }
 
-static uint64_t local_stride(const struct weft_exec_launch *launch)
+static uint64_t stride_of_local(const struct weft_exec_launch *launch)
 {
     const struct weft_exec_kernel *kernel = launch->kernel;
     uint64_t bytes = kernel->local_bytes_max;
@@ -51,7 +51,7 @@ static bool allocate(struct weft_exec_block *block)
     block->warps = calloc(block->warp_count, sizeof(*block->warps));
     block->thread_index = calloc(lanes * 3, sizeof(uint32_t));
     block->shared = aligned_alloc(256, weft_round_up(block->shared_bytes + 1, 256));
-    block->local_stride = local_stride(launch);
+    block->local_stride = stride_of_local(launch);
     block->local = calloc(lanes * block->local_stride + 1, 1);
     if (!block->warps || !block->thread_index || !block->shared || !block->local)
         return false;
@@ -105,8 +105,11 @@ void weft_exec_block_destroy(struct weft_exec_block *block)
     free(block);
 }
 
-static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_warp *warp)
+static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_warp *warp,
+                       uint64_t local_stride)
 {
+    for (uint32_t lane = 0; lane < WEFT_EXEC_LANES; lane++)
+        warp->stack_top[lane] = (uint32_t)local_stride;
     for (uint32_t i = 0; i < kernel->cleared_count; i++)
         memset(warp->registers + kernel->cleared[i].offset, 0, kernel->cleared[i].bytes);
     warp->live = warp->threads;
@@ -138,7 +141,7 @@ void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32
     memset(block->shared, 0, block->shared_bytes);
     weft_exec_barriers_reset(block);
     for (uint32_t w = 0; w < block->warp_count; w++)
-        start_warp(launch->kernel, &block->warps[w]);
+        start_warp(launch->kernel, &block->warps[w], block->local_stride);
 }
 
 static struct weft_exec_run run_of(struct weft_exec_block *block)

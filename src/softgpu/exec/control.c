@@ -100,13 +100,12 @@ static bool enter(struct weft_exec_run *run, const struct weft_exec_insn *insn, 
 {
     uint32_t frame_bytes = insn->modifiers;
     uint32_t frame = run->frame_offset + frame_bytes;
-    uint64_t local_max = run->local_stride;
     const uint32_t *base = weft_exec_row(run, WEFT_EXEC_ROW_LOCAL_BASE);
     uint32_t over = 0;
     LANES(lane)
     {
         uint64_t end = (uint64_t)base[lane] + (uint32_t)insn->b + callee->local_bytes;
-        over |= (uint32_t)(end > local_max) << lane;
+        over |= (uint32_t)(end > run->warp->stack_top[lane]) << lane;
     }
     if (!grow_registers(run, (uint64_t)frame + callee->frame_bytes + run->kernel->argument_bytes))
         over = lanes;

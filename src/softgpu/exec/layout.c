@@ -135,6 +135,15 @@ static int lay_registers(struct weft_exec_lowering *lowering,
     return 0;
 }
 
+static bool moves_stack(const struct weft_ptx_function *function)
+{
+    for (uint32_t i = 0; i < function->insn_count; i++)
+        if (function->insns[i].opcode == WEFT_PTX_ALLOCA ||
+            function->insns[i].opcode == WEFT_PTX_STACKRESTORE)
+            return true;
+    return false;
+}
+
 static uint32_t results_bytes(const struct weft_ptx_function *function)
 {
     uint32_t bytes = 0;
@@ -260,6 +269,8 @@ int weft_exec_layout_kernel(struct weft_exec_lowering *lowering, uint32_t functi
         part->frame_bytes = layout->frame_bytes;
         part->local_bytes = layout->local_bytes;
         part->register_slots = slot_count(reached);
+        layout->moves_stack = moves_stack(reached);
+        kernel->open_ended |= layout->moves_stack;
     }
     lay_module_shared(lowering);
     return lowering->failed;

@@ -93,6 +93,9 @@ static void mark_targets(const struct weft_ptx_function *function, bool *is_targ
 static void lower_insns(struct weft_exec_lowering *lowering, const bool *is_target, uint32_t *pc_of)
 {
     const struct weft_ptx_function *function = lowering->function;
+    lowering->insn = NULL;
+    if (lowering->layout->moves_stack && !function->entry)
+        weft_exec_emit_stack(lowering, false);
     for (uint32_t i = 0; i <= function->insn_count && !lowering->failed; i++) {
         lowering->insn = NULL;
         if (is_target[i])
@@ -105,6 +108,8 @@ static void lower_insns(struct weft_exec_lowering *lowering, const bool *is_targ
         find_lowering(lowering->insn->opcode)(lowering);
     }
     lowering->insn = NULL;
+    if (lowering->layout->moves_stack && !function->entry)
+        weft_exec_emit_stack(lowering, true);
     weft_exec_emit(lowering, function->entry ? WEFT_EXEC_OP_exit : WEFT_EXEC_OP_ret);
 }
 

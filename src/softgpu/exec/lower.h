@@ -29,6 +29,7 @@ struct weft_exec_layout {
     uint32_t return_offset;  /* of the block of .param results in local memory */
     uint32_t frame_bytes, local_bytes;
     uint32_t temporaries; /* offset of the first */
+    bool moves_stack;     /* it has an alloca or a stackrestore: its callers get the stack back */
 };
 
 struct weft_exec_lowering {
@@ -90,9 +91,11 @@ int32_t weft_exec_operand_predicate(struct weft_exec_lowering *lowering,
 void weft_exec_operand_address(struct weft_exec_lowering *lowering,
                                const struct weft_ptx_operand *operand, struct weft_exec_insn *insn);
 
-/* Where a symbol lies: a constant, or an offset in the running frame's local memory. */
+/* Where a symbol lies: a constant, or an offset in the lane's local memory from what the row `base`
+ * of the running frame says. */
 struct weft_exec_place {
     bool is_local;
+    uint16_t base;
     uint8_t space;
     uint64_t address;
 };
@@ -121,6 +124,15 @@ uint32_t weft_exec_register_slot(const struct weft_ptx_function *function, bool 
 
 /* liveness.c: fills kernel->cleared. */
 int weft_exec_find_cleared(struct weft_exec_lowering *lowering);
+
+/* The last parameter without a size, whose bytes stay with the caller. */
+static inline bool weft_exec_parameter_is_unsized(const struct weft_ptx_parameter *parameter)
+{
+    return parameter->space == WEFT_PTX_PARAM && parameter->bytes == 0;
+}
+
+/* lower_memory.c: saves the lane's stack in the frame's head, or takes it back from there. */
+void weft_exec_emit_stack(struct weft_exec_lowering *lowering, bool restores);
 
 /* lower.c */
 int weft_exec_lower_kernel(struct weft_exec_kernel **out, const struct weft_exec_program *program,

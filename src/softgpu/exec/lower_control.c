@@ -38,6 +38,8 @@ static void lower_brx(struct weft_exec_lowering *lowering)
 
 static void lower_ret(struct weft_exec_lowering *lowering)
 {
+    if (lowering->layout->moves_stack && !lowering->function->entry)
+        weft_exec_emit_stack(lowering, true);
     weft_exec_emit(lowering, lowering->function->entry ? WEFT_EXEC_OP_exit : WEFT_EXEC_OP_ret);
 }
 
@@ -128,6 +130,24 @@ static uint64_t variable_offset(struct weft_exec_lowering *lowering,
     return place.address;
 }
 
+/* The bytes stay where they are: the callee's frame gets their place. */
+static void pass_unsized(struct weft_exec_lowering *lowering,
+                         const struct weft_ptx_operand *operand)
+{
+    if (!is_variable(operand)) {
+        weft_exec_malformed(lowering, "a register for an unsized parameter");
+        return;
+    }
+    struct weft_exec_place place = weft_exec_symbol_place(lowering, operand);
+    if (!place.is_local)
+        weft_exec_unsupported(lowering);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_local_address);
+    insn->d = (int32_t)lowering->layout->frame_bytes + WEFT_EXEC_ROW_ARGUMENTS;
+    insn->a = place.base;
+    insn->b = 4;
+    insn->immediate = (int64_t)place.address;
+}
+
 static void pass_argument(struct weft_exec_lowering *lowering,
                           const struct weft_ptx_operand *operand,
                           const struct weft_ptx_function *callee, uint32_t index)
@@ -139,6 +159,10 @@ static void pass_argument(struct weft_exec_lowering *lowering,
                                  weft_exec_register_slot(callee, false, index));
         move_register(lowering, slot, weft_exec_operand_row(lowering, operand, row_bytes),
                       row_bytes);
+        return;
+    }
+    if (weft_exec_parameter_is_unsized(parameter)) {
+        pass_unsized(lowering, operand);
         return;
     }
     uint32_t place = lowering->layout->local_bytes + parameter->offset;

@@ -216,9 +216,57 @@ static void lower_isspacep(struct weft_exec_lowering *lowering)
     insn->wide_address = bytes == 8;
 }
 
+void weft_exec_emit_stack(struct weft_exec_lowering *lowering, bool restores)
+{
+    struct weft_exec_insn *insn =
+        weft_exec_emit(lowering, restores ? WEFT_EXEC_OP_stack_set : WEFT_EXEC_OP_stack_read);
+    if (restores)
+        insn->a = WEFT_EXEC_ROW_STACK_TOP;
+    else
+        insn->d = WEFT_EXEC_ROW_STACK_TOP;
+}
+
+/* alloca d, bytes[, alignment] */
+static void lower_alloca(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    uint8_t type = source->types[0];
+    uint64_t align = source->operand_count > 2 ? source->operands[2].bits : 8;
+    if (align == 0 || align & (align - 1) || align > WEFT_EXEC_LOCAL_WINDOW_BYTES) {
+        weft_exec_malformed(lowering, "an alignment that is no power of two");
+        return;
+    }
+    int32_t a = weft_exec_operand_source(lowering, &source->operands[1], type);
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], type);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_stack_take);
+    insn->d = d;
+    insn->a = a;
+    insn->b = (int32_t)lowering->layout->local_bytes;
+    insn->immediate = (int64_t)align;
+    insn->wide_address = weft_exec_row_bytes(type) == 8;
+}
+
+static void lower_stack(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    uint8_t type = source->types[0];
+    bool saves = source->opcode == WEFT_PTX_STACKSAVE;
+    int32_t row = saves ? weft_exec_operand_destination(lowering, &source->operands[0], type)
+                        : weft_exec_operand_source(lowering, &source->operands[0], type);
+    struct weft_exec_insn *insn =
+        weft_exec_emit(lowering, saves ? WEFT_EXEC_OP_stack_read : WEFT_EXEC_OP_stack_set);
+    insn->d = insn->a = row;
+    insn->wide_address = weft_exec_row_bytes(type) == 8;
+}
+
 weft_exec_lower_fn weft_exec_lower_memory(uint16_t opcode)
 {
     switch (opcode) {
+    case WEFT_PTX_ALLOCA:
+        return lower_alloca;
+    case WEFT_PTX_STACKSAVE:
+    case WEFT_PTX_STACKRESTORE:
+        return lower_stack;
     case WEFT_PTX_LD:
     case WEFT_PTX_LDU:
         return lower_ld;

@@ -167,7 +167,7 @@ static struct weft_exec_place variable_place(struct weft_exec_lowering *lowering
 {
     const struct weft_ptx_variable *variable = symbol_variable(lowering, operand);
     bool global = operand->symbol == WEFT_PTX_SYMBOL_VARIABLE;
-    struct weft_exec_place place = {.space = variable->space};
+    struct weft_exec_place place = {.space = variable->space, .base = WEFT_EXEC_ROW_LOCAL_BASE};
     switch (variable->space) {
     case WEFT_PTX_SHARED:
     case WEFT_PTX_SHARED_CLUSTER:
@@ -197,7 +197,7 @@ struct weft_exec_place weft_exec_symbol_place(struct weft_exec_lowering *lowerin
                                               const struct weft_ptx_operand *operand)
 {
     const struct weft_ptx_function *function = lowering->function;
-    struct weft_exec_place place = {.space = WEFT_PTX_GLOBAL};
+    struct weft_exec_place place = {.space = WEFT_PTX_GLOBAL, .base = WEFT_EXEC_ROW_LOCAL_BASE};
     switch (operand->symbol) {
     case WEFT_PTX_SYMBOL_FUNCTION:
         place.address = WEFT_EXEC_FUNCTION_ADDRESS(operand->index);
@@ -206,6 +206,10 @@ struct weft_exec_place weft_exec_symbol_place(struct weft_exec_lowering *lowerin
         place.address = function->parameters[operand->index].offset;
         place.is_local = !function->entry;
         place.space = function->entry ? WEFT_PTX_PARAM : WEFT_PTX_LOCAL;
+        if (weft_exec_parameter_is_unsized(&function->parameters[operand->index])) {
+            place.address = 0;
+            place.base = WEFT_EXEC_ROW_ARGUMENTS;
+        }
         break;
     case WEFT_PTX_SYMBOL_RETURN:
         place.address = lowering->layout->return_offset + function->returns[operand->index].offset;
@@ -227,6 +231,7 @@ static int32_t symbol_row(struct weft_exec_lowering *lowering,
         return weft_exec_constant(lowering, place.address, row_bytes);
     struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_local_address);
     insn->d = weft_exec_temporary(lowering);
+    insn->a = place.base;
     insn->b = (int32_t)row_bytes;
     insn->immediate = (int64_t)place.address;
     return insn->d;
@@ -331,5 +336,5 @@ void weft_exec_operand_address(struct weft_exec_lowering *lowering,
         insn->space = WEFT_PTX_LOCAL;
     insn->immediate = (int64_t)place.address;
     if (place.is_local)
-        insn->a = WEFT_EXEC_ROW_LOCAL_BASE;
+        insn->a = place.base;
 }

@@ -145,10 +145,11 @@ COMMON_HANDLER(isspacep)
     weft_exec_set_predicate(run, insn->d, bits);
 }
 
-/* Where a .local or .param variable of the running frame lies. b: bytes of a lane in the row. */
+/* Where a .local or .param variable lies. a: the row of the frame's head that it is counted from;
+ * b: bytes of a lane in the row. */
 COMMON_HANDLER(local_address)
 {
-    const uint32_t *base = weft_exec_row(run, WEFT_EXEC_ROW_LOCAL_BASE);
+    const uint32_t *base = weft_exec_row(run, insn->a);
     LANES(lane)
     {
         if (!(run->mask >> lane & 1))
@@ -158,6 +159,54 @@ COMMON_HANDLER(local_address)
             ((uint64_t *)weft_exec_row(run, insn->d))[lane] = address;
         else
             ((uint32_t *)weft_exec_row(run, insn->d))[lane] = address;
+    }
+}
+
+static uint64_t address_in(const struct weft_exec_run *run, int32_t row, bool wide, uint32_t lane)
+{
+    return weft_exec_lane_read(weft_exec_source(run, row), wide ? 8 : 4, lane);
+}
+
+/* alloca: a: how many bytes; b: of the frame's local memory, below which nothing can be taken;
+ * immediate: alignment; wide_address: 64-bit rows. */
+COMMON_HANDLER(stack_take)
+{
+    const uint32_t *base = weft_exec_row(run, WEFT_EXEC_ROW_LOCAL_BASE);
+    uint32_t *top = run->warp->stack_top;
+    uint32_t lane_bytes = insn->wide_address ? 8 : 4;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        uint64_t bytes = address_in(run, insn->a, insn->wide_address, lane);
+        uint64_t floor = (uint64_t)base[lane] + (uint32_t)insn->b;
+        uint64_t place =
+            bytes <= top[lane] ? (top[lane] - bytes) & ~(uint64_t)(insn->immediate - 1) : 0;
+        if (bytes > top[lane] || place < floor) {
+            weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_STACK_OVERFLOW, 0);
+            return;
+        }
+        top[lane] = (uint32_t)place;
+        weft_exec_lane_write(weft_exec_row(run, insn->d), lane_bytes, lane, place);
+    }
+}
+
+COMMON_HANDLER(stack_read)
+{
+    const uint32_t *top = run->warp->stack_top;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        weft_exec_lane_write(weft_exec_row(run, insn->d), insn->wide_address ? 8 : 4, lane,
+                             top[lane]);
+    }
+}
+
+/* What a program gives back may be anything: it never lets the stack reach beyond its end. */
+COMMON_HANDLER(stack_set)
+{
+    uint32_t *top = run->warp->stack_top;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        uint64_t place = address_in(run, insn->a, insn->wide_address, lane);
+        top[lane] = (uint32_t)WEFT_MIN(place, run->local_stride);
     }
 }
 

@@ -31,7 +31,11 @@ enum {
     WEFT_EXEC_ROW_LOCAL_BASE =
         256,                  /* u32: offset of the frame's .local in the lane's local memory */
     WEFT_EXEC_ROW_SINK = 384, /* 256 bytes nobody reads: the destination '_' */
-    WEFT_EXEC_FRAME_HEAD_BYTES = 640
+    WEFT_EXEC_ROW_ARGUMENTS =
+        640, /* u32: where an unsized last .param lies in the lane's local memory */
+    WEFT_EXEC_ROW_STACK_TOP =
+        768, /* u32: the lane's stack_top at the start of a function that moves it */
+    WEFT_EXEC_FRAME_HEAD_BYTES = 896
 };
 
 /* How much the scheduler lets run before it looks up; see schedule.c. */
@@ -116,7 +120,7 @@ struct weft_exec_kernel {
     uint64_t *tables; /* owned; branch tables of brx.idx, one after the other */
     uint32_t table_count;
     uint32_t static_shared_bytes, shared_align;
-    bool open_ended; /* recursion or indirect calls: the depth is not known */
+    bool open_ended; /* recursion, indirect calls or alloca: the depth is not known */
     bool calls_indirect;
     bool allocates; /* calls malloc or free */
     uint32_t
@@ -172,6 +176,8 @@ struct weft_exec_warp {
     int32_t backward_left;   /* backward branches until another group gets its turn */
     int32_t boost_left; /* instructions that the group at boost_pc may still run out of order */
     uint32_t boost_pc, boost_frame;
+    uint32_t stack_top[WEFT_EXEC_LANES]; /* what alloca takes of a lane's local memory comes from
+                                            its end: the first byte that is taken */
     uint32_t group_count;
     uint64_t best_key; /* of the waiting groups that are ready, see schedule.c */
     struct weft_exec_group groups[WEFT_EXEC_LANES];

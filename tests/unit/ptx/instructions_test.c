@@ -81,7 +81,7 @@ static void test_operands(void **state)
         "mov.u32 %r1, %ctaid.z;\nmov.f32 %f1, %v.y;\nld.global.v4.f32 %v, [g];\n"
         "mov.u64 %rd1, g+4;\nmov.u64 %rd1, g[3];\nld.global.b32 %r1, g[2];\n"
         "ld.param.u64 %rd1, [pa];\nld.local.u32 %r1, [1024];\nmov.b64 {%r1, _}, %rd1;\n"
-        "vadd.u32.u32.s32 %r1, %r2.b3, -%r3.h1;\n"
+        "vmad.u32.u32.s32 %r1, %r2.b3, -%r3.h1, %r2;\n"
         "tex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [%rd1, {%f5, %f6}];\n"
         "@!%p1 st.shared.u32 [%r1+-4], WARP_SZ;");
     const struct weft_ptx_insn *i = module->functions[0].insns;
