@@ -88,7 +88,10 @@ static int run_block(struct block *block)
         enum turn turn = take_turns(block, &status);
         if (turn == TURN_OVER || turn == TURN_FAILED)
             break;
-        if (together_release(block) || turn == TURN_MOVED)
+        bool released = together_release(block);
+        if (block->fault.kind)
+            status = weft_fail(block->err, WEFT_EFAULT, "a kernel faulted");
+        if (released || turn == TURN_MOVED)
             continue;
         block->fault.kind = WEFT_EXEC_FAULT_DEADLOCK;
         status = weft_fail(block->err, WEFT_EFAULT, "no thread can go on");

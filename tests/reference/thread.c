@@ -122,6 +122,14 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_PREFETCHU:
     case WEFT_PTX_PMEVENT:
         return STEP_NEXT;
+    case WEFT_PTX_WMMA_LOAD:
+    case WEFT_PTX_WMMA_STORE:
+    case WEFT_PTX_WMMA_MMA:
+    case WEFT_PTX_MMA:
+    case WEFT_PTX_LDMATRIX:
+    case WEFT_PTX_STMATRIX:
+    case WEFT_PTX_MOVMATRIX:
+        return meet(thread, insn);
     default:
         return insn->opcode == WEFT_PTX_MOV && insn->vector > 1 ? move_vector(thread, insn)
                                                                 : compute(thread, insn);

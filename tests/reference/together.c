@@ -2,6 +2,8 @@
  * all at once. */
 #include "machine.h"
 
+#include "matrix.h"
+#include "softgpu/ptx/matrix.h"
 #include "types.h"
 
 #define LANES WEFT_EXEC_WARP_LANES
@@ -29,6 +31,8 @@ static uint32_t named_lanes(struct thread *thread, uint32_t alive)
 {
     const struct weft_ptx_insn *insn = thread_insn(thread);
     unsigned at;
+    if (weft_ptx_is_matrix(insn->opcode))
+        return alive;
     switch (insn->opcode) {
     case WEFT_PTX_BAR:
         at = 0;
@@ -242,6 +246,8 @@ static void perform(struct meeting *meeting)
         write_all(meeting, 0, WEFT_PTX_B32, meeting->mask);
         break;
     default:
+        if (weft_ptx_is_matrix(meeting->insn->opcode))
+            matrix_perform(meeting->lanes, meeting->insn);
         break;
     }
 }

@@ -201,6 +201,7 @@ void weft_exec_leave(struct weft_exec_run *run, uint32_t lanes)
         run->block->live_warps--;
     weft_exec_barriers_recheck(run);
     weft_exec_exchange_recheck(run);
+    weft_exec_waiting_recheck(run->warp);
     if (run->active == 0)
         weft_exec_pick(run);
     else

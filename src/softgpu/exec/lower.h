@@ -112,6 +112,7 @@ weft_exec_lower_fn weft_exec_lower_float(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_move(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_memory(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode);
+weft_exec_lower_fn weft_exec_lower_matrix(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_video(uint16_t opcode);
 
 /* layout.c: finds what the entry reaches, and lays out registers, local and shared memory. */

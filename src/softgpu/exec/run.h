@@ -119,6 +119,8 @@ struct weft_exec_kernel {
     uint32_t cleared_count;
     uint64_t *tables; /* owned; branch tables of brx.idx, one after the other */
     uint32_t table_count;
+    struct weft_exec_matrix *matrices; /* owned; of matrix instructions, see matrix.h */
+    uint32_t matrix_count;
     uint32_t static_shared_bytes, shared_align;
     bool open_ended; /* recursion, indirect calls or alloca: the depth is not known */
     bool calls_indirect;
@@ -139,7 +141,8 @@ struct weft_exec_program {
 enum weft_exec_group_state {
     WEFT_EXEC_GROUP_READY,
     WEFT_EXEC_GROUP_AT_BARRIER, /* `waits_for` is its number */
-    WEFT_EXEC_GROUP_AT_SYNC     /* `waits_for` are the lanes named by the instruction */
+    WEFT_EXEC_GROUP_AT_SYNC,    /* `waits_for` are the lanes named by the instruction */
+    WEFT_EXEC_GROUP_AT_MATRIX   /* for all lanes of the warp that live */
 };
 
 /* Lanes of a warp that stand at the same instruction of the same frame and are not the ones that
@@ -311,6 +314,11 @@ void weft_exec_pick(struct weft_exec_run *run);
 void weft_exec_yield_to_better(struct weft_exec_run *run);
 void weft_exec_park(struct weft_exec_run *run, uint32_t pc, uint32_t state, uint32_t waits_for);
 void weft_exec_refresh(struct weft_exec_warp *warp);
+/* The lanes that wait at a matrix instruction; makes them part of the running group; and lets those
+ * go for whom nobody is left to wait for. */
+uint32_t weft_exec_waiting(const struct weft_exec_warp *warp, uint32_t pc, uint32_t frame);
+void weft_exec_join_waiting(struct weft_exec_run *run, uint32_t pc);
+void weft_exec_waiting_recheck(struct weft_exec_warp *warp);
 enum weft_exec_stop weft_exec_warp_run(struct weft_exec_run *run, int64_t quota);
 
 /* control.c: lanes leave the kernel for good. */

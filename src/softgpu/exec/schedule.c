@@ -119,6 +119,44 @@ void weft_exec_park(struct weft_exec_run *run, uint32_t pc, uint32_t state, uint
         weft_exec_pick(run);
 }
 
+uint32_t weft_exec_waiting(const struct weft_exec_warp *warp, uint32_t pc, uint32_t frame)
+{
+    uint32_t lanes = 0;
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        const struct weft_exec_group *group = &warp->groups[i];
+        if (group->state == WEFT_EXEC_GROUP_AT_MATRIX && group->pc == pc && group->frame == frame)
+            lanes |= group->mask;
+    }
+    return lanes;
+}
+
+void weft_exec_join_waiting(struct weft_exec_run *run, uint32_t pc)
+{
+    struct weft_exec_warp *warp = run->warp;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        const struct weft_exec_group *group = &warp->groups[i];
+        if (group->state == WEFT_EXEC_GROUP_AT_MATRIX && group->pc == pc &&
+            group->frame == run->frame_offset)
+            run->mask |= group->mask;
+        else
+            warp->groups[kept++] = warp->groups[i];
+    }
+    warp->group_count = kept;
+    run->active |= run->mask;
+}
+
+void weft_exec_waiting_recheck(struct weft_exec_warp *warp)
+{
+    for (uint32_t i = 0; i < warp->group_count; i++) {
+        struct weft_exec_group *group = &warp->groups[i];
+        if (group->state != WEFT_EXEC_GROUP_AT_MATRIX || group->mask != warp->live)
+            continue;
+        group->state = WEFT_EXEC_GROUP_READY;
+        weft_exec_refresh(warp);
+    }
+}
+
 /* Lets the group that ran longest ago go on in place of the running one. False where there is no
  * other. */
 static bool rotate(struct weft_exec_run *run)

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "softgpu/ptx/matrix.h"
 #include "util/util.h"
 
 enum type_class {
@@ -464,6 +465,24 @@ static void check_items(struct checking *checking, const char *items)
         fail_count(checking, insn->operand_count);
 }
 
+/* Shapes, layouts and fragments, and whether the module's target has them. */
+static void check_matrix(struct checking *checking)
+{
+    const struct weft_ptx_insn *insn = checking->insn;
+    struct weft_ptx_matrix matrix;
+    uint32_t target = checking->parser->module->target_sm;
+    const char *broken = weft_ptx_matrix_decode(insn, &matrix);
+    if (!broken)
+        broken = weft_ptx_matrix_operands(insn, &matrix);
+    if (broken)
+        weft_ptx_parser_fail(checking->parser, WEFT_ESYNTAX, checking->mnemonic, "%s: \"%s\"",
+                             broken, insn->text);
+    else if (target < matrix.least_sm)
+        weft_ptx_parser_fail(checking->parser, WEFT_ESYNTAX, checking->mnemonic,
+                             "\"%s\" needs .target sm_%u or above, not sm_%u", insn->text,
+                             matrix.least_sm, target);
+}
+
 void weft_ptx_parser_check(struct weft_ptx_parser *parser, const struct weft_ptx_insn *insn,
                            const struct weft_ptx_form *form, const struct weft_ptx_token *mnemonic,
                            const struct weft_ptx_token *tokens)
@@ -476,4 +495,6 @@ void weft_ptx_parser_check(struct weft_ptx_parser *parser, const struct weft_ptx
     check_items(&checking, items);
     if (!weft_ptx_parser_failed(parser) && !count_is_right(insn))
         fail_count(&checking, insn->operand_count);
+    if (!weft_ptx_parser_failed(parser) && weft_ptx_is_matrix(insn->opcode))
+        check_matrix(&checking);
 }

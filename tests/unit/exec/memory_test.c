@@ -184,11 +184,11 @@ static void test_unsupported(void **state)
     struct weft_err err = {0};
     assert_int_equal(rig_try_open(&rig,
                                   ".visible .entry k()\n{\n.reg .b32 %r<5>;\n"
-                                  "movmatrix.sync.aligned.m8n8.trans.b16 %r1, %r2;\nret;\n}\n"
+                                  "wgmma.fence.sync.aligned;\nret;\n}\n"
                                   ".visible .entry good()\n{\nret;\n}\n",
                                   &err),
                      -WEFT_ENOSYS);
-    assert_non_null(strstr(err.text, "ptx:7: movmatrix"));
+    assert_non_null(strstr(err.text, "ptx:7: wgmma.fence"));
     assert_int_equal(weft_exec_program_kernel(rig.program,
                                               weft_ptx_find_function(rig.module, "good"),
                                               &rig.kernel, &err),
