@@ -127,6 +127,7 @@ struct weft_daemon {
     uv_signal_t on_term, on_int;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms; /* 0: stays */
+    uint32_t watchdog_us;  /* of soft devices; 0: none */
     bool stopping;
     int lock_fd;    /* owned; held for the daemon's whole life */
     int reserve_fd; /* owned; given up to turn a connection away when there are no others */

@@ -52,7 +52,7 @@ static void make_uuid(uint8_t uuid[WEFT_UUID_BYTES], const char *profile, uint32
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
-static void format_page(struct weft_daemon_device *device)
+static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
 {
     struct weft_device_page *page = device->page;
     page->magic = WEFT_DEVICE_MAGIC;
@@ -60,6 +60,7 @@ static void format_page(struct weft_daemon_device *device)
     page->minor = WEFT_DEVICE_MINOR;
     page->bytes = sizeof(*page);
     page->sm_count = device->sm_count;
+    page->watchdog_us = watchdog_us;
     memcpy(page->uuid, device->uuid, sizeof(page->uuid));
     snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
     page->memory_bytes = device->memory_bytes;
@@ -96,7 +97,7 @@ static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profil
         return rc;
     }
     device->page = memory;
-    format_page(device);
+    format_page(device, daemon->watchdog_us);
     daemon->devices[daemon->device_count++] = device;
     *out = device;
     return 0;

@@ -14,7 +14,7 @@
 #define DESCRIPTOR_MAX (1 << 20)
 
 struct arguments {
-    const char *socket, *idle_exit, *ready_fd;
+    const char *socket, *idle_exit, *ready_fd, *watchdog;
     bool help, version;
 };
 
@@ -60,7 +60,8 @@ static void say_ready(long fd)
     close((int)fd);
 }
 
-static int serve(const char *socket, long idle_exit_s, long ready_fd, struct weft_err *err)
+static int serve(const char *socket, long idle_exit_s, long ready_fd, uint32_t watchdog_us,
+                 struct weft_err *err)
 {
     static struct weft_daemon daemon;
     char dir[WEFT_PLACES_PATH_BYTES];
@@ -69,6 +70,7 @@ static int serve(const char *socket, long idle_exit_s, long ready_fd, struct wef
         return rc;
     rc = weft_daemon_init(&daemon, dir, (uint64_t)idle_exit_s * 1000, err);
     if (rc == 0) {
+        daemon.watchdog_us = watchdog_us;
         weft_log(WEFT_LOG_INFO, "weftd", "weft %s serves %s", WEFT_VERSION, dir);
         say_ready(ready_fd);
         weft_daemon_run(&daemon);
@@ -88,6 +90,9 @@ int main(int argc, char **argv)
          .value = &arguments.idle_exit},
         {"ready-fd", "N", "write a byte to this descriptor once it listens",
          .value = &arguments.ready_fd},
+        {"soft-watchdog", "SECONDS",
+         "of device time that a kernel on a soft GPU may take; default: no limit",
+         .value = &arguments.watchdog},
         {"help", NULL, "print this", .flag = &arguments.help},
         {"version", NULL, "print the version", .flag = &arguments.version},
     };
@@ -100,6 +105,12 @@ int main(int argc, char **argv)
         words = parse_number("idle-exit", arguments.idle_exit, IDLE_EXIT_MAX_S, &idle_exit_s, &err);
     if (words >= 0 && arguments.ready_fd)
         words = parse_number("ready-fd", arguments.ready_fd, DESCRIPTOR_MAX, &ready_fd, &err);
+    uint32_t watchdog_us = 0;
+    if (words >= 0 && arguments.watchdog) {
+        words = weft_seconds_parse(arguments.watchdog, &watchdog_us, &err);
+        if (words)
+            weft_wrap(&err, words, "--soft-watchdog");
+    }
     if (words < 0) {
         fprintf(stderr, "weft: weftd: %s\n", err.text);
         return 2;
@@ -118,7 +129,7 @@ int main(int argc, char **argv)
     umask(022); /* a node's users must reach their tenants' sockets, whose own modes are set one by
                    one */
     weft_log_init(WEFT_LOG_WARN);
-    if (serve(arguments.socket, idle_exit_s, ready_fd, &err)) {
+    if (serve(arguments.socket, idle_exit_s, ready_fd, watchdog_us, &err)) {
         fprintf(stderr, "weft: weftd: %s\n", err.text);
         return 1;
     }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "softgpu/engine/engine.h"
+#include "softgpu/engine/watchdog.h"
 #include "softgpu/soft.h"
 #include "util/util.h"
 
@@ -100,7 +101,9 @@ int weft_soft_open(const struct weft_backend_config *config, struct weft_err *er
 {
     weft_soft.report = config->report;
     read_environment();
-    int rc = open_devices(config, err);
+    int rc = weft_soft_watchdog_configure(&weft_soft, err);
+    if (rc == 0)
+        rc = open_devices(config, err);
     if (rc)
         close_devices();
     return rc;

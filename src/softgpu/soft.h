@@ -68,12 +68,20 @@ struct weft_soft_driver {
     size_t device_count;
     struct weft_soft_device devices[WEFT_DEVICES_MAX];
     bool launch_blocking; /* CUDA_LAUNCH_BLOCKING: launches return when the kernel has ended */
+    bool has_watchdog;    /* WEFT_SOFT_WATCHDOG is set, and goes before the device's own */
+    uint32_t watchdog_us; /* with has_watchdog; 0: no limit */
     bool load_eagerly;    /* CUDA_MODULE_LOADING=EAGER: kernels are made ready with their module */
     void (*report)(const char *text); /* a sentence for a person, see backend.h */
     struct weft_exec_memory view;     /* the process' window, set up by weft_soft_memory_open */
     struct weft_soft_memory *memory;  /* the memory half's state of the process, owned by it */
 };
 extern struct weft_soft_driver weft_soft;
+
+/* The device time that one kernel may take; 0: no limit. */
+static inline uint32_t weft_soft_watchdog_us(const struct weft_soft_device *device)
+{
+    return weft_soft.has_watchdog ? weft_soft.watchdog_us : device->page->watchdog_us;
+}
 
 /* What the engine half offers. */
 

@@ -66,3 +66,18 @@ char *weft_size_format(uint64_t bytes, char *text)
     snprintf(text, WEFT_SIZE_TEXT_BYTES, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
     return text;
 }
+
+int weft_seconds_parse(const char *text, uint32_t *time_us, struct weft_err *err)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (strspn(text, "0123456789.") != strlen(text) || end == text || *end)
+        return weft_fail(err, WEFT_EINVAL, "\"%s\": not a number of seconds", text);
+    if (seconds > UINT32_MAX / 1e6)
+        return weft_fail(err, WEFT_ERANGE, "\"%s\": at most 4294 seconds", text);
+    uint32_t rounded = (uint32_t)(seconds * 1e6);
+    if (rounded == 0 && seconds > 0)
+        return weft_fail(err, WEFT_ERANGE, "\"%s\": at least 0.000001 seconds", text);
+    *time_us = rounded;
+    return 0;
+}

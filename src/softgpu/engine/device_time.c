@@ -1,13 +1,21 @@
 #include "softgpu/engine/device_time.h"
 
-/* Of so many warp instructions: the device issues one a scheduler and clock, on all of its SMs
- * together. */
+/* The device issues one warp instruction a scheduler and clock, on all of its SMs together. */
+static uint64_t slots_a_ms(const struct weft_soft_profile *profile)
+{
+    return (uint64_t)profile->sm_count * profile->schedulers_per_sm * profile->clock_khz;
+}
+
 static uint64_t time_ns_of(const struct weft_soft_profile *profile, uint64_t retired)
 {
-    uint64_t slots_per_ms =
-        (uint64_t)profile->sm_count * profile->schedulers_per_sm * profile->clock_khz;
+    uint64_t slots_per_ms = slots_a_ms(profile);
     unsigned __int128 cost = (unsigned __int128)retired * WEFT_SOFT_COST_WARP_INSTRUCTION;
     return (uint64_t)(cost * 1000000 / slots_per_ms);
+}
+
+uint64_t weft_soft_device_time_retired(const struct weft_soft_profile *profile, uint32_t time_us)
+{
+    return slots_a_ms(profile) * time_us / 1000 / WEFT_SOFT_COST_WARP_INSTRUCTION;
 }
 
 void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired)

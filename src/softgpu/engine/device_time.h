@@ -10,6 +10,8 @@
  * all instructions alike. */
 #define WEFT_SOFT_COST_WARP_INSTRUCTION 1
 
+/* So many warp instructions fit into so much device time. */
+uint64_t weft_soft_device_time_retired(const struct weft_soft_profile *profile, uint32_t time_us);
 /* Accounts for `retired` more in this process' line of the device page. Any thread. */
 void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired);
 

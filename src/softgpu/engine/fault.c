@@ -70,3 +70,13 @@ void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *
              weft_exec_kernel_describe(grid->launch.kernel).name, text);
     report_once(grid, sentence);
 }
+
+CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid)
+{
+    const struct weft_soft_op *op = WEFT_CONTAINER_OF(grid, struct weft_soft_op, grid);
+    char text[80];
+    snprintf(text, sizeof(text), "takes more than %.6g s of device time: the watchdog ends it",
+             weft_soft_watchdog_us(op->stream->context->device) / 1e6);
+    weft_soft_fault_report_text(grid, text);
+    return CUDA_ERROR_LAUNCH_TIMEOUT;
+}

@@ -7,6 +7,8 @@
 /* Tells the person what the kernel did and where; the result that becomes the context's. */
 CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
                                 const struct weft_exec_fault *fault);
+/* The same, of a kernel that the watchdog ends. */
+CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid);
 void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *text);
 
 #endif

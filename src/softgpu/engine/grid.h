@@ -15,6 +15,7 @@ struct weft_soft_slice {
     bool fresh;
     /* Filled in by the worker: */
     bool unfinished;   /* `resident` holds a block that goes on later */
+    bool overtime;     /* the watchdog ends the grid */
     uint64_t finished; /* blocks that ended in this slice */
 };
 

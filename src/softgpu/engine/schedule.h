@@ -58,11 +58,13 @@ struct weft_soft_grid {
     uint64_t block_count;
     atomic_uint_fast64_t next_block; /* the first that has not begun; may run past block_count */
     atomic_bool aborted;
-    uint32_t resident_max;   /* blocks that the device could hold at once */
-    uint32_t resident_limit; /* lock; grows to resident_max as blocks wait for each other */
-    uint32_t resident_count; /* lock */
-    uint32_t running;        /* lock; workers inside */
-    uint64_t finished;       /* lock; blocks that ended */
+    uint64_t retired_max;         /* warp instructions, by the watchdog; 0: no limit */
+    atomic_uint_fast64_t retired; /* counted where there is a limit */
+    uint32_t resident_max;        /* blocks that the device could hold at once */
+    uint32_t resident_limit;      /* lock; grows to resident_max as blocks wait for each other */
+    uint32_t resident_count;      /* lock */
+    uint32_t running;             /* lock; workers inside */
+    uint64_t finished;            /* lock; blocks that ended */
     struct weft_soft_resident *parked_first, *parked_last; /* lock; began, preempted or stalled */
     struct weft_soft_resident *spare;                      /* lock; memory for blocks to come */
     struct weft_soft_link ready;                           /* lock; in scheduler.ready */

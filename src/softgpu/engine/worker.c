@@ -15,6 +15,7 @@
 #include "softgpu/engine/grid.h"
 #include "softgpu/engine/injected.h"
 #include "softgpu/engine/sm.h"
+#include "softgpu/engine/watchdog.h"
 #include "softgpu/engine/worker.h"
 #include "util/util.h"
 
@@ -207,13 +208,17 @@ static enum weft_exec_outcome run_once(struct worker *worker, struct weft_soft_s
         outcome = WEFT_EXEC_PREEMPTED;
     } while (retired < SLICE_INSTRUCTIONS);
     weft_soft_device_time_add(worker->device, retired);
+    if (outcome == WEFT_EXEC_STALLED)
+        retired = SLICE_INSTRUCTIONS;
+    slice->overtime = weft_soft_watchdog_bites(slice->grid, retired);
     return outcome;
 }
 
 static enum weft_exec_outcome run_blocks(struct worker *worker, struct weft_soft_slice *slice)
 {
     enum weft_exec_outcome outcome = run_once(worker, slice);
-    for (uint32_t slices = 1; outcome == WEFT_EXEC_PREEMPTED && goes_on(worker, slice, slices);
+    for (uint32_t slices = 1;
+         outcome == WEFT_EXEC_PREEMPTED && !slice->overtime && goes_on(worker, slice, slices);
          slices++)
         outcome = run_once(worker, slice);
     return outcome;
@@ -237,6 +242,8 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
         if (outcome == WEFT_EXEC_FAULTED)
             error =
                 weft_soft_fault_report(slice->grid, weft_exec_block_fault(slice->resident->block));
+        else if (slice->overtime)
+            error = weft_soft_fault_report_overtime(slice->grid);
     }
     CUresult injected = weft_soft_injected_error_at_work(context);
     if (injected) {

@@ -145,6 +145,8 @@ static int derive(const struct weft_soft_device *device, CUdevice_attribute attr
         return (int)weft_soft_attribute_bus(device);
     case A(MULTI_GPU_BOARD_GROUP_ID):
         return (int)device->ordinal;
+    case A(KERNEL_EXEC_TIMEOUT):
+        return weft_soft_watchdog_us(device) != 0;
     case A(ECC_ENABLED):
         return ampere;
     case A(SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO):

@@ -24,6 +24,13 @@ def until(condition, what):
     raise AssertionError(f"{what}: not within {PATIENCE_S} s")
 
 
+def is_over(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 class Program:
     """One `steps` under a `weft run`."""
 
@@ -56,7 +63,10 @@ class Program:
     def end(self):
         # The program too: it outlives its `weft run`.
         if not self.process.stdin.closed:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         self.told += self.process.communicate()[1]
         return self.process.returncode
 

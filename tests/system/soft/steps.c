@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weft/cuda.h>
@@ -84,6 +85,30 @@ static CUresult destroy(void)
     return cuCtxDestroy(context);
 }
 
+/* At exit, behind what the program registered before: destroys the context while the kernel runs.
+ */
+static void destroy_at_exit(void)
+{
+    printf("destroyed %d\n", (int)destroy());
+}
+
+static CUresult later(void)
+{
+    return atexit(destroy_at_exit) ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
+}
+
+/* A child that makes no CUDA call, and ends as programs do; its status. */
+static CUresult fork_child(void)
+{
+    int status = -1;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED ? 0 : 1);
+    waitpid(pid, &status, 0);
+    return (CUresult)status;
+}
+
 static CUresult end(void)
 {
     exit(0);
@@ -93,9 +118,10 @@ static const struct {
     const char *name;
     CUresult (*run)(void);
 } steps[] = {
-    {"init", init},       {"make", make},   {"endless", endless},       {"sleepy", sleepy},
-    {"quick", quick},     {"query", query}, {"allocate", allocate},     {"copy", copy},
-    {"destroy", destroy}, {"end", end},     {"sync", cuCtxSynchronize}, {"timeout", timeout},
+    {"init", init},       {"make", make},       {"endless", endless},       {"sleepy", sleepy},
+    {"quick", quick},     {"query", query},     {"allocate", allocate},     {"copy", copy},
+    {"destroy", destroy}, {"end", end},         {"sync", cuCtxSynchronize}, {"timeout", timeout},
+    {"later", later},     {"fork", fork_child},
 };
 
 int main(void)
