@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "softgpu/faults.h"
+#include "softgpu/mig.h"
 #include "softgpu/profiles.h"
 
 #define WORDS_MAX 8
@@ -16,14 +17,38 @@ struct soft_options {
     int word_count;
 };
 
+static json_t *mig_entry(const struct weft_mig_profile *profile)
+{
+    json_t *starts = json_array();
+    for (uint32_t i = 0; i < profile->start_count; i++)
+        json_array_append_new(starts, json_integer(profile->starts[i]));
+    return json_pack("{s:s, s:i, s:i, s:i, s:I, s:i, s:i, s:b, s:o}", "name", profile->name, "id",
+                     (int)profile->id, "compute_slices", (int)profile->compute_slices,
+                     "memory_slices", (int)profile->memory_slices, "memory_bytes",
+                     (json_int_t)profile->memory_mib << 20, "sm_count", (int)profile->sm_count,
+                     "copy_engines", (int)profile->copy_engines, "media", profile->media, "starts",
+                     starts);
+}
+
+static json_t *mig_entries(const char *model)
+{
+    size_t count;
+    const struct weft_mig_profile *profiles = weft_mig_profiles(model, &count);
+    json_t *entries = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(entries, mig_entry(&profiles[i]));
+    return entries;
+}
+
 static json_t *profile_entry(const struct weft_soft_profile *profile)
 {
     return json_pack(
-        "{s:s, s:I, s:i, s:s#, s:i, s:i, s:i, s:b}", "name", profile->name, "memory_bytes",
+        "{s:s, s:I, s:i, s:s#, s:i, s:i, s:i, s:o}", "name", profile->name, "memory_bytes",
         (json_int_t)profile->memory_bytes, "sm_count", (int)profile->sm_count, "compute_capability",
         (char[3]){(char)('0' + profile->cc_major), '.', (char)('0' + profile->cc_minor)}, 3,
         "clock_khz", (int)profile->clock_khz, "memory_clock_khz", (int)profile->memory_clock_khz,
-        "memory_bandwidth_mb_per_s", (int)profile->memory_bandwidth_mb_per_s, "mig", profile->mig);
+        "memory_bandwidth_mb_per_s", (int)profile->memory_bandwidth_mb_per_s, "mig",
+        mig_entries(profile->name));
 }
 
 static json_t *profile_entries(void)
@@ -53,6 +78,38 @@ static void print_profiles(void)
         snprintf(memory_clock, sizeof(memory_clock), "%u MHz", profile->memory_clock_khz / 1000);
         weft_table_add(&table, (const char *const[]){profile->name, memory, sms, capability, clock,
                                                      memory_clock, profile->mig ? "yes" : "no"});
+    }
+    weft_table_print(&table);
+}
+
+static void add_mig(struct weft_table *table, const char *model,
+                    const struct weft_mig_profile *profile)
+{
+    char id[16], slices[32], memory[WEFT_SIZE_TEXT_BYTES], sms[16], starts[32] = "";
+    snprintf(id, sizeof(id), "%u", profile->id);
+    snprintf(slices, sizeof(slices), "%u+%u", profile->compute_slices, profile->memory_slices);
+    snprintf(sms, sizeof(sms), "%u", profile->sm_count);
+    weft_size_format((uint64_t)profile->memory_mib << 20, memory);
+    for (uint32_t i = 0; i < profile->start_count; i++)
+        snprintf(starts + strlen(starts), sizeof(starts) - strlen(starts), "%s%u", i ? "," : "",
+                 profile->starts[i]);
+    weft_table_add(table,
+                   (const char *const[]){model, profile->name, id, slices, memory, sms, starts});
+}
+
+/* How the profiles can be carved in hardware. */
+static void print_mig(void)
+{
+    size_t model_count, count;
+    const struct weft_soft_profile *models = weft_soft_profiles(&model_count);
+    struct weft_table table = {.columns = 7};
+    putchar('\n');
+    weft_table_add(
+        &table, (const char *const[]){"PROFILE", "MIG", "ID", "SLICES", "MEMORY", "SMS", "STARTS"});
+    for (size_t m = 0; m < model_count; m++) {
+        const struct weft_mig_profile *profiles = weft_mig_profiles(models[m].name, &count);
+        for (size_t i = 0; i < count; i++)
+            add_mig(&table, i ? "" : models[m].name, &profiles[i]);
     }
     weft_table_print(&table);
 }
@@ -102,6 +159,7 @@ static int list(const struct soft_options *asked, struct weft_err *err)
         putchar('\n');
     } else {
         print_profiles();
+        print_mig();
         print_devices(json_object_get(answer, "devices"));
     }
     json_decref(answer);

@@ -12,6 +12,9 @@ class InjectTest(SoftTest):
         self.assertEqual((answer["version"], answer["devices"]), (1, []))
         self.assertEqual(profiles["small"]["sm_count"], 8)
         self.assertEqual(profiles["a100-40g"]["compute_capability"], "8.0")
+        kinds = {kind["name"]: kind for kind in profiles["h100-80g"]["mig"]}
+        self.assertEqual((kinds["3g.40gb"]["id"], kinds["3g.40gb"]["sm_count"], kinds["3g.40gb"]["starts"]), (9, 60, [0, 4]))
+        self.assertEqual(profiles["t4"]["mig"], [])
         self.assertIn("t4", self.soft())
         self.assertNotIn("DEVICE", self.soft())
 

@@ -24,13 +24,6 @@ def until(condition, what):
     raise AssertionError(f"{what}: not within {PATIENCE_S} s")
 
 
-def is_over(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
-
-
 class Program:
     """One `steps` under a `weft run`."""
 
