@@ -68,10 +68,15 @@ int weft_cli_show(const struct weft_verb *verb, int argc, char **argv,
 /* -- launch.c: the program under `weft run`
  * ---------------------------------------------------------------------------- */
 
-/* Starts argv with the environment of a tenant's program; returns when it has ended, signals handed
+struct weft_cli_program {
+    char **argv;
+    const char *library_dir;
+    const char *socket;
+    bool own_runtime; /* our libcudart stands in front: NVIDIA's works with NVIDIA's driver alone */
+};
+/* Starts it with the environment of a tenant's program; returns when it has ended, signals handed
  * on and reports printed meanwhile. Returns the exit status for the shell. */
-int weft_cli_launch(char **argv, const char *library_dir, const char *socket,
-                    struct weft_link *link);
+int weft_cli_launch(const struct weft_cli_program *program, struct weft_link *link);
 
 /* -- table.c: columns for people
  * --------------------------------------------------------------------------------------- */

@@ -40,26 +40,28 @@ static int put_first(const char *name, const char *ours)
     return setenv(name, both, 1);
 }
 
-static int set_environment(const char *library_dir, const char *socket)
+static int set_environment(const struct weft_cli_program *program)
 {
-    char face[WEFT_PLACES_PATH_BYTES];
-    if (weft_places_join(library_dir, "libcuda.so.1", face, NULL))
+    char face[WEFT_PLACES_PATH_BYTES], runtime[WEFT_PLACES_PATH_BYTES];
+    if (weft_places_join(program->library_dir, "libcuda.so.1", face, NULL) ||
+        weft_places_join(program->library_dir, "cudart", runtime, NULL))
         return -1;
-    if (put_first("LD_PRELOAD", face) || put_first("LD_LIBRARY_PATH", library_dir))
+    if (program->own_runtime && put_first("LD_LIBRARY_PATH", runtime))
         return -1;
-    return setenv("WEFT_SOCKET", socket, 1);
+    if (put_first("LD_PRELOAD", face) || put_first("LD_LIBRARY_PATH", program->library_dir))
+        return -1;
+    return setenv("WEFT_SOCKET", program->socket, 1);
 }
 
 /* In the child. What goes wrong is told to the parent as an errno. */
-static void become_program(char **argv, const char *library_dir, const char *socket,
-                           const sigset_t *mask, int tell)
+static void become_program(const struct weft_cli_program *program, const sigset_t *mask, int tell)
 {
     int number;
-    if (set_environment(library_dir, socket)) {
+    if (set_environment(program)) {
         number = ENOMEM;
     } else {
         sigprocmask(SIG_SETMASK, mask, NULL);
-        execvp(argv[0], argv);
+        execvp(program->argv[0], program->argv);
         number = errno;
     }
     ssize_t written = write(tell, &number, sizeof(number));
@@ -200,7 +202,7 @@ static int open_signals(sigset_t *before)
 }
 
 /* Forks and waits for the program's exec. Returns 0, or the errno with which it failed. */
-static int start(struct launch *launch, char **argv, const char *library_dir, const char *socket,
+static int start(struct launch *launch, const struct weft_cli_program *program,
                  const sigset_t *mask)
 {
     int ends[2], number = 0;
@@ -208,7 +210,7 @@ static int start(struct launch *launch, char **argv, const char *library_dir, co
         return errno;
     launch->pid = fork();
     if (launch->pid == 0)
-        become_program(argv, library_dir, socket, mask, ends[1]);
+        become_program(program, mask, ends[1]);
     number = launch->pid < 0 ? errno : 0;
     close(ends[1]);
     if (launch->pid > 0) {
@@ -223,8 +225,7 @@ static int start(struct launch *launch, char **argv, const char *library_dir, co
     return number;
 }
 
-int weft_cli_launch(char **argv, const char *library_dir, const char *socket,
-                    struct weft_link *link)
+int weft_cli_launch(const struct weft_cli_program *program, struct weft_link *link)
 {
     struct launch launch = {.link = link};
     sigset_t mask;
@@ -234,9 +235,9 @@ int weft_cli_launch(char **argv, const char *library_dir, const char *socket,
         weft_cli_say("signalfd: %s", strerror(errno));
         return WEFT_CLI_RUN_FAILED;
     }
-    int number = start(&launch, argv, library_dir, socket, &mask);
+    int number = start(&launch, program, &mask);
     if (number)
-        return cannot_start(argv[0], number);
+        return cannot_start(program->argv[0], number);
     weft_inbox_init(&launch.inbox, 0);
     supervise(&launch);
     sync_reports(&launch);

@@ -120,6 +120,12 @@ static int find_libraries(const char *binary_dir, char dir[WEFT_PLACES_PATH_BYTE
         binary_dir, binary_dir);
 }
 
+/* A run has devices of one backend. */
+static bool is_soft(const struct weft_gpu_list *gpus)
+{
+    return gpus->count && gpus->items[0].kind == WEFT_GPU_SOFT;
+}
+
 static int run(const struct run_options *asked, char **program)
 {
     char binary_dir[WEFT_PLACES_PATH_BYTES], library_dir[WEFT_PLACES_PATH_BYTES];
@@ -138,7 +144,11 @@ static int run(const struct run_options *asked, char **program)
         weft_cli_say("%s", err.text);
         return WEFT_CLI_RUN_FAILED;
     }
-    int status = weft_cli_launch(program, library_dir, ready.socket, &link);
+    int status = weft_cli_launch(&(struct weft_cli_program){.argv = program,
+                                                            .library_dir = library_dir,
+                                                            .socket = ready.socket,
+                                                            .own_runtime = is_soft(&begin.gpus)},
+                                 &link);
     weft_link_close(&link);
     return status;
 }

@@ -12,7 +12,8 @@ def abi(api):
     for (tag, *names), values in api.enums:
         out.append(_enum(tag, names, values))
     for record in api.records:
-        out += ["typedef %s %s %s;" % (record.keyword, record.tag, name) for name in record.names]
+        lines = ["typedef %s %s %s;" % (record.keyword, record.tag, name) for name in record.names]
+        out += [line for line in lines if line not in out]
     out.append("")
     for name, meaning in api.callbacks:
         result, _, parameters = meaning.partition(" ")
@@ -41,7 +42,8 @@ def _record(record):
     attribute = " __attribute__((aligned(%s)))" % record.options["align"] if "align" in record.options else ""
     text = "%s%s %s {\n%s\n};\n" % (record.keyword, attribute, record.tag, "\n".join(_fields(record, 1)))
     guard = record.options.get("guard")
-    return "#ifndef %s\n#define %s\n%s#endif\n" % (guard, guard, text) if guard else text
+    text = "#ifndef %s\n#define %s\n%s#endif\n" % (guard, guard, text) if guard else text
+    return "#if %s\n%s#endif\n" % (record.condition, text) if record.condition else text
 
 
 def _fields(record, depth):
@@ -56,16 +58,19 @@ def _fields(record, depth):
 
 
 def _in_order(records):
-    """A struct that holds another by value comes after it."""
+    """A struct that holds another by value comes after it. A tag may stand for several forms, a version each."""
     tag_of = {name: record.tag for record in records for name in [record.tag] + record.names}
-    by_tag, done, ordered = {record.tag: record for record in records}, set(), []
+    by_tag, done, ordered = {}, set(), []
+    for record in records:
+        by_tag.setdefault(record.tag, []).append(record)
 
     def visit(record):
-        if record.tag in done:
+        if id(record) in done:
             return
-        done.add(record.tag)
+        done.add(id(record))
         for tag in _held(record, tag_of):
-            visit(by_tag[tag])
+            for held in by_tag[tag]:
+                visit(held)
         ordered.append(record)
 
     for record in records:

@@ -9,6 +9,7 @@ KINDS = ("device", "host", "pinned", "text", "image", "options", "attribute", "a
          "parameters", "launch-extra", "launch-config", "copy", "resource", "node", "shareable")
 HANDLE_VERBS = ("create", "use", "destroy")
 FLAVOURS = ("ptsz", "ptds")
+ENTRIES = ("bare", "driver")
 
 
 class BadDescription(Exception):
@@ -44,6 +45,7 @@ class Call:
     def __init__(self, symbol, since, flavour, base):
         self.symbol, self.since, self.flavour = symbol, since, flavour
         self.call_class, self.parameters, self.plain_names = None, [], []
+        self.until, self.forward, self.entry, self.result = None, None, "context", None
         self.base = base
         self.name = re.sub(r"_v\d+$", "", base)
 
@@ -62,6 +64,15 @@ class Record:
     def __init__(self, keyword, tag, names, options):
         self.keyword, self.tag, self.names, self.options = keyword, tag, names, options
         self.fields = []
+
+    @property
+    def condition(self):
+        """In the preprocessor, for a type that not every version of the API has in this form; else None."""
+        if "from" in self.options:
+            return "WEFT_CUDART_MAJOR >= %s" % self.options["from"]
+        if "until" in self.options:
+            return "WEFT_CUDART_MAJOR <= %s" % self.options["until"]
+        return None
 
 
 class Api:
@@ -121,10 +132,19 @@ def _call_line(text):
             calls[0].plain_names.append(value or calls[0].name)
         elif key in CLASSES:
             calls[0].call_class = key
+        elif key in ENTRIES:
+            calls[0].entry = key
+        elif key == "until":
+            calls[0].until = int(value)
+        elif key == "forward":
+            calls[0].forward = value
+        elif key == "result":
+            calls[0].result = value.replace("_", " ")
         else:
             raise BadDescription("%s: unknown word '%s'" % (words[0], word))
     for call in calls:
-        call.call_class, call.plain_names = calls[0].call_class, calls[0].plain_names
+        for shared in ("call_class", "plain_names", "until", "forward", "entry", "result"):
+            setattr(call, shared, getattr(calls[0], shared))
     return calls
 
 
@@ -175,10 +195,12 @@ def _field(text):
 
 
 def _check(api):
-    symbols = [call.symbol for call in api.calls]
-    for symbol in symbols:
-        if symbols.count(symbol) > 1:
-            raise SystemExit("%s is described twice" % symbol)
+    described = {}
+    for call in api.calls:
+        others = described.setdefault(call.symbol, [])
+        if any(call.since <= (other.until or call.since) for other in others):
+            raise SystemExit("%s is described twice" % call.symbol)
+        others.append(call)
     for call in api.calls:
         names = {parameter.name for parameter in call.parameters}
         for parameter in call.parameters:

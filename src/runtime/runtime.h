@@ -1,0 +1,60 @@
+/* Our libcudart: the CUDA runtime API over the driver API, written from the public reference. What
+ * is mechanical is generated from api/cudart: every exported symbol enters the runtime, calls the
+ * driver or the function weft_cudart_NAME of this folder, and leaves it; a call that nobody wrote
+ * refuses by name. A function with stream flavours is told whether stream 0 is the thread's own.
+ *
+ * One source, built once for each major version of CUDA (WEFT_CUDART_MAJOR), since layouts and some
+ * signatures differ. Any thread; state is one struct, and what CUDA keeps per thread is
+ * thread-local. Lock order: registry.lock, then a module's; the driver is called under a module's
+ * lock alone, to load it. */
+#ifndef WEFT_RUNTIME_RUNTIME_H
+#define WEFT_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/cuda_table.h>
+#include <weft/cudart_abi.h>
+
+#define WEFT_CUDART_DEVICES_MAX 64
+
+/* The first call loads libcuda.so.1 and initialises it; InitializationError, NoDevice,
+ * InsufficientDriver … for every call if that fails. */
+cudaError_t weft_cudart_enter_driver(void);
+/* The same, and the thread has a current context: its own, or its device's primary one. */
+cudaError_t weft_cudart_enter_context(void);
+/* Keeps an error as the thread's last one, and hands it through. */
+cudaError_t weft_cudart_leave(cudaError_t result);
+/* The thread's last error; forgotten with `clear`. */
+cudaError_t weft_cudart_last_error(bool clear);
+
+/* The driver's calls, after a successful enter. */
+const struct weft_cuda *weft_cudart_driver(void);
+/* NotSupported; `name` is told of once. */
+cudaError_t weft_cudart_refuse(const char *name);
+/* To stderr, where WEFT_LOG is set: what a person should know about a program that does not work.
+ */
+void weft_cudart_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Devices. */
+int weft_cudart_device_count(void);
+int weft_cudart_device(void); /* the thread's */
+cudaError_t weft_cudart_device_set(int device);
+/* Forgets that the thread is bound: its device's primary context went. */
+void weft_cudart_device_unbind(int device);
+
+/* What the program registered, by the address that stands for it in the program. */
+cudaError_t weft_cudart_kernel_of(const void *host, CUkernel *out);
+/* On the current device. */
+cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size_t *bytes);
+
+/* A function handle that the driver's calls take for a stub, a cudaKernel_t or a cudaFunction_t. */
+cudaError_t weft_cudart_function_of(const void *host, CUfunction *out);
+
+static inline cudaError_t weft_cudart_error(CUresult result)
+{
+    return (cudaError_t)result; /* one numbering since CUDA 10.1 */
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* What nvcc puts into a program, written by hand: a fat binary, a kernel and a variable are
+ * registered, and the kernel is launched in both ways. What would break it: a symbol that is not
+ * found by its address, a module that is not loaded, an error that does not stay the last one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/register.h"
+
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+            exit(1);                                                                \
+        }                                                                           \
+    } while (0)
+#define OK(call) CHECK((call) == cudaSuccess)
+
+static const char ptx[] = ".version 7.0\n.target sm_75\n.address_size 64\n"
+                          ".visible .global .u32 offset = 5;\n"
+                          ".visible .entry add(.param .u64 out, .param .u32 more) {\n"
+                          " .reg .b64 %d<3>;\n .reg .b32 %r<4>;\n"
+                          " ld.param.u64 %d0, [out];\n ld.param.u32 %r1, [more];\n"
+                          " mov.u32 %r0, %tid.x;\n mul.wide.u32 %d1, %r0, 4;\n"
+                          " add.u64 %d0, %d0, %d1;\n ld.global.u32 %r2, [offset];\n"
+                          " add.u32 %r0, %r0, %r1;\n add.u32 %r0, %r0, %r2;\n"
+                          " st.global.u32 [%d0], %r0;\n ret;\n}\n";
+
+static struct {
+    uint32_t magic;
+    uint16_t version, head_bytes;
+    uint64_t bytes;
+    uint16_t kind, entry_version;
+    uint32_t entry_bytes;
+    uint64_t payload_bytes;
+    uint32_t packed_bytes, unused[2], sm;
+    uint64_t unused_too, flags, unused_three, unpacked_bytes;
+    char text[sizeof(ptx)];
+} __attribute__((packed)) fat = {.magic = 0xba55ed50u,
+                                 .version = 1,
+                                 .head_bytes = 16,
+                                 .bytes = 64 + sizeof(ptx),
+                                 .kind = 1,
+                                 .entry_version = 0x101,
+                                 .entry_bytes = 64,
+                                 .payload_bytes = sizeof(ptx),
+                                 .sm = 75,
+                                 .flags = 0x11};
+static const struct {
+    uint32_t magic, version;
+    const void *fat, *more;
+} wrapper = {0x466243b1u, 1, &fat, NULL};
+
+/* Their addresses stand for the kernel and the variable. */
+static void add_stub(void)
+{
+}
+static uint32_t offset;
+
+static void check_result(const uint32_t *out, uint32_t first)
+{
+    uint32_t values[32];
+    OK(cudaMemcpy(values, out, sizeof(values), cudaMemcpyDeviceToHost));
+    for (uint32_t i = 0; i < 32; i++)
+        CHECK(values[i] == first + i);
+}
+
+int main(void)
+{
+    memcpy(fat.text, ptx, sizeof(ptx));
+    void **handle = __cudaRegisterFatBinary((void *)(uintptr_t)&wrapper);
+    __cudaRegisterFunction(handle, (const char *)(uintptr_t)add_stub, "add", "add", -1, NULL, NULL,
+                           NULL, NULL, NULL);
+    __cudaRegisterVar(handle, (char *)&offset, "offset", "offset", 0, sizeof(offset), 0, 0);
+    __cudaRegisterFatBinaryEnd(handle);
+
+    dim3 grid = {1, 1, 1}, block = {32, 1, 1}, popped_grid, popped_block;
+    uint32_t *out, more = 100, new_offset = 7;
+    size_t bytes;
+    cudaStream_t stream;
+    void *arguments[] = {&out, &more};
+    OK(cudaMalloc((void **)&out, 128));
+    CHECK(__cudaPushCallConfiguration(grid, block, 0, NULL) == 0);
+    OK(__cudaPopCallConfiguration(&popped_grid, &popped_block, &bytes, &stream));
+    CHECK(popped_block.x == 32 && bytes == 0 && stream == NULL);
+    OK(cudaLaunchKernel((const void *)(uintptr_t)add_stub, popped_grid, popped_block, arguments,
+                        bytes, stream));
+    check_result(out, 105);
+
+    cudaKernel_t kernel;
+    OK(cudaMemcpyToSymbol(&offset, &new_offset, sizeof(offset), 0, cudaMemcpyHostToDevice));
+    OK(__cudaGetKernel(&kernel, (const void *)(uintptr_t)add_stub));
+    OK(__cudaLaunchKernel(kernel, grid, block, arguments, 0, NULL));
+    check_result(out, 107);
+    OK(cudaGetSymbolSize(&bytes, &offset));
+    CHECK(bytes == sizeof(offset));
+
+    CHECK(cudaLaunchKernel(&more, grid, block, arguments, 0, NULL) ==
+          cudaErrorInvalidDeviceFunction);
+    CHECK(cudaPeekAtLastError() == cudaErrorInvalidDeviceFunction);
+    CHECK(cudaGetLastError() == cudaErrorInvalidDeviceFunction);
+    CHECK(cudaGetLastError() == cudaSuccess);
+    block.x = 2048;
+    CHECK(__cudaLaunchKernel(kernel, grid, block, arguments, 0, NULL) ==
+          cudaErrorInvalidConfiguration);
+    CHECK(strcmp(cudaGetErrorName(cudaErrorInvalidConfiguration),
+                 "cudaErrorInvalidConfiguration") == 0);
+    struct cudaDeviceProp properties;
+    OK(cudaGetDeviceProperties(&properties, 0));
+    CHECK(properties.warpSize == 32 && properties.multiProcessorCount > 0);
+    OK(cudaFree(out));
+    __cudaUnregisterFatBinary(handle);
+    CHECK(__cudaGetKernel(&kernel, (const void *)(uintptr_t)add_stub) ==
+          cudaErrorInvalidDeviceFunction);
+    return 0;
+}
