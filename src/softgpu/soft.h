@@ -121,6 +121,24 @@ CUresult weft_soft_context_wait(struct weft_soft_context *context);
  * of the context into account. */
 bool weft_soft_stream_idle(struct weft_soft_stream *stream);
 
+/* Stream capture: what a program submits to a stream that captures becomes a node of a graph. */
+
+/* Whether any stream of the process captures; one load. */
+bool weft_soft_capture_is_on(void);
+/* Whether this one does, or may not be used because others do. */
+bool weft_soft_capture_holds(struct weft_soft_stream *stream);
+/* Adds the work as a node behind what the stream captured before. What the driver decides is told
+ * in `params`. The errors of capture, and those of the work itself. */
+CUresult weft_soft_capture_add(struct weft_soft_stream *stream, CUgraphNodeParams *params);
+/* For work that cannot be captured, and for waiting: CUDA_SUCCESS where the stream captures
+ * nothing; else its capture is spoiled. */
+CUresult weft_soft_capture_refuse(struct weft_soft_stream *stream);
+/* For calls that may make the host wait for work, unsafe as CUDA calls them: UNSUPPORTED, with all
+ * captures spoiled that forbid them to the calling thread. */
+CUresult weft_soft_capture_permit(void);
+/* weft_soft_context_current for such a call. */
+CUresult weft_soft_context_current_unsafe(struct weft_soft_context **out);
+
 /* What the memory half offers. */
 
 /* Makes window, alias and live bits; maps every device's arena. Starts no thread. */

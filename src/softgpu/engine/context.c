@@ -1,6 +1,7 @@
 /* A context's life: what belongs to it, and what goes with it. */
 #include <stdlib.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/injected.h"
 #include "softgpu/engine/module.h"
@@ -198,6 +199,7 @@ CUresult weft_soft_context_destroy(struct weft_soft_context *context)
         atomic_store(&context->destroyed, true);
         pthread_mutex_unlock(&context->lock);
         stop_work(context);
+        weft_soft_capture_forget_context(context);
         close_children(context);
         weft_soft_memory_context_destroy(context);
     }

@@ -1,6 +1,7 @@
 /* The calls on contexts, and cuInit. */
 #include <string.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
@@ -226,7 +227,9 @@ static CUresult synchronize_v2(CUcontext handle)
     CUresult result = get_or_current(handle, &context);
     if (result)
         return result;
-    result = weft_soft_context_wait(context);
+    result = weft_soft_capture_forbid_context(context);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_context_wait(context);
     if (result == CUDA_SUCCESS)
         weft_soft_memory_synchronised(context);
     weft_soft_context_put(context);

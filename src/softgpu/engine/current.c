@@ -92,6 +92,12 @@ CUresult weft_soft_context_current(struct weft_soft_context **out)
     return result;
 }
 
+CUresult weft_soft_context_current_unsafe(struct weft_soft_context **out)
+{
+    CUresult result = weft_soft_context_current(out);
+    return result ? result : weft_soft_capture_permit();
+}
+
 CUresult weft_soft_context_ask(const void *out, struct weft_soft_context **context)
 {
     CUresult result = weft_soft_context_current(context);

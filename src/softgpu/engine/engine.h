@@ -29,6 +29,8 @@ struct weft_soft_context_engine {
     pthread_cond_t room;             /* with the scheduler lock: one less is pending */
     pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
     struct weft_soft_stream *legacy; /* its handle is a child */
+    atomic_uint captured_count;      /* changed under the graph lock; streams that capture */
+    uint32_t captured_blocking;      /* graph lock; those of them that block on `legacy` */
     struct weft_soft_link children;  /* context.lock */
     struct weft_soft_workspace *workspaces; /* context.lock; those that no grid uses */
     pthread_mutex_t heap_lock;              /* before memory.lock; no other is taken under it */

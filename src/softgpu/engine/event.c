@@ -2,6 +2,7 @@
  * again does not disturb who waits for the record before. */
 #include <stdlib.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
@@ -14,12 +15,16 @@ struct event {
     struct weft_soft_child child;
     pthread_mutex_t lock;
     struct weft_soft_fence *fence; /* lock; referenced; NULL: never recorded */
+    /* lock, and the graph lock before it for what it points to; owned; NULL: the last record was
+     * not captured */
+    struct weft_soft_capture_point *_Atomic mark;
 };
 
 static void release_event(void *object)
 {
     struct event *event = object;
     weft_soft_fence_put(event->fence);
+    weft_soft_capture_mark_destroy(event->mark);
     pthread_mutex_destroy(&event->lock);
     weft_soft_context_put(event->context);
     free(event);
@@ -93,6 +98,37 @@ static CUresult destroy(CUevent handle)
     return closed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+static bool is_marked(struct event *event)
+{
+    return __builtin_expect(atomic_load_explicit(&event->mark, memory_order_relaxed) != NULL, 0);
+}
+
+/* An event that was recorded in a capture has nothing to say of work. */
+static CUresult check_answers(struct event *event)
+{
+    if (!is_marked(event))
+        return CUDA_SUCCESS;
+    weft_soft_graph_lock();
+    pthread_mutex_lock(&event->lock);
+    CUresult result = weft_soft_capture_ask(event->mark);
+    pthread_mutex_unlock(&event->lock);
+    weft_soft_graph_unlock();
+    return result;
+}
+
+static CUresult enter_waitable(CUevent handle, struct event **out)
+{
+    CUresult result = enter(handle, out);
+    if (result)
+        return result;
+    result = check_answers(*out);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_capture_permit();
+    if (result)
+        leave(*out);
+    return result;
+}
+
 /* What the event stands for now, under a new reference; NULL where it was never recorded. */
 static struct weft_soft_fence *fence_of(struct event *event)
 {
@@ -120,12 +156,15 @@ static CUresult record_in_stream(struct event *event, struct weft_soft_stream *s
     pthread_mutex_lock(&event->lock);
     CUresult result = weft_soft_op_submit(stream, op);
     struct weft_soft_fence *before = fence;
+    struct weft_soft_capture_point *mark = NULL;
     if (result == CUDA_SUCCESS) {
         before = event->fence;
         event->fence = fence;
+        mark = atomic_exchange(&event->mark, NULL);
     }
     pthread_mutex_unlock(&event->lock);
     weft_soft_fence_put(before);
+    weft_soft_capture_mark_destroy(mark);
     return result;
 }
 
@@ -149,6 +188,29 @@ CUresult weft_soft_event_check(CUevent handle)
     return result;
 }
 
+/* An external record is a node; any other marks where the capture stands. */
+static CUresult capture_record(CUevent handle, struct weft_soft_stream *stream, unsigned int flags)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_EVENT_RECORD, .eventRecord.event = handle};
+    if (flags & CU_EVENT_RECORD_EXTERNAL)
+        return weft_soft_capture_add(stream, &node);
+    struct event *event;
+    struct weft_soft_capture_point *mark;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    result = stream->context == event->context ? weft_soft_capture_mark(stream, &mark)
+                                               : CUDA_ERROR_INVALID_HANDLE;
+    if (result == CUDA_SUCCESS) {
+        pthread_mutex_lock(&event->lock);
+        mark = atomic_exchange(&event->mark, mark);
+        pthread_mutex_unlock(&event->lock);
+        weft_soft_capture_mark_destroy(mark);
+    }
+    leave(event);
+    return result;
+}
+
 static CUresult record(CUevent handle, CUstream stream_handle, unsigned int flags, bool per_thread)
 {
     struct weft_soft_stream *stream;
@@ -156,6 +218,10 @@ static CUresult record(CUevent handle, CUstream stream_handle, unsigned int flag
     if (result)
         return result;
     if (flags & ~(unsigned int)CU_EVENT_RECORD_EXTERNAL)
+        result = CUDA_ERROR_INVALID_VALUE;
+    else if (weft_soft_stream_captures(stream))
+        result = capture_record(handle, stream, flags);
+    else if (flags & CU_EVENT_RECORD_EXTERNAL)
         result = CUDA_ERROR_INVALID_VALUE;
     else
         result = weft_soft_event_record(handle, stream);
@@ -207,6 +273,39 @@ CUresult weft_soft_event_wait(CUevent handle, struct weft_soft_stream *stream)
     return result;
 }
 
+static CUresult capture_wait(struct weft_soft_stream *stream, struct event *event,
+                             unsigned int flags)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_WAIT_EVENT,
+                              .eventWait.event = (CUevent)(uintptr_t)event->handle};
+    if (flags & CU_EVENT_WAIT_EXTERNAL)
+        return weft_soft_capture_add(stream, &node);
+    weft_soft_graph_lock();
+    pthread_mutex_lock(&event->lock);
+    CUresult result = weft_soft_capture_wait(stream, event->mark);
+    pthread_mutex_unlock(&event->lock);
+    weft_soft_graph_unlock();
+    return result;
+}
+
+static CUresult wait_for(struct weft_soft_stream *stream, CUevent handle, unsigned int flags)
+{
+    struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    bool captures = weft_soft_stream_captures(stream);
+    bool external = flags & CU_EVENT_WAIT_EXTERNAL;
+    if (captures || (is_marked(event) && !external))
+        result = capture_wait(stream, event, flags);
+    else if (external)
+        result = CUDA_ERROR_INVALID_VALUE;
+    else
+        result = weft_soft_event_wait(handle, stream);
+    leave(event);
+    return result;
+}
+
 static CUresult wait_event(CUstream stream_handle, CUevent handle, unsigned int flags,
                            bool per_thread)
 {
@@ -217,7 +316,7 @@ static CUresult wait_event(CUstream stream_handle, CUevent handle, unsigned int 
     if (flags & ~(unsigned int)CU_EVENT_WAIT_EXTERNAL)
         result = CUDA_ERROR_INVALID_VALUE;
     else
-        result = weft_soft_event_wait(handle, stream);
+        result = wait_for(stream, handle, flags);
     weft_soft_stream_put(stream);
     return result;
 }
@@ -235,7 +334,7 @@ static CUresult wait_event_ptsz(CUstream stream, CUevent handle, unsigned int fl
 static CUresult query(CUevent handle)
 {
     struct event *event;
-    CUresult result = enter(handle, &event);
+    CUresult result = enter_waitable(handle, &event);
     if (result)
         return result;
     struct weft_soft_fence *fence = fence_of(event);
@@ -251,7 +350,7 @@ static CUresult query(CUevent handle)
 static CUresult synchronize(CUevent handle)
 {
     struct event *event;
-    CUresult result = enter(handle, &event);
+    CUresult result = enter_waitable(handle, &event);
     if (result)
         return result;
     struct weft_soft_fence *fence = fence_of(event);
@@ -289,7 +388,11 @@ static CUresult elapsed_time(float *out, CUevent start_handle, CUevent end_handl
         return result;
     result = out ? enter(end_handle, &end) : CUDA_ERROR_INVALID_VALUE;
     if (result == CUDA_SUCCESS) {
-        result = elapsed_between(start, end, out);
+        result = check_answers(start);
+        if (result == CUDA_SUCCESS)
+            result = check_answers(end);
+        if (result == CUDA_SUCCESS)
+            result = elapsed_between(start, end, out);
         leave(end);
     }
     leave(start);

@@ -4,17 +4,27 @@
 
 static pthread_mutex_t graph_lock = PTHREAD_MUTEX_INITIALIZER;
 
+void weft_soft_graph_lock(void)
+{
+    pthread_mutex_lock(&graph_lock);
+}
+
+void weft_soft_graph_unlock(void)
+{
+    pthread_mutex_unlock(&graph_lock);
+}
+
 CUresult weft_soft_graph_enter(void)
 {
     CUresult result = weft_soft_call_enter();
     if (result == CUDA_SUCCESS)
-        pthread_mutex_lock(&graph_lock);
+        weft_soft_graph_lock();
     return result;
 }
 
 CUresult weft_soft_graph_leave(CUresult result)
 {
-    pthread_mutex_unlock(&graph_lock);
+    weft_soft_graph_unlock();
     return result;
 }
 
@@ -276,6 +286,36 @@ CUresult weft_soft_graph_order(struct weft_soft_graph *graph)
             result = weft_soft_graph_order(node->work.child);
     }
     return result;
+}
+
+/* Nodes added later depend on nodes added before but for edges that the program draws itself, so
+ * one walk from the youngest to the oldest finds nearly all; it is repeated while it finds more. */
+static bool mark_dependencies(struct weft_soft_graph *graph)
+{
+    bool found = false;
+    for (struct weft_soft_link *link = graph->nodes.previous; link != &graph->nodes;
+         link = link->previous) {
+        const struct weft_soft_graph_node *node = weft_soft_graph_node_of(link);
+        for (size_t i = 0; node->visited && i < node->dependency_count; i++) {
+            found |= !node->dependencies[i]->visited;
+            node->dependencies[i]->visited = 1;
+        }
+    }
+    return found;
+}
+
+void weft_soft_graph_mark_reached(struct weft_soft_graph *graph, const CUgraphNode *nodes,
+                                  size_t count)
+{
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    node->visited = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(nodes[i]);
+        if (node && node->graph == graph)
+            node->visited = 1;
+    }
+    while (mark_dependencies(graph))
+        continue;
 }
 
 unsigned int weft_soft_graph_depth(struct weft_soft_graph *graph)

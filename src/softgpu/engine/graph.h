@@ -42,8 +42,9 @@ struct weft_soft_graph_node {
 };
 
 struct weft_soft_graph {
-    uint64_t handle; /* 0 in an executable graph */
-    bool is_child;   /* it belongs to a node, not to the program */
+    uint64_t handle;  /* 0 in an executable graph */
+    bool is_child;    /* it belongs to a node, not to the program */
+    bool is_captured; /* a capture adds to it */
     struct weft_soft_link nodes;
     size_t node_count, edge_count;
     struct weft_soft_graph_node *
@@ -62,6 +63,9 @@ static inline struct weft_soft_graph_node *weft_soft_graph_node_of(struct weft_s
 CUresult weft_soft_graph_enter(void);
 /* Gives the lock back and hands `result` through. */
 CUresult weft_soft_graph_leave(CUresult result);
+/* The lock alone. */
+void weft_soft_graph_lock(void);
+void weft_soft_graph_unlock(void);
 
 /* Everything below with the graph lock held. */
 
@@ -81,6 +85,11 @@ CUresult weft_soft_graph_copy(struct weft_soft_graph **out, struct weft_soft_gra
 /* Takes over the work when it succeeds. */
 CUresult weft_soft_graph_append(struct weft_soft_graph *graph, struct weft_soft_graph_work *work,
                                 bool with_handle, struct weft_soft_graph_node **out);
+/* A node for the program, behind those that it depends on. What the driver decides (the copy of a
+ * child graph) is told in `params`. */
+CUresult weft_soft_graph_add(CUgraphNode *out, struct weft_soft_graph *graph,
+                             const CUgraphNode *dependencies, size_t count,
+                             CUgraphNodeParams *params);
 void weft_soft_graph_node_destroy(struct weft_soft_graph_node *node);
 /* OUT_OF_MEMORY; INVALID_VALUE where it is there already or would be the node itself. */
 CUresult weft_soft_graph_connect(struct weft_soft_graph_node *from,
@@ -93,6 +102,9 @@ bool weft_soft_graph_depends(const struct weft_soft_graph_node *node,
 void weft_soft_graph_number(struct weft_soft_graph *graph);
 /* Fills `order`, of child graphs too. INVALID_VALUE where the edges make a circle. */
 CUresult weft_soft_graph_order(struct weft_soft_graph *graph);
+/* Sets `visited` of these nodes and of all that they depend on, and clears that of the others. */
+void weft_soft_graph_mark_reached(struct weft_soft_graph *graph, const CUgraphNode *nodes,
+                                  size_t count);
 /* How many levels of child graphs there are, itself included. */
 unsigned int weft_soft_graph_depth(struct weft_soft_graph *graph);
 /* The node copied from `origin`, in child graphs too; NULL. */

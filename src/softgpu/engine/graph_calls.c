@@ -23,7 +23,7 @@ static CUresult destroy(CUgraph handle)
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    if (!graph || graph->is_child)
+    if (!graph || graph->is_child || graph->is_captured)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     weft_soft_graph_destroy(graph);
     return weft_soft_graph_leave(CUDA_SUCCESS);
@@ -66,7 +66,7 @@ static CUresult destroy_node(CUgraphNode handle)
     if (result)
         return result;
     struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
-    if (!node)
+    if (!node || node->graph->is_captured)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     weft_soft_graph_node_destroy(node);
     return weft_soft_graph_leave(CUDA_SUCCESS);

@@ -3,6 +3,7 @@
  * stream that went to. */
 #include <stdlib.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/graph.h"
 
 #define INSTANTIATE_FLAGS                                                                   \
@@ -70,8 +71,9 @@ static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    result = graph ? create_exec(out, graph, flags) : CUDA_ERROR_INVALID_VALUE;
-    return weft_soft_graph_leave(result);
+    if (!graph || graph->is_captured)
+        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    return weft_soft_graph_leave(create_exec(out, graph, flags));
 }
 
 /* Which node is at fault, and why, is never known better than the result tells. */
@@ -194,6 +196,33 @@ static CUresult launch_exec(struct exec *exec, struct weft_soft_stream *stream)
     return result ? result : ended;
 }
 
+static CUresult launch_locked(struct exec *exec, struct weft_soft_stream *stream)
+{
+    pthread_mutex_lock(&exec->lock);
+    CUresult result = launch_exec(exec, stream);
+    pthread_mutex_unlock(&exec->lock);
+    return result;
+}
+
+/* A launch into a stream that captures is a child graph there, as the executable graph is now. */
+static CUresult capture_exec(struct exec *exec, struct weft_soft_stream *stream)
+{
+    struct weft_soft_graph *copy;
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    pthread_mutex_lock(&exec->lock);
+    result = weft_soft_graph_copy(&copy, exec->graph, true);
+    pthread_mutex_unlock(&exec->lock);
+    if (result)
+        return weft_soft_graph_leave(result);
+    CUgraphNodeParams params = {.type = CU_GRAPH_NODE_TYPE_GRAPH,
+                                .graph.graph = (CUgraph)(uintptr_t)copy->handle};
+    result = weft_soft_capture_add_locked(stream, &params);
+    weft_soft_graph_destroy(copy);
+    return weft_soft_graph_leave(result);
+}
+
 static CUresult launch(CUgraphExec handle, CUstream stream_handle, bool per_thread)
 {
     struct exec *exec;
@@ -203,9 +232,8 @@ static CUresult launch(CUgraphExec handle, CUstream stream_handle, bool per_thre
         return result;
     result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
     if (result == CUDA_SUCCESS) {
-        pthread_mutex_lock(&exec->lock);
-        result = launch_exec(exec, stream);
-        pthread_mutex_unlock(&exec->lock);
+        result = weft_soft_stream_captures(stream) ? capture_exec(exec, stream)
+                                                   : launch_locked(exec, stream);
         weft_soft_stream_put(stream);
     }
     leave_exec(exec);
@@ -232,8 +260,10 @@ static CUresult upload(CUgraphExec handle, CUstream stream_handle, bool per_thre
         return result;
     leave_exec(exec);
     result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
-    if (result == CUDA_SUCCESS)
-        weft_soft_stream_put(stream);
+    if (result)
+        return result;
+    result = weft_soft_capture_refuse(stream);
+    weft_soft_stream_put(stream);
     return result;
 }
 

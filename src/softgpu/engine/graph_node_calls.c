@@ -44,8 +44,21 @@ static CUresult add_work(CUgraphNode *out, struct weft_soft_graph *graph,
     return result;
 }
 
+CUresult weft_soft_graph_add(CUgraphNode *out, struct weft_soft_graph *graph,
+                             const CUgraphNode *dependencies, size_t count,
+                             CUgraphNodeParams *params)
+{
+    struct weft_soft_graph_work work;
+    CUresult result = weft_soft_graph_work_init(&work, params, true);
+    if (result == CUDA_SUCCESS)
+        result = add_work(out, graph, dependencies, count, &work);
+    if (result == CUDA_SUCCESS && params->type == CU_GRAPH_NODE_TYPE_GRAPH)
+        params->graph.graph = work.params.graph.graph;
+    return result;
+}
+
 static CUresult add(CUgraphNode *out, CUgraph handle, const CUgraphNode *dependencies, size_t count,
-                    const CUgraphNodeParams *params)
+                    CUgraphNodeParams *params)
 {
     if (!out || !params || (count && !dependencies) || count > WEFT_SOFT_GRAPH_NODES_MAX)
         return CUDA_ERROR_INVALID_VALUE;
@@ -53,27 +66,15 @@ static CUresult add(CUgraphNode *out, CUgraph handle, const CUgraphNode *depende
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    struct weft_soft_graph_work work;
-    result = graph ? weft_soft_graph_work_init(&work, params, true) : CUDA_ERROR_INVALID_VALUE;
-    if (result == CUDA_SUCCESS)
-        result = add_work(out, graph, dependencies, count, &work);
+    result = graph ? weft_soft_graph_add(out, graph, dependencies, count, params)
+                   : CUDA_ERROR_INVALID_VALUE;
     return weft_soft_graph_leave(result);
 }
 
 static CUresult add_node(CUgraphNode *out, CUgraph graph, const CUgraphNode *dependencies,
                          size_t count, CUgraphNodeParams *params)
 {
-    CUresult result = add(out, graph, dependencies, count, params);
-    if (result || params->type != CU_GRAPH_NODE_TYPE_GRAPH)
-        return result;
-    /* A child graph's params tell the program which copy it may look into. */
-    result = weft_soft_graph_enter();
-    if (result)
-        return result;
-    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(*out);
-    if (node)
-        params->graph.graph = node->work.params.graph.graph;
-    return weft_soft_graph_leave(CUDA_SUCCESS);
+    return add(out, graph, dependencies, count, params);
 }
 
 static CUresult add_node_v2(CUgraphNode *out, CUgraph graph, const CUgraphNode *dependencies,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/launch.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
@@ -193,13 +194,31 @@ static CUresult launch_into(struct weft_soft_stream *stream, struct request *req
     return result;
 }
 
+static CUresult capture(struct weft_soft_stream *stream, const struct request *request)
+{
+    CUgraphNodeParams params = {.type = CU_GRAPH_NODE_TYPE_KERNEL,
+                                .kernel = {.func = request->function,
+                                           .gridDimX = request->grid[0],
+                                           .gridDimY = request->grid[1],
+                                           .gridDimZ = request->grid[2],
+                                           .blockDimX = request->block[0],
+                                           .blockDimY = request->block[1],
+                                           .blockDimZ = request->block[2],
+                                           .sharedMemBytes = request->shared_bytes,
+                                           .kernelParams = request->params,
+                                           .extra = request->extra,
+                                           .ctx = stream->context->handle}};
+    return weft_soft_capture_add_kernel(stream, &params, request->cooperative);
+}
+
 static CUresult launch(struct request *request)
 {
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(request->stream, request->per_thread, &stream);
     if (result)
         return result;
-    result = launch_into(stream, request);
+    result =
+        weft_soft_stream_captures(stream) ? capture(stream, request) : launch_into(stream, request);
     weft_soft_stream_put(stream);
     return result;
 }
@@ -224,6 +243,7 @@ static struct request request_of(const struct weft_soft_packed_launch *packed)
         .grid = {packed->grid[0], packed->grid[1], packed->grid[2]},
         .block = {packed->block[0], packed->block[1], packed->block[2]},
         .shared_bytes = packed->shared_bytes,
+        .cooperative = packed->cooperative,
     };
 }
 

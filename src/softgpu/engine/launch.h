@@ -9,6 +9,7 @@ struct weft_soft_packed_launch {
     CUfunction function; /* or a CUkernel */
     unsigned int grid[3], block[3];
     unsigned int shared_bytes;
+    bool cooperative;
     void *params;       /* whoever holds the launch owns them */
     size_t param_bytes; /* as the kernel declares them */
 };

@@ -35,6 +35,8 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
     struct weft_soft_module *module;
     struct weft_err err = {0};
     CUresult result = weft_soft_context_ask(out, &context);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_capture_permit();
     if (result)
         return result;
     if (!memory && !path)
@@ -79,7 +81,7 @@ static CUresult load_data_ex(CUmodule *out, const void *image, unsigned int coun
 static CUresult unload(CUmodule handle)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     return result ? result : weft_soft_module_unload((uint64_t)(uintptr_t)handle);
 }
 

@@ -95,6 +95,8 @@ struct weft_soft_op {
     struct weft_soft_grid grid;
 };
 
+struct weft_soft_captured;
+
 struct weft_soft_stream {
     struct weft_soft_context *context; /* referenced */
     uint64_t handle;                   /* its number in the handle table */
@@ -108,7 +110,9 @@ struct weft_soft_stream {
     struct weft_soft_link busy;           /* lock; in the context's list while it has work */
     struct weft_soft_stream *next_unsettled; /* lock */
     bool unsettled;                          /* lock */
-    pthread_cond_t progressed;               /* with the lock */
+    /* Its part in a capture, see capture.h; changed under the graph lock. NULL: none. */
+    struct weft_soft_captured *_Atomic captured;
+    pthread_cond_t progressed; /* with the lock */
     uint64_t wake_order; /* lock; the smallest order that a sleeper waits for, UINT64_MAX: none */
     struct weft_soft_child child;
     CUstreamAttrValue access_policy; /* context.lock; kept for who asks, without effect */

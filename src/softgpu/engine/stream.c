@@ -2,6 +2,7 @@
  * first meant. */
 #include <stdlib.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
@@ -131,6 +132,7 @@ bool weft_soft_stream_close(uint64_t handle)
     struct weft_soft_stream *stream = weft_soft_handle_get(WEFT_SOFT_HANDLE_STREAM, handle);
     if (!stream)
         return false;
+    weft_soft_capture_forget(stream);
     weft_soft_child_leave(stream->context, &stream->child);
     bool closed = weft_soft_handle_close(WEFT_SOFT_HANDLE_STREAM, handle);
     weft_soft_handle_put(handle);
@@ -165,11 +167,12 @@ struct weft_soft_context *weft_soft_stream_context(struct weft_soft_stream *stre
 
 CUresult weft_soft_stream_submit(struct weft_soft_stream *stream, const struct weft_soft_task *task)
 {
-    struct weft_soft_op *op = weft_soft_op_create(WEFT_SOFT_OP_TASK);
+    CUresult result = weft_soft_capture_refuse(stream);
+    struct weft_soft_op *op = result ? NULL : weft_soft_op_create(WEFT_SOFT_OP_TASK);
     if (!op) {
         if (task->release)
             task->release(task->argument);
-        return CUDA_ERROR_OUT_OF_MEMORY;
+        return result ? result : CUDA_ERROR_OUT_OF_MEMORY;
     }
     op->task = *task;
     return weft_soft_op_submit(stream, op);

@@ -1,6 +1,7 @@
 /* The calls that make streams, end them, wait for them, and have the host called back. */
 #include <stdlib.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
 
@@ -53,13 +54,22 @@ static CUresult destroy(CUstream handle)
                                                                : CUDA_ERROR_INVALID_HANDLE;
 }
 
+/* Neither may be asked of a stream that captures, nor while a capture forbids to wait. */
+static CUresult check_waitable(struct weft_soft_stream *stream)
+{
+    CUresult result = weft_soft_capture_refuse(stream);
+    return result ? result : weft_soft_capture_permit();
+}
+
 static CUresult query(CUstream handle, bool per_thread)
 {
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
     if (result)
         return result;
-    result = weft_soft_stream_query(stream);
+    result = check_waitable(stream);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_stream_query(stream);
     if (result == CUDA_SUCCESS)
         weft_soft_memory_synchronised(stream->context);
     weft_soft_stream_put(stream);
@@ -82,7 +92,9 @@ static CUresult synchronize(CUstream handle, bool per_thread)
     CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
     if (result)
         return result;
-    result = weft_soft_stream_wait(stream);
+    result = check_waitable(stream);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_stream_wait(stream);
     if (result == CUDA_SUCCESS)
         weft_soft_memory_synchronised(stream->context);
     weft_soft_stream_put(stream);
@@ -159,13 +171,25 @@ CUresult weft_soft_stream_call_host(struct weft_soft_stream *stream, CUhostFn fu
     return submit_to(stream, NULL, &callback);
 }
 
+static CUresult capture_host(struct weft_soft_stream *stream, const struct callback *wanted)
+{
+    CUgraphNodeParams params = {.type = CU_GRAPH_NODE_TYPE_HOST,
+                                .host = {.fn = wanted->host, .userData = wanted->user_data}};
+    return weft_soft_capture_add(stream, &params);
+}
+
 static CUresult submit_callback(CUstream handle, bool per_thread, const struct callback *wanted)
 {
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
     if (result)
         return result;
-    result = submit_to(stream, handle, wanted);
+    if (!weft_soft_stream_captures(stream))
+        result = submit_to(stream, handle, wanted);
+    else if (wanted->host)
+        result = capture_host(stream, wanted);
+    else
+        result = weft_soft_capture_refuse(stream);
     weft_soft_stream_put(stream);
     return result;
 }

@@ -33,6 +33,9 @@ static CUresult take(struct weft_soft_pool *pool, struct weft_soft_stream *strea
 static CUresult allocate(CUdeviceptr *address, size_t bytes, uint64_t pool_handle,
                          struct weft_soft_stream *stream)
 {
+    CUresult refused = weft_soft_capture_refuse(stream);
+    if (refused != CUDA_SUCCESS)
+        return refused;
     if (!address || bytes == 0)
         return CUDA_ERROR_INVALID_VALUE;
     if (bytes > SIZE_MAX_BYTES)
@@ -128,8 +131,13 @@ static CUresult free_async(CUdeviceptr address, CUstream handle, bool per_thread
     CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
-    struct pending_free *pending = calloc(1, sizeof(*pending));
     struct weft_soft_allocation *allocation = NULL;
+    result = weft_soft_capture_refuse(stream);
+    if (result != CUDA_SUCCESS) {
+        weft_soft_stream_put(stream);
+        return result;
+    }
+    struct pending_free *pending = calloc(1, sizeof(*pending));
     if (!pending)
         result = CUDA_ERROR_OUT_OF_MEMORY;
     else if (!(allocation = weft_soft_allocation_claim(

@@ -14,11 +14,37 @@ struct linear_copy {
     enum weft_soft_wait wait;
 };
 
+static CUmemorytype type_of(enum weft_soft_place place)
+{
+    if (place == WEFT_SOFT_PLACE_ANY)
+        return CU_MEMORYTYPE_UNIFIED;
+    return place == WEFT_SOFT_PLACE_HOST ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+}
+
+static bool is_captured(const struct linear_copy *copy, CUresult *result)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_MEMCPY,
+                              .memcpy.copyParams = {
+                                  .srcMemoryType = type_of(copy->from_place),
+                                  .srcHost = (const void *)(uintptr_t)copy->from,
+                                  .srcDevice = copy->from,
+                                  .dstMemoryType = type_of(copy->to_place),
+                                  .dstHost = (void *)(uintptr_t)copy->to,
+                                  .dstDevice = copy->to,
+                                  .WidthInBytes = copy->bytes,
+                                  .Height = 1,
+                                  .Depth = 1,
+                              }};
+    return weft_soft_transfer_captured(&node, copy->stream, copy->per_thread, copy->wait, result);
+}
+
 static CUresult copy(const struct linear_copy *copy)
 {
     struct weft_soft_context *context;
     CUresult result = weft_soft_context_current(&context);
     if (result != CUDA_SUCCESS)
+        return result;
+    if (weft_soft_capture_is_on() && is_captured(copy, &result))
         return result;
     struct weft_soft_transfer transfer = {.width = copy->bytes, .height = 1, .depth = 1};
     result = weft_soft_side_resolve(&transfer.to, copy->to_place, copy->to, copy->bytes);

@@ -72,7 +72,7 @@ void weft_soft_host_release(struct weft_soft_allocation *allocation)
 static CUresult mem_host_alloc(void **pointer, size_t bytes, unsigned int flags)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     if (!pointer || bytes == 0 || (flags & ~ALLOC_FLAGS))
@@ -103,7 +103,7 @@ static CUresult mem_alloc_host(void **pointer, size_t bytes)
 static CUresult mem_free_host(void *pointer)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS || !pointer)
         return result;
     return weft_soft_allocation_free((uintptr_t)pointer, WEFT_SOFT_HOST);
@@ -159,7 +159,7 @@ static CUresult register_range(uint64_t address, uint64_t bytes, bool writable)
 static CUresult mem_host_register(void *pointer, size_t bytes, unsigned int flags)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     uint64_t address = (uintptr_t)pointer;
@@ -188,7 +188,7 @@ static CUresult mem_host_register(void *pointer, size_t bytes, unsigned int flag
 static CUresult mem_host_unregister(void *pointer)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     if (!pointer)

@@ -94,7 +94,7 @@ CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr ad
 static CUresult mem_alloc(CUdeviceptr *address, size_t bytes)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     if (!address)
@@ -106,7 +106,7 @@ static CUresult mem_alloc_pitch(CUdeviceptr *address, size_t *pitch, size_t widt
                                 unsigned int element_bytes)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     bool element = element_bytes == 4 || element_bytes == 8 || element_bytes == 16;
@@ -124,7 +124,7 @@ static CUresult mem_alloc_pitch(CUdeviceptr *address, size_t *pitch, size_t widt
 static CUresult mem_free(CUdeviceptr address)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS || address == 0)
         return result;
     return weft_soft_allocation_free(address,

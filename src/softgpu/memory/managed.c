@@ -13,7 +13,7 @@
 static CUresult mem_alloc_managed(CUdeviceptr *address, size_t bytes, unsigned int flags)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     if (!address || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))
@@ -133,7 +133,10 @@ static CUresult prefetch(CUdeviceptr address, size_t bytes, CUmemLocation locati
         result = weft_soft_stream_get(context, handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
+    result = weft_soft_capture_refuse(stream);
     weft_soft_stream_put(stream);
+    if (result != CUDA_SUCCESS)
+        return result;
     pthread_mutex_lock(&weft_soft.memory->lock);
     struct weft_soft_allocation *allocation = flags == 0 ? find_managed(address, bytes) : NULL;
     if (allocation)
@@ -247,7 +250,10 @@ static CUresult attach(CUstream handle, CUdeviceptr address, size_t bytes, unsig
     CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
+    result = weft_soft_capture_refuse(stream);
     weft_soft_stream_put(stream);
+    if (result != CUDA_SUCCESS)
+        return result;
     bool single = flags == CU_MEM_ATTACH_SINGLE && handle;
     if (!single && flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)
         return CUDA_ERROR_INVALID_VALUE;

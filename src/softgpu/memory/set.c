@@ -56,11 +56,25 @@ CUresult weft_soft_memory_set_task(const CUDA_MEMSET_NODE_PARAMS_v2 *params,
     return result ? result : weft_soft_transfer_task(&transfer, task);
 }
 
+static bool is_captured(const struct set *set, CUresult *result)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_MEMSET,
+                              .memset = {.dst = set->to,
+                                         .pitch = set->pitch,
+                                         .value = set->value,
+                                         .elementSize = set->element_bytes,
+                                         .width = set->width,
+                                         .height = set->height}};
+    return weft_soft_transfer_captured(&node, set->stream, set->per_thread, set->wait, result);
+}
+
 static CUresult fill(const struct set *set)
 {
     struct weft_soft_context *context;
     struct weft_soft_transfer transfer;
     CUresult result = weft_soft_context_current(&context);
+    if (result == CUDA_SUCCESS && weft_soft_capture_is_on() && is_captured(set, &result))
+        return result;
     if (result == CUDA_SUCCESS)
         result = describe(set, &transfer);
     if (result != CUDA_SUCCESS)

@@ -135,6 +135,24 @@ static CUresult describe(const struct corner *to, const struct corner *from, con
     return result;
 }
 
+#define NODE_SIDE(corner, side)                                                    \
+    .side##XInBytes = (corner)->x, .side##Y = (corner)->y, .side##Z = (corner)->z, \
+    .side##LOD = (corner)->lod, .side##MemoryType = (corner)->type,                \
+    .side##Device = (corner)->device, .side##Array = (corner)->array,              \
+    .side##Pitch = (corner)->pitch, .side##Height = (corner)->height
+
+static bool is_captured(const struct corner *to, const struct corner *from, const struct box *box,
+                        CUstream stream, bool per_thread, enum weft_soft_wait wait,
+                        CUresult *result)
+{
+    CUgraphNodeParams node = {
+        .type = CU_GRAPH_NODE_TYPE_MEMCPY,
+        .memcpy.copyParams = {NODE_SIDE(to, dst), NODE_SIDE(from, src), .srcHost = from->host,
+                              .dstHost = (void *)(uintptr_t)to->host, .WidthInBytes = box->width,
+                              .Height = box->height, .Depth = box->depth}};
+    return weft_soft_transfer_captured(&node, stream, per_thread, wait, result);
+}
+
 static CUresult copy_box(const struct corner *to, const struct corner *from, const struct box *box,
                          CUstream stream, bool per_thread, enum weft_soft_wait wait)
 {
@@ -142,6 +160,8 @@ static CUresult copy_box(const struct corner *to, const struct corner *from, con
     struct weft_soft_transfer transfer;
     CUresult result = weft_soft_context_current(&context);
     if (result != CUDA_SUCCESS)
+        return result;
+    if (weft_soft_capture_is_on() && is_captured(to, from, box, stream, per_thread, wait, &result))
         return result;
     struct corner target = of_context(*to, context->handle);
     struct corner source = of_context(*from, context->handle);

@@ -150,6 +150,24 @@ static CUresult submit(struct weft_soft_stream *stream, const struct weft_soft_t
     return result;
 }
 
+bool weft_soft_transfer_captured(CUgraphNodeParams *node, CUstream handle, bool per_thread,
+                                 enum weft_soft_wait wait, CUresult *result)
+{
+    struct weft_soft_stream *stream;
+    *result = weft_soft_stream_of_current(handle, per_thread, &stream);
+    if (*result != CUDA_SUCCESS)
+        return true;
+    bool held = weft_soft_capture_holds(stream);
+    if (held && wait == WEFT_SOFT_WAIT_NEVER)
+        *result = weft_soft_capture_add(stream, node);
+    else if (held)
+        *result = weft_soft_capture_refuse(stream);
+    else if (wait == WEFT_SOFT_WAIT_HOST && node->type == CU_GRAPH_NODE_TYPE_MEMCPY)
+        *result = weft_soft_capture_permit();
+    weft_soft_stream_put(stream);
+    return held || *result != CUDA_SUCCESS;
+}
+
 CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUstream handle,
                                   bool per_thread, enum weft_soft_wait wait)
 {
@@ -157,7 +175,8 @@ CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUs
     CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
-    bool at_once = must_wait(transfer, wait, false) || total_bytes(transfer) <= INLINE_BYTES_MAX;
+    bool at_once = !weft_soft_capture_holds(stream) &&
+                   (must_wait(transfer, wait, false) || total_bytes(transfer) <= INLINE_BYTES_MAX);
     if (total_bytes(transfer) > 0 && at_once && weft_soft_stream_idle(stream))
         run(transfer);
     else if (total_bytes(transfer) > 0)

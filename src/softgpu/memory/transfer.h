@@ -43,6 +43,11 @@ enum weft_soft_wait {
 CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUstream stream,
                                   bool per_thread, enum weft_soft_wait wait);
 
+/* While something captures (weft_soft_capture_is_on): whether a capture answers the call, with
+ * *result. Work for a stream that captures becomes `node`, and who would wait is refused. */
+bool weft_soft_transfer_captured(CUgraphNodeParams *node, CUstream stream, bool per_thread,
+                                 enum weft_soft_wait wait, CUresult *result);
+
 /* A task that runs it without any staging; released with the task. */
 CUresult weft_soft_transfer_task(const struct weft_soft_transfer *transfer,
                                  struct weft_soft_task *task);

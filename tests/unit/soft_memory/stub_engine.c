@@ -249,6 +249,40 @@ CUresult weft_soft_context_wait(struct weft_soft_context *context)
     return (CUresult)atomic_load(&context->error);
 }
 
+/* Nothing captures here. */
+bool weft_soft_capture_is_on(void)
+{
+    return false;
+}
+
+bool weft_soft_capture_holds(struct weft_soft_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+CUresult weft_soft_capture_add(struct weft_soft_stream *stream, CUgraphNodeParams *params)
+{
+    (void)stream, (void)params;
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult weft_soft_capture_refuse(struct weft_soft_stream *stream)
+{
+    (void)stream;
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_capture_permit(void)
+{
+    return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_context_current_unsafe(struct weft_soft_context **out)
+{
+    return weft_soft_context_current(out);
+}
+
 bool weft_soft_stream_idle(struct weft_soft_stream *stream)
 {
     return stream->count == 0;
