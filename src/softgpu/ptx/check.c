@@ -491,6 +491,10 @@ void weft_ptx_parser_check(struct weft_ptx_parser *parser, const struct weft_ptx
         return;
     struct checking checking = {
         .parser = parser, .insn = insn, .mnemonic = mnemonic, .tokens = tokens};
+    if (weft_ptx_image_checks(insn)) {
+        weft_ptx_parser_check_image(parser, insn, mnemonic, tokens);
+        return;
+    }
     const char *items = insn->opcode == WEFT_PTX_BAR ? barrier_operands(insn) : form->operands;
     check_items(&checking, items);
     if (!weft_ptx_parser_failed(parser) && !count_is_right(insn))

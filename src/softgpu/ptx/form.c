@@ -18,6 +18,9 @@ enum effect {
     SET_VECTOR,
     SET_MODE,
     SET_NEXT_MODE,
+    SET_GEOMETRY,
+    SET_DETAIL,
+    SET_OUTSIDE,
     SET_FLAG
 };
 
@@ -157,6 +160,15 @@ static void apply_word(struct decoding *decoding, const struct word *word, size_
         break;
     case SET_NEXT_MODE:
         insn->mode++;
+        break;
+    case SET_GEOMETRY:
+        insn->geometry = (uint8_t)word->value;
+        break;
+    case SET_DETAIL:
+        insn->detail = (uint8_t)word->value;
+        break;
+    case SET_OUTSIDE:
+        insn->outside = (uint8_t)word->value;
         break;
     case SET_FLAG:
         insn->flags |= word->value;

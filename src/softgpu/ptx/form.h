@@ -59,6 +59,12 @@
     X(FENCE, "a kind of fence")               \
     X(SCALE, ".shr7 or .shr15")               \
     X(PLUS_ONE, ".po")                        \
+    X(GEOMETRY, "a geometry as .2d")          \
+    X(DETAIL, ".base, .level or .grad")       \
+    X(COMPONENT, ".r, .g, .b or .a")          \
+    X(SURFACE, ".b or .p")                    \
+    X(OUTSIDE, ".trap, .clamp or .zero")      \
+    X(QUERY, "an attribute")                  \
     X(EXOTIC, "a modifier")
 
 enum weft_ptx_group {
@@ -107,6 +113,9 @@ const char *weft_ptx_form_decode(const char *text, size_t size, struct weft_ptx_
 /* NULL, or which rule of the ISA the modifiers and types of an instruction break. `seen`: its
  * groups, a bit each. */
 const char *weft_ptx_rules_broken(const struct weft_ptx_insn *insn, uint64_t seen);
+
+/* image.c: the same for textures and surfaces, whose rules are of another kind. */
+const char *weft_ptx_image_broken(const struct weft_ptx_insn *insn);
 
 /* By the name without its dot; NOTYPE where there is none. */
 enum weft_ptx_type weft_ptx_type_find(const char *text, size_t length);

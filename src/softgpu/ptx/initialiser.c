@@ -220,23 +220,6 @@ static void fill_braces(struct weft_ptx_parser *parser, struct filling *filling,
         filling->offset = end;
 }
 
-/* samplerref s = { filter_mode = nearest, … }: read, and dropped until samplers are served. */
-static void skip_sampler(struct weft_ptx_parser *parser)
-{
-    weft_ptx_parser_expect(parser, '{');
-    while (!weft_ptx_parser_failed(parser) && !weft_ptx_parser_at_sign(parser, '}')) {
-        weft_ptx_parser_expect_name(parser);
-        weft_ptx_parser_expect(parser, '=');
-        if (parser->token.kind == WEFT_PTX_TOKEN_NAME)
-            weft_ptx_parser_advance(parser);
-        else
-            weft_ptx_parser_integer(parser, INT64_MIN, INT64_MAX);
-        if (!weft_ptx_parser_accept(parser, ','))
-            break;
-    }
-    weft_ptx_parser_expect(parser, '}');
-}
-
 static void check_initialisable(struct weft_ptx_parser *parser,
                                 const struct weft_ptx_variable *variable)
 {
@@ -263,7 +246,7 @@ void weft_ptx_parser_initialiser(struct weft_ptx_parser *parser, struct weft_ptx
                                  const uint64_t *dimensions, uint32_t dimension_count, bool open)
 {
     if (variable->type >= WEFT_PTX_TEXREF && variable->type <= WEFT_PTX_SURFREF) {
-        skip_sampler(parser);
+        weft_ptx_parser_image_initialiser(parser, variable);
         return;
     }
     check_initialisable(parser, variable);

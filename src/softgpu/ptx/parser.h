@@ -178,4 +178,13 @@ void weft_ptx_parser_check(struct weft_ptx_parser *parser, const struct weft_ptx
                            const struct weft_ptx_form *form, const struct weft_ptx_token *mnemonic,
                            const struct weft_ptx_token *tokens);
 
+/* image.c: whether an instruction is about a texture or a surface, and the same check for those. */
+bool weft_ptx_image_checks(const struct weft_ptx_insn *insn);
+void weft_ptx_parser_check_image(struct weft_ptx_parser *parser, const struct weft_ptx_insn *insn,
+                                 const struct weft_ptx_token *mnemonic,
+                                 const struct weft_ptx_token *tokens);
+/* { filter_mode = linear, … } behind a .texref, .samplerref or .surfref. */
+void weft_ptx_parser_image_initialiser(struct weft_ptx_parser *parser,
+                                       struct weft_ptx_variable *variable);
+
 #endif

@@ -193,7 +193,74 @@ enum weft_ptx_mode {
     WEFT_PTX_TESTP_NORMAL,
     WEFT_PTX_TESTP_SUBNORMAL,
     WEFT_PTX_SHR7, /* vmad */
-    WEFT_PTX_SHR15
+    WEFT_PTX_SHR15,
+    WEFT_PTX_COMPONENT_R, /* tld4 */
+    WEFT_PTX_COMPONENT_G,
+    WEFT_PTX_COMPONENT_B,
+    WEFT_PTX_COMPONENT_A,
+    WEFT_PTX_SURFACE_BYTES,   /* .b: x counts bytes */
+    WEFT_PTX_SURFACE_SAMPLES, /* .p: x counts texels, which are converted */
+    WEFT_PTX_QUERY_WIDTH,
+    WEFT_PTX_QUERY_HEIGHT,
+    WEFT_PTX_QUERY_DEPTH,
+    WEFT_PTX_QUERY_CHANNEL_DATA_TYPE,
+    WEFT_PTX_QUERY_CHANNEL_ORDER,
+    WEFT_PTX_QUERY_NORMALIZED_COORDS,
+    WEFT_PTX_QUERY_ARRAY_SIZE,
+    WEFT_PTX_QUERY_MIPMAP_LEVELS,
+    WEFT_PTX_QUERY_SAMPLES,
+    WEFT_PTX_QUERY_MEMORY_LAYOUT,
+    WEFT_PTX_QUERY_FORCE_UNNORMALIZED_COORDS,
+    WEFT_PTX_QUERY_FILTER_MODE,
+    WEFT_PTX_QUERY_ADDRESS_MODE_0,
+    WEFT_PTX_QUERY_ADDRESS_MODE_1,
+    WEFT_PTX_QUERY_ADDRESS_MODE_2
+};
+
+/* What a texture instruction takes an image for. */
+enum weft_ptx_geometry {
+    WEFT_PTX_GEOMETRY_NONE,
+    WEFT_PTX_GEOMETRY_1D,
+    WEFT_PTX_GEOMETRY_2D,
+    WEFT_PTX_GEOMETRY_3D,
+    WEFT_PTX_GEOMETRY_A1D,
+    WEFT_PTX_GEOMETRY_A2D,
+    WEFT_PTX_GEOMETRY_CUBE,
+    WEFT_PTX_GEOMETRY_ACUBE,
+    WEFT_PTX_GEOMETRY_2DMS,
+    WEFT_PTX_GEOMETRY_A2DMS
+};
+
+/* How tex chooses the mipmap's level; txq has .level alone. */
+enum weft_ptx_detail {
+    WEFT_PTX_DETAIL_NONE,
+    WEFT_PTX_DETAIL_BASE,
+    WEFT_PTX_DETAIL_LEVEL,
+    WEFT_PTX_DETAIL_GRADIENT
+};
+
+/* What a surface instruction does with coordinates outside of the image. */
+enum weft_ptx_outside {
+    WEFT_PTX_OUTSIDE_NONE,
+    WEFT_PTX_OUTSIDE_TRAP,
+    WEFT_PTX_OUTSIDE_CLAMP,
+    WEFT_PTX_OUTSIDE_ZERO
+};
+
+/* A .samplerref with an initialiser holds, where others hold a handle, these bits: the tag, and
+ * what the list says. No handle has the tag. */
+#define WEFT_PTX_SAMPLER_TAG (UINT64_C(0x5a3e) << 48)
+#define WEFT_PTX_SAMPLER_TAG_MASK (UINT64_C(0xffff) << 48)
+#define WEFT_PTX_SAMPLER_LINEAR (UINT64_C(1) << 0)
+#define WEFT_PTX_SAMPLER_UNNORMALISED (UINT64_C(1) << 1)
+#define WEFT_PTX_SAMPLER_ADDRESS_SHIFT(axis) (8 + 4 * (axis)) /* enum weft_ptx_address_mode */
+
+enum weft_ptx_address_mode {
+    WEFT_PTX_ADDRESS_WRAP,
+    WEFT_PTX_ADDRESS_MIRROR,
+    WEFT_PTX_ADDRESS_CLAMP_OGL,
+    WEFT_PTX_ADDRESS_CLAMP_TO_EDGE,
+    WEFT_PTX_ADDRESS_CLAMP_TO_BORDER
 };
 
 enum weft_ptx_flag {
@@ -215,8 +282,7 @@ enum weft_ptx_flag {
     WEFT_PTX_XORSIGN = 1u << 15,
     WEFT_PTX_NAN_RESULT = 1u << 16, /* .NaN, of min, max and fma */
     WEFT_PTX_RELU = 1u << 17,
-    WEFT_PTX_ABS_RESULT = 1u << 18,   /* .abs */
-    WEFT_PTX_TRAP_OUTSIDE = 1u << 19, /* .trap, of suld and sust */
+    WEFT_PTX_ABS_RESULT = 1u << 18, /* .abs */
     WEFT_PTX_SATFINITE = 1u << 20,
     WEFT_PTX_NOINC = 1u << 21,
     WEFT_PTX_FENCE_PROXY = 1u << 22,
@@ -295,6 +361,7 @@ struct weft_ptx_insn {
     uint8_t compare;
     uint8_t operation;
     uint8_t mode;
+    uint8_t geometry, detail, outside; /* of textures and surfaces */
     uint8_t order;
     uint8_t scope;
     uint8_t vector; /* 1, 2, 4 or 8 */
