@@ -24,6 +24,8 @@ static void check_insn(const struct weft_exec_kernel *kernel, const struct weft_
         REQUIRE(insn->immediate >= part->first_pc && insn->immediate < part->end_pc);
     if (insn->op == WEFT_EXEC_OP_call)
         REQUIRE(insn->immediate >= 0 && insn->immediate < kernel->part_count);
+    if (insn->op >= WEFT_EXEC_OP_tex && insn->op <= WEFT_EXEC_OP_sured)
+        REQUIRE(insn->immediate >= 0 && insn->immediate < kernel->sample_count);
     for (int32_t i = 0; insn->op == WEFT_EXEC_OP_brx && i < insn->b; i++) {
         uint64_t target = kernel->tables[insn->immediate + i];
         REQUIRE(target >= part->first_pc && target < part->end_pc);

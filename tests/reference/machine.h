@@ -95,6 +95,32 @@ enum step memory_convert_address(struct thread *thread, const struct weft_ptx_in
 enum step memory_take_stack(struct thread *thread, const struct weft_ptx_insn *insn);
 enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *insn);
 
+/* image.c: textures. texel.c: what one texel holds, as four floats, or four whole numbers where
+ * `whole` says so. surface.c: surfaces. */
+struct texel {
+    bool whole;
+    float real[4];
+    uint32_t integer[4];
+};
+struct texel texel_decode(const struct weft_exec_texture *texture, const uint8_t *bytes);
+struct texel texel_border(const struct weft_exec_texture *texture, const float border[4]);
+bool texel_is_whole(const struct weft_exec_texture *texture);
+uint32_t texel_bytes(const struct weft_exec_image *image);
+uint32_t texel_channels(const struct weft_exec_image *image);
+void texel_encode(const struct weft_exec_image *image, const uint32_t data[4], unsigned count,
+                  uint8_t *bytes);
+/* OpenCL's numbers for the kind of a channel and the channels that there are. */
+uint32_t texel_type_number(const struct weft_exec_image *image);
+uint32_t texel_order_number(const struct weft_exec_image *image);
+bool texel_is_signed(const struct weft_exec_image *image);
+enum step image_sample(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step image_query(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step image_is_type(struct thread *thread, const struct weft_ptx_insn *insn);
+enum step image_surface(struct thread *thread, const struct weft_ptx_insn *insn);
+/* The handle in the brackets, and what it names or NULL. */
+uint64_t image_handle(struct thread *thread, const struct weft_ptx_operand *operand);
+const struct weft_exec_texture *image_find(struct thread *thread, uint64_t handle);
+
 /* control.c */
 bool control_enter(struct thread *thread, const struct weft_ptx_function *function);
 enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn);

@@ -72,6 +72,28 @@ static enum step meet(struct thread *thread, const struct weft_ptx_insn *insn)
     return STEP_NEXT;
 }
 
+/* Images, and what only computes. */
+static enum step execute_alone(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    switch (insn->opcode) {
+    case WEFT_PTX_TEX:
+    case WEFT_PTX_TLD4:
+        return image_sample(thread, insn);
+    case WEFT_PTX_TXQ:
+    case WEFT_PTX_SUQ:
+        return image_query(thread, insn);
+    case WEFT_PTX_ISTYPEP:
+        return image_is_type(thread, insn);
+    case WEFT_PTX_SULD:
+    case WEFT_PTX_SUST:
+    case WEFT_PTX_SURED:
+        return image_surface(thread, insn);
+    default:
+        return insn->opcode == WEFT_PTX_MOV && insn->vector > 1 ? move_vector(thread, insn)
+                                                                : compute(thread, insn);
+    }
+}
+
 static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn)
 {
     switch (insn->opcode) {
@@ -131,8 +153,7 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_MOVMATRIX:
         return meet(thread, insn);
     default:
-        return insn->opcode == WEFT_PTX_MOV && insn->vector > 1 ? move_vector(thread, insn)
-                                                                : compute(thread, insn);
+        return execute_alone(thread, insn);
     }
 }
 

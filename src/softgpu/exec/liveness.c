@@ -47,6 +47,12 @@ static bool writes_first(const struct weft_ptx_insn *insn)
     case WEFT_PTX_MATCH:
     case WEFT_PTX_REDUX:
     case WEFT_PTX_ACTIVEMASK:
+    case WEFT_PTX_TEX:
+    case WEFT_PTX_TLD4:
+    case WEFT_PTX_TXQ:
+    case WEFT_PTX_SUQ:
+    case WEFT_PTX_ISTYPEP:
+    case WEFT_PTX_SULD:
         return true;
     default:
         return weft_exec_lower_integer(insn->opcode) || weft_exec_lower_float(insn->opcode) ||

@@ -111,6 +111,7 @@ weft_exec_lower_fn weft_exec_lower_integer(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_float(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_move(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_memory(uint16_t opcode);
+weft_exec_lower_fn weft_exec_lower_texture(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_matrix(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_video(uint16_t opcode);

@@ -121,6 +121,8 @@ struct weft_exec_kernel {
     uint32_t table_count;
     struct weft_exec_matrix *matrices; /* owned; of matrix instructions, see matrix.h */
     uint32_t matrix_count;
+    struct weft_exec_sample *samples; /* owned; operands of texture and surface instructions */
+    uint32_t sample_count;
     uint32_t static_shared_bytes, shared_align;
     bool open_ended; /* recursion, indirect calls or alloca: the depth is not known */
     bool calls_indirect;

@@ -114,7 +114,7 @@ const char *weft_ptx_form_decode(const char *text, size_t size, struct weft_ptx_
  * groups, a bit each. */
 const char *weft_ptx_rules_broken(const struct weft_ptx_insn *insn, uint64_t seen);
 
-/* image.c: the same for textures and surfaces, whose rules are of another kind. */
+/* image.c: the same for textures and surfaces; NULL for all others. */
 const char *weft_ptx_image_broken(const struct weft_ptx_insn *insn);
 
 /* By the name without its dot; NOTYPE where there is none. */

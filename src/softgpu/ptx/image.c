@@ -127,8 +127,12 @@ const char *weft_ptx_image_broken(const struct weft_ptx_insn *insn)
     case WEFT_PTX_TXQ:
     case WEFT_PTX_SUQ:
         return broken_query(insn);
-    default:
+    case WEFT_PTX_SULD:
+    case WEFT_PTX_SUST:
+    case WEFT_PTX_SURED:
         return broken_surface(insn);
+    default:
+        return NULL;
     }
 }
 

@@ -204,14 +204,6 @@ static const char *broken_alone(const struct weft_ptx_insn *insn, uint64_t seen)
         return broken_precision(insn, seen);
     case WEFT_PTX_CVT:
         return broken_conversion(insn, seen);
-    case WEFT_PTX_TEX:
-    case WEFT_PTX_TLD4:
-    case WEFT_PTX_TXQ:
-    case WEFT_PTX_SUQ:
-    case WEFT_PTX_SULD:
-    case WEFT_PTX_SUST:
-    case WEFT_PTX_SURED:
-        return weft_ptx_image_broken(insn);
     case WEFT_PTX_MEMBAR:
         return seen & (G(MEMBAR) | G(FENCE)) ? NULL : "this instruction needs .cta, .gl or .sys";
     case WEFT_PTX_FENCE:
@@ -254,7 +246,7 @@ static const char *broken_alone(const struct weft_ptx_insn *insn, uint64_t seen)
                    ? NULL
                    : "a ballot is .b32, another vote .pred";
     default:
-        return NULL;
+        return weft_ptx_image_broken(insn);
     }
 }
 

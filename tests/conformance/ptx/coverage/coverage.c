@@ -114,10 +114,6 @@ static const char *reason_for(const char *mnemonic)
     static const struct {
         const char *mnemonic, *reason;
     } reasons[] = {
-        {"tex", "textures are not there yet"},
-        {"tld4", "textures are not there yet"},
-        {"suld", "surfaces are not there yet"},
-        {"sust", "surfaces are not there yet"},
         {"cp", "copies that signal a barrier in memory are not there yet"},
         {"mbarrier", "barriers in memory are not there yet"},
         {"mapa", "there are no clusters of blocks"},
