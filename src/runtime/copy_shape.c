@@ -62,3 +62,51 @@ cudaError_t weft_cudart_copy_shape(const struct cudaMemcpy3DParms *p, CUDA_MEMCP
     };
     return cudaSuccess;
 }
+
+static enum cudaMemcpyKind kind_of(const CUDA_MEMCPY3D *copy)
+{
+    bool from_host = copy->srcMemoryType == CU_MEMORYTYPE_HOST;
+    bool to_host = copy->dstMemoryType == CU_MEMORYTYPE_HOST;
+    bool unified = copy->srcMemoryType == CU_MEMORYTYPE_UNIFIED ||
+                   copy->dstMemoryType == CU_MEMORYTYPE_UNIFIED;
+    if (from_host)
+        return to_host ? cudaMemcpyHostToHost : cudaMemcpyHostToDevice;
+    if (to_host)
+        return cudaMemcpyDeviceToHost;
+    return unified ? cudaMemcpyDefault : cudaMemcpyDeviceToDevice;
+}
+
+/* Where a side's memory lies; arrays have none. */
+static struct cudaPitchedPtr memory_of(CUmemorytype type, const void *host, CUdeviceptr device,
+                                       size_t pitch, size_t width, size_t height)
+{
+    if (type == CU_MEMORYTYPE_ARRAY)
+        return (struct cudaPitchedPtr){0};
+    void *pointer =
+        type == CU_MEMORYTYPE_HOST ? (void *)(uintptr_t)host : (void *)(uintptr_t)device;
+    return (struct cudaPitchedPtr){pointer, pitch, width, height};
+}
+
+cudaError_t weft_cudart_copy_back(const CUDA_MEMCPY3D *copy, struct cudaMemcpy3DParms *out)
+{
+    cudaArray_t from =
+        copy->srcMemoryType == CU_MEMORYTYPE_ARRAY ? (cudaArray_t)copy->srcArray : NULL;
+    cudaArray_t to =
+        copy->dstMemoryType == CU_MEMORYTYPE_ARRAY ? (cudaArray_t)copy->dstArray : NULL;
+    unsigned int from_texel = from ? weft_cudart_array_texel_bytes(from) : 1;
+    unsigned int to_texel = to ? weft_cudart_array_texel_bytes(to) : 1;
+    if (!from_texel || !to_texel)
+        return cudaErrorInvalidResourceHandle;
+    *out = (struct cudaMemcpy3DParms){
+        .srcArray = from,
+        .srcPos = {copy->srcXInBytes / from_texel, copy->srcY, copy->srcZ},
+        .srcPtr = memory_of(copy->srcMemoryType, copy->srcHost, copy->srcDevice, copy->srcPitch,
+                            copy->WidthInBytes, copy->srcHeight),
+        .dstArray = to,
+        .dstPos = {copy->dstXInBytes / to_texel, copy->dstY, copy->dstZ},
+        .dstPtr = memory_of(copy->dstMemoryType, copy->dstHost, copy->dstDevice, copy->dstPitch,
+                            copy->WidthInBytes, copy->dstHeight),
+        .extent = {copy->WidthInBytes / (from ? from_texel : to_texel), copy->Height, copy->Depth},
+        .kind = kind_of(copy)};
+    return cudaSuccess;
+}

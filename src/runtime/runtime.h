@@ -49,6 +49,9 @@ cudaError_t weft_cudart_kernel_of(const void *host, CUkernel *out);
 /* On the current device. */
 cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size_t *bytes);
 
+/* The address of `count` bytes at `offset` in it; InvalidSymbol, InvalidValue. */
+cudaError_t weft_cudart_symbol_range(const void *host, size_t offset, size_t count, void **out);
+
 /* A function handle that the driver's calls take for a stub, a cudaKernel_t or a cudaFunction_t. */
 cudaError_t weft_cudart_function_of(const void *host, CUfunction *out);
 

@@ -19,8 +19,7 @@ cudaError_t weft_cudart_cudaGetSymbolSize(size_t *bytes, const void *symbol)
     return bytes ? weft_cudart_variable_of(symbol, &address, bytes) : cudaErrorInvalidValue;
 }
 
-/* The device side of a copy of `count` bytes at `offset` of a variable. */
-static cudaError_t inside(const void *symbol, size_t offset, size_t count, void **out)
+cudaError_t weft_cudart_symbol_range(const void *symbol, size_t offset, size_t count, void **out)
 {
     CUdeviceptr address;
     size_t bytes;
@@ -49,7 +48,7 @@ cudaError_t weft_cudart_cudaMemcpyToSymbol(const void *symbol, const void *from,
                                            size_t offset, enum cudaMemcpyKind kind, bool per_thread)
 {
     void *to;
-    cudaError_t result = inside(symbol, offset, count, &to);
+    cudaError_t result = weft_cudart_symbol_range(symbol, offset, count, &to);
     if (!result && !goes_to_device(kind))
         result = cudaErrorInvalidMemcpyDirection;
     return result ? result : weft_cudart_cudaMemcpy(to, from, count, kind, per_thread);
@@ -60,7 +59,7 @@ cudaError_t weft_cudart_cudaMemcpyToSymbolAsync(const void *symbol, const void *
                                                 cudaStream_t stream, bool per_thread)
 {
     void *to;
-    cudaError_t result = inside(symbol, offset, count, &to);
+    cudaError_t result = weft_cudart_symbol_range(symbol, offset, count, &to);
     if (!result && !goes_to_device(kind))
         result = cudaErrorInvalidMemcpyDirection;
     return result ? result : weft_cudart_cudaMemcpyAsync(to, from, count, kind, stream, per_thread);
@@ -71,7 +70,7 @@ cudaError_t weft_cudart_cudaMemcpyFromSymbol(void *to, const void *symbol, size_
                                              bool per_thread)
 {
     void *from;
-    cudaError_t result = inside(symbol, offset, count, &from);
+    cudaError_t result = weft_cudart_symbol_range(symbol, offset, count, &from);
     if (!result && !comes_from_device(kind))
         result = cudaErrorInvalidMemcpyDirection;
     return result ? result : weft_cudart_cudaMemcpy(to, from, count, kind, per_thread);
@@ -82,7 +81,7 @@ cudaError_t weft_cudart_cudaMemcpyFromSymbolAsync(void *to, const void *symbol, 
                                                   cudaStream_t stream, bool per_thread)
 {
     void *from;
-    cudaError_t result = inside(symbol, offset, count, &from);
+    cudaError_t result = weft_cudart_symbol_range(symbol, offset, count, &from);
     if (!result && !comes_from_device(kind))
         result = cudaErrorInvalidMemcpyDirection;
     return result ? result : weft_cudart_cudaMemcpyAsync(to, from, count, kind, stream, per_thread);
