@@ -71,9 +71,10 @@ struct weft_soft_driver {
     bool has_watchdog;    /* WEFT_SOFT_WATCHDOG is set, and goes before the device's own */
     uint32_t watchdog_us; /* with has_watchdog; 0: no limit */
     bool load_eagerly;    /* CUDA_MODULE_LOADING=EAGER: kernels are made ready with their module */
-    void (*report)(const char *text); /* a sentence for a person, see backend.h */
-    struct weft_exec_memory view;     /* the process' window, set up by weft_soft_memory_open */
-    struct weft_soft_memory *memory;  /* the memory half's state of the process, owned by it */
+    void (*report)(const char *text);    /* a sentence for a person, see backend.h */
+    struct weft_exec_memory view;        /* the process' window, set up by weft_soft_memory_open */
+    struct weft_soft_memory *memory;     /* the memory half's state of the process, owned by it */
+    const struct weft_exec_check *check; /* the memory half's; NULL: kernels are not checked */
 };
 extern struct weft_soft_driver weft_soft;
 
@@ -160,6 +161,12 @@ CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr ad
 /* Where the host reaches [address, address + bytes) of device, managed, pinned or registered
  * memory; NULL where it is not all live. */
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes);
+
+/* The host has written device memory other than by a copy or a set, for the checker. */
+void weft_soft_memory_written(uint64_t address, uint64_t bytes);
+/* How an access lies to what is or was allocated: "4 bytes past the end of the 1000 bytes at 0x…".
+ * With the checker alone. */
+void weft_soft_memory_explain(uint64_t address, uint64_t bytes, char *text, size_t size);
 
 /* A copy or a set as a task for a stream: host memory is read and written when it runs. The
  * addresses are checked now. Whoever gets the task submits it, or releases it. */

@@ -5,7 +5,7 @@
 
 #include "util/util.h"
 
-#define SENTENCE_BYTES 512
+#define SENTENCE_BYTES 1000
 
 static const struct {
     CUresult error;
@@ -46,21 +46,86 @@ static void report_once(const struct weft_soft_grid *grid, const char *text)
     weft_soft_tell_once(op->stream->context, text);
 }
 
+/* "PTX line 8 (saxpy.cu:12), st.global.f32 in saxpy, thread (3,0,0) of block (0,0,0)" */
+static void describe_place(const struct weft_exec_fault *fault, char *text, size_t size)
+{
+    char source[160] = "";
+    if (fault->source_file)
+        snprintf(source, sizeof(source), " (%.120s:%u)", fault->source_file, fault->source_line);
+    snprintf(text, size, "PTX line %u%s, %s%s%s, thread (%u,%u,%u) of block (%u,%u,%u)",
+             fault->line, source, fault->insn ? fault->insn : "end of function",
+             fault->function ? " in " : "", fault->function ? fault->function : "",
+             fault->thread[0], fault->thread[1], fault->thread[2], fault->block[0], fault->block[1],
+             fault->block[2]);
+}
+
+/* How the access lies to the variable that is named. */
+static void describe_variable(const struct weft_exec_fault *fault, char *text, size_t size)
+{
+    uint64_t offset = fault->variable_offset, bytes = fault->variable_bytes;
+    if (offset >= bytes) {
+        snprintf(text, size, "%" PRIu64 " bytes past the end of %.100s (%" PRIu64 " bytes)",
+                 offset - bytes, fault->variable, bytes);
+    } else if (offset + fault->bytes > bytes) {
+        snprintf(text, size,
+                 "the last %" PRIu64 " of them past the end of %.100s (%" PRIu64 " bytes)",
+                 offset + fault->bytes - bytes, fault->variable, bytes);
+    } else {
+        snprintf(text, size, "at byte %" PRIu64 " of %.100s (%" PRIu64 " bytes)", offset,
+                 fault->variable, bytes);
+    }
+}
+
+/* What the checker knows of an access: "wrote 4 bytes at 0x…, 0 bytes past the end of …". */
+static void describe_access(const struct weft_exec_fault *fault, char *text, size_t size)
+{
+    char where[256] = "outside of what was declared";
+    const char *verb = fault->is_write ? "wrote" : "read";
+    if (fault->space == WEFT_PTX_GLOBAL) {
+        weft_soft_memory_explain(fault->address, fault->bytes, where, sizeof(where));
+        snprintf(text, size, "%s %u bytes at 0x%" PRIx64 ", %s", verb, fault->bytes, fault->address,
+                 where);
+        return;
+    }
+    const char *space = fault->space == WEFT_PTX_SHARED  ? "shared"
+                        : fault->space == WEFT_PTX_LOCAL ? "local"
+                                                         : "parameter";
+    if (fault->variable)
+        describe_variable(fault, where, sizeof(where));
+    snprintf(text, size, "%s %u bytes of %s memory, %s", verb, fault->bytes, space, where);
+}
+
+static void describe(const struct weft_soft_grid *grid, const struct weft_exec_fault *fault,
+                     const char *what, bool has_address, char *text, size_t size)
+{
+    char place[512], access[400] = "";
+    const char *name = weft_exec_kernel_describe(grid->launch.kernel).name;
+    describe_place(fault, place, sizeof(place));
+    if (fault->bytes) {
+        describe_access(fault, access, sizeof(access));
+        snprintf(text, size, "kernel %.200s %s: %s: %s", name, what, access, place);
+        return;
+    }
+    if (has_address)
+        snprintf(access, sizeof(access), ", address 0x%" PRIx64, fault->address);
+    snprintf(text, size, "kernel %.200s %s: %s%s", name, what, place, access);
+}
+
 CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
                                 const struct weft_exec_fault *fault)
 {
     size_t kind = (size_t)fault->kind < WEFT_ARRAY_COUNT(kinds) ? (size_t)fault->kind : 0;
-    char address[40] = "", text[SENTENCE_BYTES];
-    if (kinds[kind].has_address)
-        snprintf(address, sizeof(address), ", address 0x%" PRIx64, fault->address);
-    snprintf(text, sizeof(text),
-             "kernel %s %s: PTX line %u, %s%s%s, thread (%u,%u,%u) of block (%u,%u,%u)%s",
-             weft_exec_kernel_describe(grid->launch.kernel).name, kinds[kind].text, fault->line,
-             fault->insn ? fault->insn : "end of function", fault->function ? " in " : "",
-             fault->function ? fault->function : "", fault->thread[0], fault->thread[1],
-             fault->thread[2], fault->block[0], fault->block[1], fault->block[2], address);
+    char text[SENTENCE_BYTES];
+    describe(grid, fault, kinds[kind].text, kinds[kind].has_address, text, sizeof(text));
     report_once(grid, text);
     return kinds[kind].error;
+}
+
+void weft_soft_fault_tell_unwritten(void *grid, const struct weft_exec_fault *fault)
+{
+    char text[SENTENCE_BYTES];
+    describe(grid, fault, "read memory that nothing has written", true, text, sizeof(text));
+    report_once(grid, text);
 }
 
 void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *text)

@@ -9,6 +9,8 @@ CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
                                 const struct weft_exec_fault *fault);
 /* The same, of a kernel that the watchdog ends. */
 CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid);
+/* The checker's: memory is read that nothing has written. `grid` is a weft_soft_grid. */
+void weft_soft_fault_tell_unwritten(void *grid, const struct weft_exec_fault *fault);
 void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *text);
 
 #endif

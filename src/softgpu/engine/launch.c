@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "softgpu/engine/capture.h"
+#include "softgpu/engine/fault.h"
 #include "softgpu/engine/launch.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
@@ -130,6 +131,9 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     launch->dynamic_shared_bytes = request->shared_bytes;
     launch->sm_count = profile->sm_count;
     launch->print = weft_soft_print;
+    launch->check = weft_soft.check;
+    launch->tell_unwritten = weft_soft_fault_tell_unwritten;
+    launch->tell_context = grid;
     uint64_t limit = atomic_load(&weft_soft_engine_of(context)->limits[CU_LIMIT_STACK_SIZE]);
     uint64_t stack = limit * STACK_ALLOWANCE + function->info.local_bytes;
     launch->stack_bytes = (uint32_t)WEFT_MIN(stack, (uint64_t)WEFT_EXEC_LOCAL_WINDOW_BYTES);

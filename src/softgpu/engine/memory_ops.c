@@ -61,6 +61,7 @@ static CUresult write_word(const CUstreamBatchMemOpParams *op)
         __atomic_store_n((uint64_t *)place, op->writeValue.value64, __ATOMIC_SEQ_CST);
     else
         __atomic_store_n((uint32_t *)place, op->writeValue.value, __ATOMIC_SEQ_CST);
+    weft_soft_memory_written(op->writeValue.address, is_wide(op) ? 8 : 4);
     return CUDA_SUCCESS;
 }
 

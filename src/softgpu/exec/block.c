@@ -55,6 +55,8 @@ static bool allocate(struct weft_exec_block *block)
     block->local = calloc(lanes * block->local_stride + 1, 1);
     if (!block->warps || !block->thread_index || !block->shared || !block->local)
         return false;
+    if (launch->check && !(block->shared_written = malloc(block->shared_bytes / 8 + 1)))
+        return false;
     for (uint32_t w = 0; w < block->warp_count; w++) {
         struct weft_exec_warp *warp = &block->warps[w];
         uint32_t first = w * WEFT_EXEC_LANES;
@@ -101,6 +103,7 @@ void weft_exec_block_destroy(struct weft_exec_block *block)
     free(block->warps);
     free(block->thread_index);
     free(block->shared);
+    free(block->shared_written);
     free(block->local);
     free(block);
 }
@@ -139,6 +142,10 @@ void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32
     block->idle_rounds = 0;
     memset(&block->fault, 0, sizeof(block->fault));
     memset(block->shared, 0, block->shared_bytes);
+    block->extent = (struct weft_exec_extent){0};
+    block->told_unwritten = false;
+    if (block->shared_written)
+        memset(block->shared_written, 0, block->shared_bytes / 8 + 1);
     weft_exec_barriers_reset(block);
     for (uint32_t w = 0; w < block->warp_count; w++)
         start_warp(launch->kernel, &block->warps[w], block->local_stride);
@@ -148,6 +155,8 @@ static struct weft_exec_run run_of(struct weft_exec_block *block)
 {
     const struct weft_exec_launch *launch = block->launch;
     const struct weft_exec_memory *memory = launch->memory;
+    const uint64_t all = launch->check ? 0 : UINT64_MAX;
+    const uint64_t param_bytes = launch->kernel->function->parameter_bytes;
     return (struct weft_exec_run){
         .constants = launch->kernel->constants,
         .window_base = memory->window_base,
@@ -158,7 +167,11 @@ static struct weft_exec_run run_of(struct weft_exec_block *block)
         .shared_bytes = block->shared_bytes,
         .local_stride = block->local_stride,
         .params = launch->params,
-        .param_bytes = launch->kernel->function->parameter_bytes,
+        .param_bytes = param_bytes,
+        .fast_window_bytes = memory->window_bytes & all,
+        .fast_shared_bytes = block->shared_bytes & all,
+        .fast_local_bytes = block->local_stride & all,
+        .fast_param_bytes = param_bytes & all,
         .block = block,
         .kernel = launch->kernel,
     };
@@ -172,33 +185,43 @@ static const struct weft_exec_part *part_at(const struct weft_exec_kernel *kerne
     return &kernel->parts[0];
 }
 
-static void record_fault(struct weft_exec_block *block, const struct weft_exec_warp *warp,
-                         uint32_t lane, uint32_t pc, enum weft_exec_fault_kind kind,
-                         uint64_t address)
+static void describe_fault(const struct weft_exec_block *block, const struct weft_exec_warp *warp,
+                           uint32_t lane, uint32_t pc, enum weft_exec_fault_kind kind,
+                           uint64_t address, struct weft_exec_fault *fault)
 {
     const struct weft_exec_kernel *kernel = block->launch->kernel;
     const struct weft_ptx_insn *source = kernel->code[pc].source;
     const uint32_t *rows = block->thread_index + warp->index * 3 * WEFT_EXEC_LANES;
     const struct weft_ptx_function *function =
         &kernel->module->functions[part_at(kernel, pc)->function];
-    block->fault = (struct weft_exec_fault){
+    *fault = (struct weft_exec_fault){
         .kind = kind,
         .function = function->name,
         .insn = source ? source->text : "ret",
         .line = source ? source->line : function->line,
+        .source_file = source ? weft_ptx_file_name(kernel->module, source->file) : NULL,
+        .source_line = source ? source->file_line : 0,
         .address = address,
     };
     for (int i = 0; i < 3; i++) {
-        block->fault.thread[i] = rows[i * WEFT_EXEC_LANES + lane];
-        block->fault.block[i] = block->index[i];
+        fault->thread[i] = rows[i * WEFT_EXEC_LANES + lane];
+        fault->block[i] = block->index[i];
     }
+}
+
+void weft_exec_describe_fault(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                              uint32_t lane, enum weft_exec_fault_kind kind, uint64_t address,
+                              struct weft_exec_fault *fault)
+{
+    describe_fault(run->block, run->warp, lane, (uint32_t)(insn - run->kernel->code), kind, address,
+                   fault);
 }
 
 void weft_exec_raise(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lanes,
                      enum weft_exec_fault_kind kind, uint64_t address)
 {
-    uint32_t pc = (uint32_t)(insn - run->kernel->code);
-    record_fault(run->block, run->warp, (uint32_t)__builtin_ctz(lanes), pc, kind, address);
+    weft_exec_describe_fault(run, insn, (uint32_t)__builtin_ctz(lanes), kind, address,
+                             &run->block->fault);
     run->stop = WEFT_EXEC_STOP_FAULT;
 }
 
@@ -214,8 +237,8 @@ static void record_deadlock(struct weft_exec_block *block)
         uint32_t pc = group->pc;
         if (group->state == WEFT_EXEC_GROUP_AT_BARRIER)
             pc--;
-        record_fault(block, warp, (uint32_t)__builtin_ctz(group->mask), pc,
-                     WEFT_EXEC_FAULT_DEADLOCK, 0);
+        describe_fault(block, warp, (uint32_t)__builtin_ctz(group->mask), pc,
+                       WEFT_EXEC_FAULT_DEADLOCK, 0, &block->fault);
         return;
     }
 }

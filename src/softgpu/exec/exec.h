@@ -73,6 +73,9 @@ void weft_exec_program_destroy(struct weft_exec_program *program);
 int weft_exec_program_kernel(struct weft_exec_program *program, uint32_t function_index,
                              const struct weft_exec_kernel **out, struct weft_err *err);
 
+struct weft_exec_check;
+struct weft_exec_fault;
+
 struct weft_exec_kernel_info {
     const char *name;
     uint32_t param_bytes;
@@ -106,6 +109,11 @@ struct weft_exec_launch {
      * runs the block. NULL: it is dropped. */
     void (*print)(void *print_context, bool is_error, const char *text, uint64_t bytes);
     void *print_context;
+    /* The checker (check.h), borrowed; NULL: accesses are not checked. A lane that reads what
+     * nothing has written is told of, once a block, and goes on. */
+    const struct weft_exec_check *check;
+    void (*tell_unwritten)(void *tell_context, const struct weft_exec_fault *fault);
+    void *tell_context;
 };
 
 enum weft_exec_fault_kind {
@@ -118,15 +126,24 @@ enum weft_exec_fault_kind {
     WEFT_EXEC_FAULT_DEADLOCK, /* a barrier that no remaining thread can complete, where that is
                                  certain */
     WEFT_EXEC_FAULT_ASSERT,
+    WEFT_EXEC_FAULT_UNWRITTEN, /* only told of */
 };
 
 struct weft_exec_fault {
     enum weft_exec_fault_kind kind;
-    const char *function; /* borrowed from the module */
-    const char *insn;     /* its text, borrowed from the module */
-    uint32_t line;        /* in the PTX */
+    const char *function;    /* borrowed from the module */
+    const char *insn;        /* its text, borrowed from the module */
+    uint32_t line;           /* in the PTX */
+    const char *source_file; /* by .file and .loc, borrowed; NULL: not known */
+    uint32_t source_line;
     uint32_t thread[3], block[3];
     uint64_t address; /* of ILLEGAL_ADDRESS and MISALIGNED */
+    /* Of these and UNWRITTEN, by the checker. */
+    uint32_t bytes; /* 0: nothing more is known */
+    bool is_write;
+    uint8_t space;        /* GLOBAL, or that of a variable */
+    const char *variable; /* borrowed; the one that begins nearest before the place, or NULL */
+    uint64_t variable_bytes, variable_offset;
 };
 
 enum weft_exec_outcome {

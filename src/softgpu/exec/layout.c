@@ -153,6 +153,15 @@ static uint32_t results_bytes(const struct weft_ptx_function *function)
     return bytes;
 }
 
+static void note_variable(struct weft_exec_lowering *lowering,
+                          struct weft_exec_variables *variables, const char *name, uint64_t offset,
+                          uint64_t bytes)
+{
+    const struct weft_exec_variable variable = {name, offset, bytes};
+    if (!weft_exec_variables_add(variables, &variable) && !lowering->failed)
+        lowering->failed = no_memory(lowering);
+}
+
 static uint32_t place_shared(struct weft_exec_lowering *lowering,
                              const struct weft_ptx_variable *variable)
 {
@@ -168,6 +177,7 @@ static uint32_t place_shared(struct weft_exec_lowering *lowering,
         return 0;
     }
     kernel->static_shared_bytes = (uint32_t)(offset + variable->bytes);
+    note_variable(lowering, &kernel->shared_variables, variable->name, offset, variable->bytes);
     return (uint32_t)offset;
 }
 
@@ -194,6 +204,9 @@ static int lay_variables(struct weft_exec_lowering *lowering,
             if (variable->bytes > WEFT_EXEC_LOCAL_WINDOW_BYTES)
                 return weft_fail(lowering->err, WEFT_ERANGE, "ptx:%u: %s: too large for .local",
                                  variable->line, variable->name);
+            if (function == lowering->kernel->function)
+                note_variable(lowering, &lowering->kernel->local_variables, variable->name, next,
+                              variable->bytes);
             next += variable->bytes;
         }
         if (next > WEFT_EXEC_LOCAL_WINDOW_BYTES)
@@ -244,6 +257,17 @@ static int allocate(struct weft_exec_lowering *lowering)
     return 0;
 }
 
+/* Names for the checker; what it does not know of it would refuse. */
+static void note_parameters(struct weft_exec_lowering *lowering)
+{
+    struct weft_exec_kernel *kernel = lowering->kernel;
+    for (uint32_t i = 0; i < kernel->function->parameter_count; i++) {
+        const struct weft_ptx_parameter *parameter = &kernel->function->parameters[i];
+        note_variable(lowering, &kernel->param_variables, parameter->name, parameter->offset,
+                      parameter->bytes);
+    }
+}
+
 int weft_exec_layout_kernel(struct weft_exec_lowering *lowering, uint32_t function)
 {
     struct weft_exec_kernel *kernel = lowering->kernel;
@@ -273,5 +297,6 @@ int weft_exec_layout_kernel(struct weft_exec_lowering *lowering, uint32_t functi
         kernel->open_ended |= layout->moves_stack;
     }
     lay_module_shared(lowering);
+    note_parameters(lowering);
     return lowering->failed;
 }

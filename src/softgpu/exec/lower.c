@@ -240,6 +240,9 @@ void weft_exec_kernel_destroy(struct weft_exec_kernel *kernel)
     free(kernel->matrices);
     free(kernel->samples);
     free(kernel->cleared);
+    weft_exec_variables_finish(&kernel->shared_variables);
+    weft_exec_variables_finish(&kernel->local_variables);
+    weft_exec_variables_finish(&kernel->param_variables);
     free(kernel);
 }
 

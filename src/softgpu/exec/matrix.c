@@ -162,14 +162,7 @@ static char *find_line(struct weft_exec_run *run, const struct weft_exec_insn *i
                        const struct lines *lines, uint32_t index, uint32_t align)
 {
     uint64_t address = lines->address + index * lines->stride_bytes;
-    if (address & (align - 1)) {
-        weft_exec_raise(run, insn, 1u << lines->lane, WEFT_EXEC_FAULT_MISALIGNED, address);
-        return NULL;
-    }
-    char *host = weft_exec_host_pointer(run, insn->space, lines->lane, address, lines->line_bytes);
-    if (host == NULL)
-        weft_exec_raise(run, insn, 1u << lines->lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
-    return host;
+    return weft_exec_reach(run, insn, lines->lane, address, lines->line_bytes, align);
 }
 
 /* The lines of memory are rows of the picture, or its columns. Only whole bytes lie in columns. */

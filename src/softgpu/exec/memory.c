@@ -65,6 +65,31 @@ char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uin
     }
 }
 
+static void raise_access(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                         uint32_t lane, uint64_t address, uint32_t bytes,
+                         enum weft_exec_fault_kind kind)
+{
+    weft_exec_raise(run, insn, 1u << lane, kind, address);
+    if (run->block->launch->check)
+        weft_exec_check_explain(run, insn, address, bytes, &run->block->fault);
+}
+
+char *weft_exec_reach(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lane,
+                      uint64_t address, uint32_t bytes, uint32_t align)
+{
+    if (address & (align - 1)) {
+        raise_access(run, insn, lane, address, bytes, WEFT_EXEC_FAULT_MISALIGNED);
+        return NULL;
+    }
+    char *host = weft_exec_host_pointer(run, insn->space, lane, address, bytes);
+    if (host == NULL ||
+        (run->block->launch->check && !weft_exec_check_lane(run, insn, lane, address, bytes))) {
+        raise_access(run, insn, lane, address, bytes, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS);
+        return NULL;
+    }
+    return host;
+}
+
 bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                               uint32_t bytes, struct weft_exec_access *access)
 {
@@ -72,16 +97,9 @@ bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_
     access->shape = WEFT_EXEC_SCATTERED;
     for (uint32_t left = run->mask; left; left &= left - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(left);
-        uint64_t address = access->offset[lane];
-        if (address & (bytes - 1)) {
-            weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_MISALIGNED, address);
+        const char *host = weft_exec_reach(run, insn, lane, access->offset[lane], bytes, bytes);
+        if (host == NULL)
             return false;
-        }
-        char *host = weft_exec_host_pointer(run, insn->space, lane, address, bytes);
-        if (host == NULL) {
-            weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
-            return false;
-        }
         access->offset[lane] = (uint64_t)(uintptr_t)host;
     }
     return true;

@@ -21,6 +21,11 @@ struct weft_exec_access {
 char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
                              uint64_t address, uint32_t bytes);
 
+/* The same for an access of the instruction: checked where the launch is, and aligned to `align`.
+ * NULL after a fault. */
+char *weft_exec_reach(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lane,
+                      uint64_t address, uint32_t bytes, uint32_t align);
+
 /* Lane by lane: mixed spaces, registered host memory, and the fault that names the lane. offset
  * holds addresses. */
 bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,
@@ -109,7 +114,7 @@ static inline bool weft_exec_resolve_window(const struct weft_exec_run *run, uin
 {
     uint64_t low, high;
     LANES(lane) access->offset[lane] -= run->window_base;
-    if (weft_exec_classify(access, run->window_bytes, bytes, may_be_contiguous, &low, &high) &&
+    if (weft_exec_classify(access, run->fast_window_bytes, bytes, may_be_contiguous, &low, &high) &&
         weft_exec_is_live(run->live, low, high - low + bytes)) {
         access->base = (char *)(uintptr_t)(run->window_base + (uint64_t)run->alias_delta);
         return true;
@@ -123,7 +128,8 @@ static inline bool weft_exec_resolve_shared(const struct weft_exec_run *run, uin
 {
     uint64_t low, high;
     access->base = run->shared;
-    return weft_exec_classify(access, run->shared_bytes, bytes, may_be_contiguous, &low, &high);
+    return weft_exec_classify(access, run->fast_shared_bytes, bytes, may_be_contiguous, &low,
+                              &high);
 }
 
 static inline bool weft_exec_resolve_local(const struct weft_exec_run *run, uint32_t bytes,
@@ -131,7 +137,7 @@ static inline bool weft_exec_resolve_local(const struct weft_exec_run *run, uint
 {
     uint64_t low, high;
     access->base = run->local;
-    if (!weft_exec_classify(access, run->local_stride, bytes, false, &low, &high))
+    if (!weft_exec_classify(access, run->fast_local_bytes, bytes, false, &low, &high))
         return false;
     LANES(lane) access->offset[lane] += lane * run->local_stride;
     access->shape = WEFT_EXEC_SCATTERED;
@@ -144,7 +150,7 @@ static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct wef
 {
     const bool may_be_contiguous = run->mask == WEFT_EXEC_ALL_LANES;
     if (insn->space == WEFT_PTX_PARAM && insn->a == WEFT_EXEC_NO_ROW &&
-        (uint64_t)insn->immediate + bytes <= run->param_bytes) {
+        (uint64_t)insn->immediate + bytes <= run->fast_param_bytes) {
         access->base = (char *)(uintptr_t)run->params;
         access->offset[0] = (uint64_t)insn->immediate;
         access->shape = WEFT_EXEC_UNIFORM;

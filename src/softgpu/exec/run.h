@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <pthread.h>
 
+#include "softgpu/exec/check.h"
 #include "softgpu/exec/exec.h"
 
 #define WEFT_EXEC_LANES WEFT_EXEC_WARP_LANES
@@ -124,6 +125,8 @@ struct weft_exec_kernel {
     struct weft_exec_sample *samples; /* owned; operands of texture and surface instructions */
     uint32_t sample_count;
     uint32_t static_shared_bytes, shared_align;
+    struct weft_exec_variables shared_variables, param_variables; /* for the checker */
+    struct weft_exec_variables local_variables;                   /* the entry's */
     bool open_ended; /* recursion, indirect calls or alloca: the depth is not known */
     bool calls_indirect;
     bool allocates; /* calls malloc or free */
@@ -213,6 +216,10 @@ struct weft_exec_block {
     uint64_t retired;
     struct weft_exec_barrier barriers[WEFT_EXEC_BARRIERS];
     struct weft_exec_fault fault;
+    /* Of the checker. */
+    uint8_t *shared_written;        /* owned; one bit a byte, NULL where nothing is checked */
+    struct weft_exec_extent extent; /* the last that was asked for */
+    bool told_unwritten;
 };
 
 enum weft_exec_stop {
@@ -245,6 +252,9 @@ struct weft_exec_run {
     uint64_t local_stride;
     const char *params;
     uint64_t param_bytes;
+    /* How far the fast ways of memory.h reach: the same sizes, or 0 where each access is checked.
+     */
+    uint64_t fast_window_bytes, fast_shared_bytes, fast_local_bytes, fast_param_bytes;
     struct weft_exec_warp *warp;
     struct weft_exec_block *block;
     const struct weft_exec_kernel *kernel;
@@ -309,6 +319,11 @@ static inline void weft_exec_lane_write(void *row, uint32_t lane_bytes, uint32_t
  * the others. */
 void weft_exec_raise(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lanes,
                      enum weft_exec_fault_kind kind, uint64_t address);
+
+/* What a fault of the lane at the instruction is, but for the access itself. */
+void weft_exec_describe_fault(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                              uint32_t lane, enum weft_exec_fault_kind kind, uint64_t address,
+                              struct weft_exec_fault *fault);
 
 /* schedule.c */
 void weft_exec_push(struct weft_exec_warp *warp, struct weft_exec_group group);

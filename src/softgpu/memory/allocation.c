@@ -3,6 +3,7 @@
 
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
+#include "softgpu/memory/shadow.h"
 #include "softgpu/memory/vmm.h"
 #include "util/util.h"
 
@@ -60,6 +61,7 @@ void weft_soft_allocation_publish(struct weft_soft_allocation *allocation,
     if (context && context->memory)
         link_into(context->memory, allocation);
     set_live(allocation, true);
+    weft_soft_shadow_begin(allocation);
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -104,6 +106,7 @@ static void end_life(struct weft_soft_allocation *allocation)
     struct weft_soft_memory *memory = weft_soft.memory;
     pthread_mutex_lock(&memory->lock);
     set_live(allocation, false);
+    weft_soft_shadow_end(allocation);
     pthread_mutex_unlock(&memory->lock);
 }
 

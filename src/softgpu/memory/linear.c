@@ -5,6 +5,7 @@
 #include <weft/cuda_table.h>
 
 #include "softgpu/memory/memory.h"
+#include "softgpu/memory/shadow.h"
 #include "util/util.h"
 
 /* Rows of pitched memory begin at multiples of this. */
@@ -56,6 +57,8 @@ CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t b
     allocation->bytes = bytes;
     allocation->charged = weft_round_up(bytes, WEFT_SOFT_BLOCK_BYTES);
     allocation->extent = extent_of(bytes, kind);
+    if (weft_soft_shadow_is_on() && kind == WEFT_SOFT_LINEAR)
+        allocation->extent += WEFT_SOFT_REDZONE_BYTES;
     allocation->flags = flags;
     CUresult result = take(allocation);
     if (result != CUDA_SUCCESS)

@@ -8,6 +8,7 @@
 #include "softgpu/handle.h"
 #include "softgpu/memory/array.h"
 #include "softgpu/memory/pool.h"
+#include "softgpu/memory/shadow.h"
 #include "softgpu/memory/texture.h"
 #include "util/util.h"
 
@@ -94,6 +95,7 @@ static void close_memory(struct weft_soft_driver *driver)
     weft_soft_ranges_finish(&memory->host);
     weft_soft_ranges_finish(&memory->reservable);
     weft_soft_foreign_close(&memory->foreign);
+    weft_soft_shadow_close(memory);
     weft_soft_window_close(&memory->window);
     weft_soft_texture_table_finish(&memory->textures);
     free(memory);
@@ -108,6 +110,8 @@ static int fill(struct weft_soft_driver *driver, struct weft_err *err)
     int error = weft_soft_window_open(&memory->window, arena_bytes, err);
     if (!error)
         error = open_spaces(memory, err);
+    if (!error)
+        error = weft_soft_shadow_open(memory, err);
     if (!error)
         error = open_arenas(driver, memory, err);
     return error ? error : open_pools(driver, err);

@@ -27,7 +27,10 @@ struct weft_soft_arena {
     uint64_t loose[WEFT_SOFT_LOOSE_PAGES]; /* memory lock; page addresses by their number, or 0 */
 };
 
+struct weft_soft_shadow;
+
 struct weft_soft_memory {
+    struct weft_soft_shadow *shadow; /* owned; NULL: nothing is checked */
     pthread_mutex_t lock; /* the memory lock: innermost, never held while bytes are moved */
     struct weft_soft_window window;
     struct weft_soft_node *allocations;  /* by address; memory lock */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "softgpu/memory/memory.h"
+#include "softgpu/memory/shadow.h"
 #include "util/util.h"
 
 /* Pageable sources of asynchronous copies are staged up to so many bytes, so that the program may
@@ -88,11 +89,24 @@ static void run_rows(const struct weft_soft_transfer *transfer)
     }
 }
 
+/* What is staged lies outside of the window, and is nobody's business. */
+static void note_written(const struct weft_soft_transfer *transfer)
+{
+    for (uint64_t slice = 0; slice < transfer->depth; slice++) {
+        for (uint64_t row = 0; row < transfer->height; row++)
+            weft_soft_shadow_written(transfer->to.bytes + slice * transfer->to.slice +
+                                         row * transfer->to.pitch,
+                                     transfer->width);
+    }
+}
+
 static void run(const struct weft_soft_transfer *transfer)
 {
     struct weft_soft_transfer joined = join(*transfer);
     joined = join(joined);
     run_rows(&joined);
+    if (weft_soft_shadow_is_on())
+        note_written(&joined);
 }
 
 /* What waits in a stream; what was staged lies behind it. */

@@ -1,5 +1,8 @@
-/* Debugging directives: read, because what follows them must be found, and dropped. */
+/* Debugging directives: where instructions come from is kept, for messages; the rest is read,
+ * because what follows must be found, and dropped. */
 #include "softgpu/ptx/parser.h"
+
+#include <string.h>
 
 static void skip_number(struct weft_ptx_parser *parser)
 {
@@ -14,9 +17,11 @@ static void skip_place(struct weft_ptx_parser *parser)
 }
 
 /* .loc file line column [, function_name label [+ n]] [, inlined_at file line column] */
-static void skip_loc(struct weft_ptx_parser *parser)
+static void parse_loc(struct weft_ptx_parser *parser)
 {
-    skip_place(parser);
+    parser->file = (uint32_t)weft_ptx_parser_integer(parser, 0, INT64_MAX);
+    parser->file_line = (uint32_t)weft_ptx_parser_integer(parser, 0, INT64_MAX);
+    skip_number(parser);
     while (weft_ptx_parser_accept(parser, ',')) {
         if (weft_ptx_parser_at_name(parser, "inlined_at")) {
             weft_ptx_parser_advance(parser);
@@ -41,10 +46,17 @@ static void skip_string(struct weft_ptx_parser *parser)
 }
 
 /* .file index "name" [, time, size] */
-static void skip_file(struct weft_ptx_parser *parser)
+static void parse_file(struct weft_ptx_parser *parser)
 {
-    skip_number(parser);
+    struct weft_ptx_file file = {.number = (uint32_t)weft_ptx_parser_integer(parser, 0, INT64_MAX)};
+    char *name = weft_ptx_parser_alloc(parser, parser->token.length + 1);
+    if (name)
+        memcpy(name, parser->token.text, parser->token.length);
+    file.name = name;
     skip_string(parser);
+    struct weft_ptx_file *slot = weft_ptx_parser_push(parser, &parser->files, sizeof(file), 1);
+    if (slot)
+        *slot = file;
     while (weft_ptx_parser_accept(parser, ','))
         skip_number(parser);
 }
@@ -78,9 +90,9 @@ static void skip_pragma(struct weft_ptx_parser *parser)
 bool weft_ptx_parser_skip_debug(struct weft_ptx_parser *parser)
 {
     if (weft_ptx_parser_accept_dot(parser, ".loc"))
-        skip_loc(parser);
+        parse_loc(parser);
     else if (weft_ptx_parser_accept_dot(parser, ".file"))
-        skip_file(parser);
+        parse_file(parser);
     else if (weft_ptx_parser_accept_dot(parser, ".section"))
         skip_section(parser);
     else if (weft_ptx_parser_accept_dot(parser, ".pragma"))

@@ -164,6 +164,8 @@ void weft_ptx_parser_instruction(struct weft_ptx_parser *parser)
     insn.guard_negated = guard_negated;
     insn.line = at.line;
     insn.column = at.column;
+    insn.file = parser->file;
+    insn.file_line = parser->file_line;
     if (insn.opcode == WEFT_PTX_CALL)
         weft_ptx_parser_call(parser, &insn);
     else

@@ -165,6 +165,8 @@ static void parse_module(struct weft_ptx_parser *parser)
         parser, &parser->variables, sizeof(struct weft_ptx_variable), &module->variable_count);
     module->functions = weft_ptx_parser_settle(
         parser, &parser->functions, sizeof(struct weft_ptx_function), &module->function_count);
+    module->files = weft_ptx_parser_settle(parser, &parser->files, sizeof(struct weft_ptx_file),
+                                           &module->file_count);
 }
 
 static void parser_finish(struct weft_ptx_parser *parser)
@@ -172,6 +174,7 @@ static void parser_finish(struct weft_ptx_parser *parser)
     weft_ptx_names_finish(&parser->names);
     weft_ptx_vector_finish(&parser->variables);
     weft_ptx_vector_finish(&parser->functions);
+    weft_ptx_vector_finish(&parser->files);
     weft_ptx_vector_finish(&parser->builder.registers);
     weft_ptx_vector_finish(&parser->builder.variables);
     weft_ptx_vector_finish(&parser->builder.insns);
@@ -249,4 +252,12 @@ uint32_t weft_ptx_find_variable(const struct weft_ptx_module *module, const char
         if (strcmp(module->variables[i].name, name) == 0)
             return i;
     return WEFT_PTX_NONE;
+}
+
+const char *weft_ptx_file_name(const struct weft_ptx_module *module, uint32_t number)
+{
+    for (uint32_t i = 0; i < module->file_count; i++)
+        if (module->files[i].number == number)
+            return module->files[i].name;
+    return NULL;
 }

@@ -77,11 +77,12 @@ struct weft_ptx_parser {
     struct weft_ptx_arena *memory; /* the module's */
     struct weft_ptx_names names;
     struct weft_ptx_module *module;
-    struct weft_ptx_vector variables, functions;
+    struct weft_ptx_vector variables, functions, files;
     struct weft_ptx_builder builder;
     struct weft_ptx_vector initialiser, relocations;
     uint64_t initialiser_bytes; /* of all variables so far */
     uint32_t expression_depth;
+    uint32_t file, file_line; /* of the last .loc */
 };
 
 /* parser.c: tokens and failures. */

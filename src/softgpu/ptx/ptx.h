@@ -376,7 +376,8 @@ struct weft_ptx_insn {
     struct weft_ptx_call *call;          /* WEFT_PTX_CALL only */
     struct weft_ptx_branch_table *table; /* brx.idx: its labels */
     uint32_t line, column;
-    const char *text; /* "ld.global.v4.f32", for messages */
+    uint32_t file, file_line; /* of the source, by .loc; 0: not known */
+    const char *text;         /* "ld.global.v4.f32", for messages */
 };
 
 /* call (ret), target, (args), prototype. Arguments are operands: .param
@@ -460,6 +461,12 @@ struct weft_ptx_function {
     uint32_t line;
 };
 
+/* A source file, by .file. */
+struct weft_ptx_file {
+    uint32_t number;
+    const char *name;
+};
+
 struct weft_ptx_module {
     uint32_t version_major, version_minor;
     uint32_t target_sm; /* 75 for sm_75 and sm_75a alike */
@@ -467,6 +474,8 @@ struct weft_ptx_module {
     uint32_t variable_count, function_count;
     struct weft_ptx_variable *variables;
     struct weft_ptx_function *functions;
+    uint32_t file_count;
+    const struct weft_ptx_file *files;
     void *memory; /* private to the parser: all of the above lives there */
 };
 
@@ -483,6 +492,8 @@ enum weft_ptx_special {
 int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size,
                    struct weft_err *err);
 void weft_ptx_destroy(struct weft_ptx_module *module);
+/* The name of the source file with that number; NULL. */
+const char *weft_ptx_file_name(const struct weft_ptx_module *module, uint32_t number);
 
 /* Index of the function with that name, WEFT_PTX_NONE where there is none. Likewise variables. */
 uint32_t weft_ptx_find_function(const struct weft_ptx_module *module, const char *name);

@@ -1,0 +1,203 @@
+#include "softgpu/exec/check.h"
+
+#include <stdlib.h>
+
+#include "softgpu/exec/run.h"
+
+#define FIRST_ROOM 8
+
+bool weft_exec_variables_add(struct weft_exec_variables *variables,
+                             const struct weft_exec_variable *variable)
+{
+    if (variables->count == variables->room) {
+        uint32_t room = variables->room ? 2 * variables->room : FIRST_ROOM;
+        void *items = realloc(variables->items, room * sizeof(*variables->items));
+        if (!items)
+            return false;
+        variables->items = items;
+        variables->room = room;
+    }
+    variables->items[variables->count++] = *variable;
+    return true;
+}
+
+void weft_exec_variables_finish(struct weft_exec_variables *variables)
+{
+    free(variables->items);
+    *variables = (struct weft_exec_variables){0};
+}
+
+/* What an instruction does with memory. Of one that is not known here it is only checked where it
+ * goes, and what it may have written counts as written. */
+static enum weft_exec_access_kind access_kind(const struct weft_exec_insn *insn)
+{
+    if ((insn->op >= WEFT_EXEC_OP_ld_u8_b16 && insn->op <= WEFT_EXEC_OP_ld_u64_b64) ||
+        insn->op == WEFT_EXEC_OP_ld_ordered || insn->op == WEFT_EXEC_OP_wmma_load ||
+        insn->op == WEFT_EXEC_OP_ldmatrix)
+        return WEFT_EXEC_ACCESS_READ;
+    return insn->op == WEFT_EXEC_OP_atom ? WEFT_EXEC_ACCESS_UPDATE : WEFT_EXEC_ACCESS_WRITE;
+}
+
+/* A place in a space; of device memory the address. */
+struct place {
+    uint8_t space;
+    uint64_t offset;
+};
+
+static struct place place_of(const struct weft_exec_run *run, uint8_t space, uint64_t address)
+{
+    const struct weft_exec_memory *memory = run->block->launch->memory;
+    if (space != WEFT_PTX_GENERIC)
+        return (struct place){space, address};
+    if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
+        return (struct place){WEFT_PTX_SHARED, address - memory->shared_base};
+    if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
+        return (struct place){WEFT_PTX_LOCAL, address - memory->local_base};
+    if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
+        return (struct place){WEFT_PTX_PARAM, address - memory->param_base};
+    return (struct place){WEFT_PTX_GLOBAL, address};
+}
+
+/* The named memory of a space; NULL where it has none. */
+static const struct weft_exec_variables *variables_of(const struct weft_exec_run *run,
+                                                      uint8_t space)
+{
+    switch (space) {
+    case WEFT_PTX_SHARED:
+        return &run->kernel->shared_variables;
+    case WEFT_PTX_LOCAL:
+        return &run->kernel->local_variables;
+    case WEFT_PTX_PARAM:
+        return &run->kernel->param_variables;
+    default:
+        return NULL;
+    }
+}
+
+/* What has no name: dynamic shared memory, and the frames of called functions. */
+static bool is_unnamed(const struct weft_exec_run *run, struct place place, uint32_t bytes)
+{
+    if (place.space == WEFT_PTX_SHARED)
+        return place.offset >= run->kernel->static_shared_bytes &&
+               place.offset + bytes <= run->shared_bytes;
+    return place.space == WEFT_PTX_LOCAL && place.offset >= run->kernel->parts[0].local_bytes;
+}
+
+static bool is_in_a_variable(const struct weft_exec_run *run, struct place place, uint32_t bytes)
+{
+    const struct weft_exec_variables *variables = variables_of(run, place.space);
+    for (uint32_t i = 0; i < variables->count; i++) {
+        const struct weft_exec_variable *variable = &variables->items[i];
+        uint64_t inside = place.offset - variable->offset;
+        if (inside < variable->bytes && bytes <= variable->bytes - inside)
+            return true;
+    }
+    return is_unnamed(run, place, bytes);
+}
+
+/* The extent is kept while the block runs, so that one that stays in its memory asks once. */
+static bool is_in_an_extent(struct weft_exec_run *run, uint64_t address, uint32_t bytes)
+{
+    struct weft_exec_block *block = run->block;
+    struct weft_exec_extent *extent = &block->extent;
+    if (address - extent->first >= extent->bytes) {
+        *extent = (struct weft_exec_extent){0};
+        if (!block->launch->check->find(address, extent)) {
+            /* Registered memory was looked up already. */
+            return address - run->window_base >= run->window_bytes;
+        }
+    }
+    return bytes <= extent->bytes - (address - extent->first);
+}
+
+static bool all_written(const uint8_t *bits, uint64_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t byte = __atomic_load_n(&bits[(first + i) / 8], __ATOMIC_RELAXED);
+        if (!(byte >> (first + i) % 8 & 1))
+            return false;
+    }
+    return true;
+}
+
+static void set_written(uint8_t *bits, uint64_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count;) {
+        uint32_t shift = (first + i) % 8;
+        uint32_t part = count - i < 8 - shift ? count - i : 8 - shift;
+        __atomic_fetch_or(&bits[(first + i) / 8], (uint8_t)(((1u << part) - 1) << shift),
+                          __ATOMIC_RELAXED);
+        i += part;
+    }
+}
+
+static void tell_unwritten(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                           uint32_t lane, uint64_t address, uint32_t bytes)
+{
+    struct weft_exec_block *block = run->block;
+    struct weft_exec_fault fault;
+    if (block->told_unwritten)
+        return;
+    block->told_unwritten = true;
+    weft_exec_describe_fault(run, insn, lane, WEFT_EXEC_FAULT_UNWRITTEN, address, &fault);
+    weft_exec_check_explain(run, insn, address, bytes, &fault);
+    if (block->launch->tell_unwritten)
+        block->launch->tell_unwritten(block->launch->tell_context, &fault);
+}
+
+bool weft_exec_check_lane(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                          uint32_t lane, uint64_t address, uint32_t bytes)
+{
+    struct place place = place_of(run, insn->space, address);
+    bool named = variables_of(run, place.space) != NULL;
+    bool inside =
+        named ? is_in_a_variable(run, place, bytes) : is_in_an_extent(run, place.offset, bytes);
+    if (!inside)
+        return false;
+    uint8_t *bits = NULL;
+    uint64_t first = place.offset;
+    if (place.space == WEFT_PTX_SHARED) {
+        bits = run->block->shared_written;
+    } else if (!named && run->block->extent.tracked &&
+               place.offset - run->block->extent.first < run->block->extent.bytes) {
+        bits = run->block->launch->check->written;
+        first -= run->window_base;
+    }
+    if (!bits)
+        return true;
+    enum weft_exec_access_kind kind = access_kind(insn);
+    if ((kind & WEFT_EXEC_ACCESS_READ) && !all_written(bits, first, bytes))
+        tell_unwritten(run, insn, lane, address, bytes);
+    if (kind & WEFT_EXEC_ACCESS_WRITE)
+        set_written(bits, first, bytes);
+    return true;
+}
+
+/* The variable that ends nearest before the place, or holds its start. */
+static const struct weft_exec_variable *nearest(const struct weft_exec_variables *variables,
+                                                uint64_t offset)
+{
+    const struct weft_exec_variable *best = NULL;
+    for (uint32_t i = 0; i < variables->count; i++) {
+        const struct weft_exec_variable *variable = &variables->items[i];
+        if (variable->offset <= offset && (!best || variable->offset >= best->offset))
+            best = variable;
+    }
+    return best;
+}
+
+void weft_exec_check_explain(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                             uint64_t address, uint32_t bytes, struct weft_exec_fault *fault)
+{
+    struct place place = place_of(run, insn->space, address);
+    const struct weft_exec_variables *variables = variables_of(run, place.space);
+    fault->space = place.space == WEFT_PTX_CONST ? WEFT_PTX_GLOBAL : place.space;
+    fault->bytes = bytes;
+    fault->is_write = !(access_kind(insn) & WEFT_EXEC_ACCESS_READ);
+    const struct weft_exec_variable *variable = variables ? nearest(variables, place.offset) : NULL;
+    if (!variable)
+        return;
+    fault->variable = variable->name;
+    fault->variable_bytes = variable->bytes;
+    fault->variable_offset = place.offset - variable->offset;
+}

@@ -1,0 +1,103 @@
+/* checked DEFECT: one kernel with one planted defect, on the soft GPU; `clean` has none. Prints the
+ * result of the kernel. What is said of it on stderr is check_test.py's to judge. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/cuda.h>
+
+#define OK(call)                                                              \
+    do {                                                                      \
+        CUresult ok_result = (call);                                          \
+        if (ok_result) {                                                      \
+            fprintf(stderr, "%d: %s: %d\n", __LINE__, #call, (int)ok_result); \
+            exit(2);                                                          \
+        }                                                                     \
+    } while (0)
+
+#define BYTES 1000
+#define WRITTEN_BYTES 512
+
+/* %p: 1000 bytes, all written; %q: 1000 bytes, the first 512 of them written; %f: freed; %i: the
+ * thread. The defect stands in line 12. */
+#define HEAD                                                                               \
+    ".version 7.0\n.target sm_80\n.address_size 64\n.file 1 \"defect.cu\"\n"               \
+    ".visible .entry kernel(.param .u64 p, .param .u64 q, .param .u64 f, .param .u32 n)\n" \
+    "{ .reg .pred %is0; .reg .b32 %r<9>; .reg .b64 %d<9>; .reg .u64 %p, %q, %f, %a;\n"     \
+    "  .shared .align 16 .b8 left[12]; .shared .align 16 .b8 right[16];\n"                 \
+    "  .local .align 16 .b8 own[12]; .reg .u32 %i, %s;\n"                                  \
+    "ld.param.u64 %p, [p]; ld.param.u64 %q, [q]; ld.param.u64 %f, [f];\n"                  \
+    "mov.u32 %i, %tid.x; setp.eq.u32 %is0, %i, 3; mov.u32 %r0, 7;\n"                       \
+    ".loc 1 34 5\n"
+#define TAIL "\nret; }\n"
+
+static const struct {
+    const char *name, *body;
+} defects[] = {
+    {"past_end", "@%is0 st.global.u32 [%p+1000], %r0;"},
+    {"far_past_end", "@%is0 st.global.u32 [%p+1128], %r0;"},
+    {"straddles", "@%is0 ld.global.v4.u32 {%r1,%r2,%r3,%r4}, [%p+992];"},
+    {"freed", "@%is0 ld.global.u32 %r1, [%f+16];"},
+    {"misaligned", "@%is0 ld.global.u32 %r1, [%p+2];"},
+    {"unwritten", "@%is0 ld.global.u32 %r1, [%q+512];"},
+    {"unwritten_atom", "@%is0 atom.global.add.u32 %r1, [%q+516], %r0;"},
+    {"unwritten_vector", "@%is0 ld.global.v2.u32 {%r1,%r2}, [%q+504]; @%is0 ld.global.v4.u32 "
+                         "{%r1,%r2,%r3,%r4}, [%q+504+8];"},
+    {"atom_past_end", "@%is0 atom.global.add.u32 %r1, [%p+1000], %r0;"},
+    {"volatile_past_end", "@%is0 ld.volatile.global.u32 %r1, [%p+1000];"},
+    {"generic_past_end", "@%is0 st.u8 [%p+1000], %r0;"},
+    {"shared_past_end", "mov.u32 %s, left; @%is0 st.shared.u32 [%s+12], %r0;"},
+    {"shared_generic", "mov.u32 %s, right; cvt.u64.u32 %a, %s; cvta.shared.u64 %a, %a; @%is0 "
+                       "st.u32 [%a+16], %r0;"},
+    {"shared_unwritten", "mov.u32 %s, right; @%is0 ld.shared.u32 %r1, [%s+4];"},
+    {"local_past_end", "mov.u32 %s, own; @%is0 st.local.u32 [%s+12], %r0;"},
+    {"param_past_end", "@%is0 ld.param.u64 %d1, [n];"},
+    {"copy_past_end", "mov.u32 %s, right; @%is0 cp.async.ca.shared.global [%s], [%p+1000], 4;"},
+    {"clean",
+     "mov.u32 %s, right; mul.wide.u32 %a, %i, 4; add.u64 %a, %a, %q; st.global.u32 [%a+512], %i; "
+     "ld.global.u32 %r1, [%a+512]; ld.global.v4.u32 {%r2,%r3,%r4,%r5}, [%p+976]; @%is0 "
+     "st.shared.v4.u32 [%s], {%r1,%r2,%r3,%r4}; bar.sync 0; ld.shared.u8 %r6, [%s+15]; "
+     "ld.shared.v2.u32 {%r1,%r2}, [%s+8]; mov.u32 %s, own; st.local.u32 [%s+8], %r1; ld.local.u32 "
+     "%r2, [%s+8]; cp.async.ca.shared.global [left], [%p+996], 4; cp.async.wait_all; "
+     "@%is0 atom.global.add.u32 %r1, [%p+996], %r0; ld.param.u32 %r1, [n];"},
+};
+
+static CUresult run(const char *body)
+{
+    static char ptx[8192];
+    CUcontext context;
+    CUmodule module;
+    CUfunction function;
+    CUdeviceptr p, q, f, untouched;
+    char zeros[BYTES] = {0};
+    uint32_t n = 5;
+    snprintf(ptx, sizeof(ptx), "%s%s%s", HEAD, body, TAIL);
+    OK(cuInit(0));
+    OK(cuDevicePrimaryCtxRetain(&context, 0));
+    OK(cuCtxSetCurrent(context));
+    OK(cuMemAlloc(&p, BYTES));
+    OK(cuMemAlloc(&q, BYTES));
+    OK(cuMemAlloc(&untouched, BYTES));
+    OK(cuMemAlloc(&f, BYTES));
+    OK(cuMemcpyHtoD(p, zeros, BYTES));
+    OK(cuMemsetD8(q, 1, WRITTEN_BYTES));
+    OK(cuMemcpyHtoD(f, zeros, BYTES));
+    OK(cuMemFree(f));
+    OK(cuModuleLoadData(&module, ptx));
+    OK(cuModuleGetFunction(&function, module, "kernel"));
+    void *arguments[] = {&p, &q, &f, &n};
+    OK(cuLaunchKernel(function, 2, 1, 1, 40, 1, 1, 0, NULL, arguments, NULL));
+    return cuCtxSynchronize();
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc == 2 && i < sizeof(defects) / sizeof(defects[0]); i++) {
+        if (strcmp(defects[i].name, argv[1]) == 0) {
+            printf("%d\n", (int)run(defects[i].body));
+            return 0;
+        }
+    }
+    return 3;
+}
