@@ -36,6 +36,7 @@ struct weft_soft_context_engine {
     pthread_mutex_t heap_lock;              /* before memory.lock; no other is taken under it */
     struct weft_exec_heap *heap;            /* heap_lock; owned; NULL until a kernel needs it */
     bool fault_told;                        /* context.lock */
+    atomic_bool has_printed;                /* a kernel that prints was launched */
     /* Words of the device page when the context was made, or began to have work: see injected.h. */
     uint64_t fault_before, process_fault_before;
     atomic_uint_fast64_t fault_at_work_before;
@@ -112,6 +113,8 @@ CUresult weft_soft_event_wait(CUevent handle, struct weft_soft_stream *stream);
 CUresult weft_soft_event_check(CUevent handle);
 
 #define WEFT_SOFT_API_VERSION 3020
+/* Of local memory a thread may have, on all devices of today. */
+#define WEFT_SOFT_LOCAL_BYTES_MAX (512u << 10)
 /* Priorities of streams: the smaller number goes first. */
 #define WEFT_SOFT_PRIORITY_LEAST 0
 #define WEFT_SOFT_PRIORITY_GREATEST (-5)

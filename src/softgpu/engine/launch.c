@@ -28,6 +28,14 @@ struct request {
     uint32_t blocks_per_sm; /* found by check_shape */
 };
 
+/* A device has local memory for as many threads as it could hold at once. */
+static bool has_local_memory(const struct weft_soft_profile *profile, uint64_t thread_bytes)
+{
+    uint64_t threads = (uint64_t)profile->sm_count * profile->max_threads_per_sm;
+    return thread_bytes <= WEFT_SOFT_LOCAL_BYTES_MAX &&
+           thread_bytes <= profile->memory_bytes / threads;
+}
+
 static CUresult check_shape(struct request *request, const struct weft_soft_function *function)
 {
     const struct weft_soft_profile *profile = function->module->context->device->profile;
@@ -48,7 +56,9 @@ static CUresult check_shape(struct request *request, const struct weft_soft_func
         return CUDA_ERROR_INVALID_VALUE;
     request->blocks_per_sm =
         weft_soft_occupancy(profile, &function->info, (uint32_t)threads, request->shared_bytes);
-    return request->blocks_per_sm ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    return request->blocks_per_sm && has_local_memory(profile, function->info.local_bytes)
+               ? CUDA_SUCCESS
+               : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 }
 
 static CUresult copy_from_array(const struct weft_ptx_function *ptx, void **params,
@@ -169,6 +179,9 @@ static CUresult submit(const struct request *request, struct weft_soft_function 
         result = CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
     if (result == CUDA_SUCCESS && request->cooperative)
         result = weft_soft_workspace_take(stream->context, &op->grid);
+    if (result == CUDA_SUCCESS && function->info.prints)
+        atomic_store_explicit(&weft_soft_engine_of(stream->context)->has_printed, true,
+                              memory_order_relaxed);
     if (result == CUDA_SUCCESS && function->info.allocates)
         result = weft_soft_heap_get(stream->context, &op->grid.launch.heap);
     if (result == CUDA_SUCCESS)

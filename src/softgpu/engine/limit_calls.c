@@ -1,14 +1,18 @@
 /* A context's settings: limits and preferences. */
 #include "softgpu/engine/engine.h"
 
-/* A thread's stack may be as large as its window. */
-#define STACK_BYTES_MAX ((size_t)WEFT_EXEC_LOCAL_WINDOW_BYTES)
 #define STACK_BYTES_STEP 16
 #define SYNC_DEPTH_MAX 24
 #define L2_FETCH_BYTES_MAX 128
 
-static bool limit_exists(CUlimit limit)
+/* As CUDA states it: devices of 9.0 wait for no child kernels, those before 8.0 keep nothing in the
+ * cache. */
+static bool limit_exists(const struct weft_soft_profile *profile, CUlimit limit)
 {
+    if (limit == CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH)
+        return profile->cc_major < 9;
+    if (limit == CU_LIMIT_PERSISTING_L2_CACHE_SIZE)
+        return profile->cc_major >= 8;
     return (unsigned int)limit <= CU_LIMIT_PERSISTING_L2_CACHE_SIZE;
 }
 
@@ -18,9 +22,35 @@ static CUresult get_limit(size_t *out, CUlimit limit)
     CUresult result = weft_soft_context_ask(out, &context);
     if (result)
         return result;
-    if (!limit_exists(limit))
+    if (!limit_exists(context->device->profile, limit))
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     *out = atomic_load(&weft_soft_engine_of(context)->limits[limit]);
+    return CUDA_SUCCESS;
+}
+
+/* A stack is local memory, of which there must be enough for all threads that fit. */
+static CUresult set_stack(struct weft_soft_context *context, size_t bytes)
+{
+    const struct weft_soft_profile *profile = context->device->profile;
+    uint64_t threads = (uint64_t)profile->sm_count * profile->max_threads_per_sm;
+    if (bytes > WEFT_SOFT_LOCAL_BYTES_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > profile->memory_bytes / threads)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    atomic_store(&weft_soft_engine_of(context)->limits[CU_LIMIT_STACK_SIZE],
+                 weft_round_up(bytes, STACK_BYTES_STEP));
+    return CUDA_SUCCESS;
+}
+
+/* What kernels print is written as they print it, so that no size of the buffer loses any of it;
+ * but once one has been launched the size stands, as CUDA has it. */
+static CUresult set_print_buffer(struct weft_soft_context *context, size_t bytes)
+{
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    atomic_size_t *limit = &engine->limits[CU_LIMIT_PRINTF_FIFO_SIZE];
+    if (atomic_load(&engine->has_printed) && bytes != atomic_load(limit))
+        return CUDA_ERROR_INVALID_VALUE;
+    atomic_store(limit, bytes);
     return CUDA_SUCCESS;
 }
 
@@ -30,18 +60,22 @@ static CUresult set_limit(CUlimit limit, size_t value)
     CUresult result = weft_soft_context_current(&context);
     if (result)
         return result;
-    if (!limit_exists(limit))
+    if (!limit_exists(context->device->profile, limit))
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
-    if ((limit == CU_LIMIT_STACK_SIZE && value > STACK_BYTES_MAX) ||
-        (limit == CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH && value > SYNC_DEPTH_MAX) ||
+    switch ((int)limit) {
+    case CU_LIMIT_STACK_SIZE:
+        return set_stack(context, value);
+    case CU_LIMIT_MALLOC_HEAP_SIZE:
+        return weft_soft_heap_set_limit(context, value);
+    case CU_LIMIT_PRINTF_FIFO_SIZE:
+        return set_print_buffer(context, value);
+    case CU_LIMIT_PERSISTING_L2_CACHE_SIZE:
+        value = 0; /* no part of the cache can be set aside, and asking for some is a hint */
+        break;
+    }
+    if ((limit == CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH && value > SYNC_DEPTH_MAX) ||
         (limit == CU_LIMIT_MAX_L2_FETCH_GRANULARITY && value > L2_FETCH_BYTES_MAX))
         return CUDA_ERROR_INVALID_VALUE;
-    if (limit == CU_LIMIT_MALLOC_HEAP_SIZE)
-        return weft_soft_heap_set_limit(context, value);
-    if (limit == CU_LIMIT_STACK_SIZE)
-        value = weft_round_up(value, STACK_BYTES_STEP);
-    if (limit == CU_LIMIT_PERSISTING_L2_CACHE_SIZE)
-        value = 0; /* no part of the cache can be set aside, and asking for some is a hint */
     atomic_store(&weft_soft_engine_of(context)->limits[limit], value);
     return CUDA_SUCCESS;
 }

@@ -86,6 +86,7 @@ struct weft_exec_kernel_info {
     uint32_t max_threads_per_block; /* from .maxntid and .reqntid, else 1024 */
     uint32_t required_block[3];     /* .reqntid, 0 where not given */
     bool calls_indirect;
+    bool prints;    /* calls the device's printf */
     bool allocates; /* calls the device's malloc or free: give its launches a heap */
 };
 struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_kernel *kernel);

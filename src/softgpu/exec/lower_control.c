@@ -237,6 +237,7 @@ static void lower_vprintf(struct weft_exec_lowering *lowering)
     int32_t arguments = argument_row(lowering, 1, 8);
     int32_t count = weft_exec_temporary(lowering);
     struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_vprintf);
+    lowering->kernel->prints = true;
     insn->d = count;
     insn->a = format;
     insn->b = arguments;

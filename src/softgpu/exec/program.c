@@ -102,6 +102,7 @@ struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_ke
         .registers = register_estimate(function),
         .max_threads_per_block = THREADS_MAX,
         .calls_indirect = kernel->calls_indirect,
+        .prints = kernel->prints,
         .allocates = kernel->allocates,
     };
     uint32_t required = threads_of(function->reqntid);

@@ -129,6 +129,7 @@ struct weft_exec_kernel {
     struct weft_exec_variables local_variables;                   /* the entry's */
     bool open_ended; /* recursion, indirect calls or alloca: the depth is not known */
     bool calls_indirect;
+    bool prints;    /* calls vprintf */
     bool allocates; /* calls malloc or free */
     uint32_t
         argument_bytes; /* how far a call may write beyond the running frame before it enters */

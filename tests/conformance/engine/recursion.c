@@ -4,6 +4,8 @@
 #include "check.h"
 
 #define DEPTH 40
+#define DEEP 2000u
+#define STACK_BYTES ((size_t)256 << 10)
 
 /* Each call has locals and keeps a value over the call: n + (n - 1) + ... + 1, and never for 0. */
 static const char ptx[] = PTX_HEAD
@@ -28,6 +30,14 @@ static const char ptx[] = PTX_HEAD
     "    st.global.u32 [%out], %n;\n"
     "    ret;\n}\n";
 
+/* A context that failed is good for nothing: a new one. */
+static void start_again(CUfunction *recurse, CUdeviceptr *out)
+{
+    OK(cuDevicePrimaryCtxReset(0));
+    *recurse = function_of(start(ptx), "recurse");
+    OK(cuMemAlloc(out, sizeof(unsigned int)));
+}
+
 int main(void)
 {
     CUfunction recurse = function_of(start(ptx), "recurse");
@@ -38,6 +48,16 @@ int main(void)
     OK(cuLaunchKernel(recurse, 1, 1, 1, 64, 1, 1, 0, NULL, params, NULL));
     OK(cuMemcpyDtoH(&sum, out, sizeof(sum)));
     CHECK(sum == DEPTH * (DEPTH + 1) / 2);
+    /* Far deeper than the default allows; then as deep as a larger stack does. */
+    depth = DEEP;
+    OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, STACK_BYTES));
+    OK(cuLaunchKernel(recurse, 1, 1, 1, 64, 1, 1, 0, NULL, params, NULL));
+    OK(cuMemcpyDtoH(&sum, out, sizeof(sum)));
+    CHECK(sum == DEEP * (DEEP + 1) / 2);
+    OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 1024));
+    OK(cuLaunchKernel(recurse, 1, 1, 1, 64, 1, 1, 0, NULL, params, NULL));
+    EXPECT(cuCtxSynchronize(), CUDA_ERROR_HARDWARE_STACK_ERROR);
+    start_again(&recurse, &out);
     depth = 0;
     OK(cuLaunchKernel(recurse, 1, 1, 1, 64, 1, 1, 0, NULL, params, NULL));
     EXPECT(cuCtxSynchronize(), CUDA_ERROR_HARDWARE_STACK_ERROR);
