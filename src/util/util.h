@@ -12,6 +12,12 @@
 #include <weft/err.h>
 
 #define WEFT_ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define WEFT_SWAP(a, b)            \
+    do {                           \
+        __typeof__(a) swapped = a; \
+        (a) = (b);                 \
+        (b) = swapped;             \
+    } while (0)
 #define WEFT_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define WEFT_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define WEFT_CONTAINER_OF(pointer, type, member) \

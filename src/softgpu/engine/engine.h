@@ -111,6 +111,8 @@ CUresult weft_soft_stream_call_host(struct weft_soft_stream *stream, CUhostFn fu
 CUresult weft_soft_event_record(CUevent handle, struct weft_soft_stream *stream);
 CUresult weft_soft_event_wait(CUevent handle, struct weft_soft_stream *stream);
 CUresult weft_soft_event_check(CUevent handle);
+/* The event's context, without a reference; as it is where there is no such event. */
+void weft_soft_event_context(CUevent handle, CUcontext *out);
 
 #define WEFT_SOFT_API_VERSION 3020
 /* Of local memory a thread may have, on all devices of today. */

@@ -179,6 +179,15 @@ CUresult weft_soft_event_record(CUevent handle, struct weft_soft_stream *stream)
     return result;
 }
 
+void weft_soft_event_context(CUevent handle, CUcontext *out)
+{
+    struct event *event = weft_soft_handle_get(WEFT_SOFT_HANDLE_EVENT, (uint64_t)(uintptr_t)handle);
+    if (!event)
+        return;
+    *out = event->context->handle;
+    leave(event);
+}
+
 CUresult weft_soft_event_check(CUevent handle)
 {
     struct event *event;

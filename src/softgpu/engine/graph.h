@@ -38,6 +38,7 @@ struct weft_soft_graph_node {
     size_t dependency_count, dependency_room;
     size_t index;     /* scratch: its place among the nodes, filled by weft_soft_graph_number */
     size_t visited;   /* scratch of the ordering: dependencies looked at, plus one */
+    size_t exit;      /* scratch of the plan: the step after which the node is done */
     bool is_disabled; /* in an executable graph */
 };
 

@@ -1,10 +1,9 @@
-/* Executable graphs. A launch puts the nodes into the stream one after the other, each after what
- * it depends on, and stands behind the launch before it of the same executable graph, whatever
- * stream that went to. */
+/* Executable graphs. A launch goes by the graph's plan, and stands behind the launch before it of
+ * the same executable graph, whatever stream that went to. */
 #include <stdlib.h>
 
 #include "softgpu/engine/capture.h"
-#include "softgpu/engine/graph.h"
+#include "softgpu/engine/graph_plan.h"
 
 #define INSTANTIATE_FLAGS                                                                   \
     (CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD | \
@@ -15,6 +14,7 @@ struct exec {
     uint64_t flags;
     pthread_mutex_t lock;          /* held while a launch is submitted */
     struct weft_soft_graph *graph; /* lock; owned, ordered */
+    struct weft_soft_plan *plan;   /* lock; owned; of the graph */
     struct weft_soft_fence *last;  /* lock; referenced: the end of the last launch; NULL: none */
 };
 
@@ -22,19 +22,23 @@ static void release_exec(void *object)
 {
     struct exec *exec = object;
     weft_soft_fence_put(exec->last);
+    weft_soft_plan_destroy(exec->plan);
     weft_soft_graph_destroy(exec->graph);
     pthread_mutex_destroy(&exec->lock);
     free(exec);
 }
 
-/* A copy that can be launched. */
-static CUresult prepare(struct weft_soft_graph *from, struct weft_soft_graph **out)
+/* A copy that can be launched, and how. */
+static CUresult prepare(struct weft_soft_graph *from, struct weft_soft_graph **out,
+                        struct weft_soft_plan **plan)
 {
     struct weft_soft_graph *graph;
     CUresult result = weft_soft_graph_copy(&graph, from, false);
     if (result)
         return result;
     result = weft_soft_graph_order(graph);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_plan_create(plan, graph);
     if (result)
         weft_soft_graph_destroy(graph);
     else
@@ -49,7 +53,7 @@ static CUresult create_exec(CUgraphExec *out, struct weft_soft_graph *from, uint
         return CUDA_ERROR_OUT_OF_MEMORY;
     exec->flags = flags;
     pthread_mutex_init(&exec->lock, NULL);
-    CUresult result = prepare(from, &exec->graph);
+    CUresult result = prepare(from, &exec->graph, &exec->plan);
     if (result == CUDA_SUCCESS) {
         exec->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_GRAPH_EXEC, exec, release_exec);
         result = exec->handle ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -113,65 +117,6 @@ static void leave_exec(struct exec *exec)
     weft_soft_handle_put(exec->handle);
 }
 
-static CUresult submit_transfer(struct weft_soft_stream *stream, CUresult described,
-                                const struct weft_soft_task *task)
-{
-    return described ? described : weft_soft_stream_submit(stream, task);
-}
-
-static CUresult launch_graph(struct weft_soft_stream *stream, struct weft_soft_graph *graph);
-
-static CUresult launch_node(struct weft_soft_stream *stream, struct weft_soft_graph_node *node)
-{
-    const CUgraphNodeParams *params = &node->work.params;
-    struct weft_soft_task task;
-    if (node->is_disabled)
-        return CUDA_SUCCESS;
-    switch ((int)params->type) {
-    case CU_GRAPH_NODE_TYPE_KERNEL:
-        return weft_soft_launch_packed(stream, &node->work.kernel);
-    case CU_GRAPH_NODE_TYPE_MEMCPY:
-        return submit_transfer(
-            stream, weft_soft_memory_copy_task(&params->memcpy.copyParams, &task), &task);
-    case CU_GRAPH_NODE_TYPE_MEMSET:
-        return submit_transfer(stream, weft_soft_memory_set_task(&params->memset, &task), &task);
-    case CU_GRAPH_NODE_TYPE_HOST:
-        return weft_soft_stream_call_host(stream, params->host.fn, params->host.userData);
-    case CU_GRAPH_NODE_TYPE_GRAPH:
-        return launch_graph(stream, node->work.child);
-    case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
-        return weft_soft_event_wait(params->eventWait.event, stream);
-    case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
-        return weft_soft_event_record(params->eventRecord.event, stream);
-    default:
-        return CUDA_SUCCESS; /* an empty node only orders others */
-    }
-}
-
-static CUresult launch_graph(struct weft_soft_stream *stream, struct weft_soft_graph *graph)
-{
-    for (size_t i = 0; i < graph->node_count; i++) {
-        CUresult result = launch_node(stream, graph->order[i]);
-        if (result)
-            return result;
-    }
-    return CUDA_SUCCESS;
-}
-
-/* A fence in the stream: `kind` says whether it is waited for or reached there. Takes over the
- * caller's reference. */
-static CUresult submit_fence(struct weft_soft_stream *stream, enum weft_soft_op_kind kind,
-                             struct weft_soft_fence *fence)
-{
-    struct weft_soft_op *op = weft_soft_op_create(kind);
-    if (!op) {
-        weft_soft_fence_put(fence);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    op->fence = fence;
-    return weft_soft_op_submit(stream, op);
-}
-
 /* With the lock of `exec`. */
 static CUresult launch_exec(struct exec *exec, struct weft_soft_stream *stream)
 {
@@ -181,12 +126,12 @@ static CUresult launch_exec(struct exec *exec, struct weft_soft_stream *stream)
     CUresult result = CUDA_SUCCESS;
     if (exec->last && !atomic_load(&exec->last->done)) {
         weft_soft_fence_get(exec->last);
-        result = submit_fence(stream, WEFT_SOFT_OP_WAIT, exec->last);
+        result = weft_soft_fence_submit(stream, WEFT_SOFT_OP_WAIT, exec->last);
     }
     if (result == CUDA_SUCCESS)
-        result = launch_graph(stream, exec->graph);
+        result = weft_soft_plan_launch(exec->plan, stream);
     weft_soft_fence_get(end);
-    CUresult ended = submit_fence(stream, WEFT_SOFT_OP_RECORD, end);
+    CUresult ended = weft_soft_fence_submit(stream, WEFT_SOFT_OP_RECORD, end);
     if (ended == CUDA_SUCCESS) {
         weft_soft_fence_put(exec->last);
         exec->last = end;
@@ -201,6 +146,8 @@ static CUresult launch_locked(struct exec *exec, struct weft_soft_stream *stream
     pthread_mutex_lock(&exec->lock);
     CUresult result = launch_exec(exec, stream);
     pthread_mutex_unlock(&exec->lock);
+    if (result == CUDA_SUCCESS && weft_soft.launch_blocking)
+        result = weft_soft_stream_wait(stream);
     return result;
 }
 
@@ -365,7 +312,8 @@ static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdate
     struct weft_soft_graph *from = weft_soft_graph_by_handle(handle), *updated;
     if (!from)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = prepare(from, &updated);
+    struct weft_soft_plan *plan;
+    CUresult result = prepare(from, &updated, &plan);
     if (result)
         return result;
     uint64_t culprit;
@@ -373,14 +321,14 @@ static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdate
     info->result = compare_graphs(exec->graph, updated, &culprit);
     if (info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
         hand_over_names(exec->graph, updated);
-        struct weft_soft_graph *before = exec->graph;
-        exec->graph = updated;
-        updated = before;
+        WEFT_SWAP(exec->graph, updated);
+        WEFT_SWAP(exec->plan, plan);
     } else {
         info->errorNode = (CUgraphNode)(uintptr_t)culprit;
         result = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
     }
     pthread_mutex_unlock(&exec->lock);
+    weft_soft_plan_destroy(plan);
     weft_soft_graph_destroy(updated);
     return result;
 }
@@ -415,9 +363,23 @@ static CUresult update_v1(CUgraphExec exec_handle, CUgraph handle, CUgraphNode *
     return result;
 }
 
+/* A child graph can be replaced by one of the same shape. */
+static CUresult check_child(struct weft_soft_graph_node *node, struct weft_soft_graph_work *work)
+{
+    uint64_t culprit;
+    CUresult result = weft_soft_graph_order(work->child);
+    if (result == CUDA_SUCCESS && compare_graphs(node->work.child, work->child, &culprit))
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS)
+        hand_over_names(node->work.child, work->child);
+    return result;
+}
+
+/* The plan names nodes of child graphs, so it is made anew with one. */
 static CUresult replace_work(struct exec *exec, CUgraphNode origin, const CUgraphNodeParams *params)
 {
     struct weft_soft_graph_work work;
+    struct weft_soft_plan *plan = NULL;
     struct weft_soft_graph_node *node =
         weft_soft_graph_find(exec->graph, (uint64_t)(uintptr_t)origin);
     if (!node || node->work.params.type != params->type)
@@ -425,20 +387,18 @@ static CUresult replace_work(struct exec *exec, CUgraphNode origin, const CUgrap
     CUresult result = weft_soft_graph_work_init(&work, params, false);
     if (result)
         return result;
-    uint64_t culprit;
-    if (work.child) {
-        result = weft_soft_graph_order(work.child);
-        if (result == CUDA_SUCCESS && compare_graphs(node->work.child, work.child, &culprit))
-            result = CUDA_ERROR_INVALID_VALUE;
-        if (result) {
-            weft_soft_graph_work_finish(&work);
-            return result;
-        }
-        hand_over_names(node->work.child, work.child);
-    }
-    weft_soft_graph_work_finish(&node->work);
-    node->work = work;
-    return CUDA_SUCCESS;
+    if (work.child)
+        result = check_child(node, &work);
+    WEFT_SWAP(node->work, work);
+    if (result == CUDA_SUCCESS && node->work.child)
+        result = weft_soft_plan_create(&plan, exec->graph);
+    if (result)
+        WEFT_SWAP(node->work, work);
+    if (plan)
+        WEFT_SWAP(exec->plan, plan);
+    weft_soft_plan_destroy(plan);
+    weft_soft_graph_work_finish(&work);
+    return result;
 }
 
 CUresult weft_soft_graph_exec_set(CUgraphExec handle, CUgraphNode origin,

@@ -62,6 +62,7 @@ static CUresult init_kernel(struct weft_soft_graph_work *work)
     result = weft_soft_function_get(work->kernel.function, context, &function);
     if (result == CUDA_SUCCESS) {
         result = pack_kernel(work, list, extra, function);
+        params->ctx = function->module->context->handle;
         weft_soft_function_put(function);
     }
     weft_soft_context_put(context);

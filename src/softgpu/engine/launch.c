@@ -205,9 +205,15 @@ static CUresult launch_into(struct weft_soft_stream *stream, struct request *req
         result = check_shape(request, function);
     if (result == CUDA_SUCCESS)
         result = submit(request, function, stream);
+    weft_soft_function_put(function);
+    return result;
+}
+
+static CUresult launch_and_wait(struct weft_soft_stream *stream, struct request *request)
+{
+    CUresult result = launch_into(stream, request);
     if (result == CUDA_SUCCESS && weft_soft.launch_blocking)
         result = weft_soft_stream_wait(stream);
-    weft_soft_function_put(function);
     return result;
 }
 
@@ -234,8 +240,8 @@ static CUresult launch(struct request *request)
     CUresult result = weft_soft_stream_enter(request->stream, request->per_thread, &stream);
     if (result)
         return result;
-    result =
-        weft_soft_stream_captures(stream) ? capture(stream, request) : launch_into(stream, request);
+    result = weft_soft_stream_captures(stream) ? capture(stream, request)
+                                               : launch_and_wait(stream, request);
     weft_soft_stream_put(stream);
     return result;
 }
