@@ -174,6 +174,44 @@ CUresult weft_soft_memory_copy_task(const CUDA_MEMCPY3D *copy, struct weft_soft_
 CUresult weft_soft_memory_set_task(const CUDA_MEMSET_NODE_PARAMS_v2 *set,
                                    struct weft_soft_task *task);
 
+/* Memory of graphs. A piece is what an allocation node makes: its address is fixed, what lies
+ * behind it comes with the first launch. Each holder of a piece has a reference. */
+struct weft_soft_graph_segment;
+struct weft_soft_graph_piece;
+struct weft_soft_allocation;
+
+/* A new piece of the graph's last segment, or of a new one, which then is the last; both pointers
+ * hold a reference. INVALID_VALUE, OUT_OF_MEMORY. */
+CUresult weft_soft_graph_piece_create(struct weft_soft_graph_segment **segment,
+                                      struct weft_soft_device *device, uint64_t bytes,
+                                      struct weft_soft_graph_piece **out);
+/* One at the address of a piece that is freed before it. INVALID_VALUE where it is too small. */
+CUresult weft_soft_graph_piece_again(struct weft_soft_graph_piece *before, uint64_t bytes,
+                                     struct weft_soft_graph_piece **out);
+uint64_t weft_soft_graph_piece_address(const struct weft_soft_graph_piece *piece);
+struct weft_soft_graph_piece *weft_soft_graph_piece_get(struct weft_soft_graph_piece *piece);
+void weft_soft_graph_piece_put(struct weft_soft_graph_piece *piece);
+void weft_soft_graph_segment_put(struct weft_soft_graph_segment *segment);
+/* Whether some graph allocates there. */
+bool weft_soft_graph_memory_knows(uint64_t address);
+/* Puts memory behind it, charged to the device, where there is none. OUT_OF_MEMORY. */
+CUresult weft_soft_graph_piece_back(struct weft_soft_graph_piece *piece);
+/* Makes it an allocation that the program may free; and whether it is one. */
+CUresult weft_soft_graph_piece_publish(struct weft_soft_graph_piece *piece,
+                                       struct weft_soft_context *context);
+bool weft_soft_graph_piece_is_allocated(const struct weft_soft_graph_piece *piece);
+/* Lets kernels use it, or no more, in stream order. */
+CUresult weft_soft_graph_piece_task(struct weft_soft_graph_piece *piece, bool live,
+                                    struct weft_soft_task *task);
+/* Takes an allocation away from the program, NULL where there is none; and ends it in stream order.
+ */
+struct weft_soft_allocation *weft_soft_graph_memory_claim(uint64_t address);
+/* Gives it back. */
+void weft_soft_graph_memory_restore(struct weft_soft_allocation *claimed,
+                                    struct weft_soft_context *context);
+CUresult weft_soft_graph_memory_free_task(struct weft_soft_allocation *claimed,
+                                          struct weft_soft_task *task);
+
 /* Each half puts its calls into the table; all other entries answer NOT_SUPPORTED by name. */
 void weft_soft_engine_install(struct weft_cuda *table);
 void weft_soft_memory_install(struct weft_cuda *table);

@@ -9,6 +9,7 @@
 typedef CUresult (*allocate_fn)(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool,
                                 CUstream stream);
 typedef CUresult (*stream_fn)(CUstream stream);
+typedef CUresult (*capture_fn)(CUstream stream, CUstreamCaptureStatus *status);
 typedef CUresult (*free_fn)(CUdeviceptr dptr, CUstream stream);
 
 /* The calls of one stream flavour. */
@@ -16,20 +17,21 @@ struct flavour {
     allocate_fn allocate;
     free_fn free;
     stream_fn query;
+    capture_fn is_capturing;
 };
 
 static struct flavour legacy(void)
 {
     const struct weft_cuda *next = &weft_quota.next;
     return (struct flavour){next->cuMemAllocFromPoolAsync, next->cuMemFreeAsync,
-                            next->cuStreamQuery};
+                            next->cuStreamQuery, next->cuStreamIsCapturing};
 }
 
 static struct flavour per_thread(void)
 {
     const struct weft_cuda *next = &weft_quota.next;
     return (struct flavour){next->cuMemAllocFromPoolAsync_ptsz, next->cuMemFreeAsync_ptsz,
-                            next->cuStreamQuery_ptsz};
+                            next->cuStreamQuery_ptsz, next->cuStreamIsCapturing_ptsz};
 }
 
 /* Charges what the pool will have to grow by, if all that it holds free can be used; what it grew
@@ -93,6 +95,14 @@ static CUresult undo(struct weft_quota_pool *pool, CUdeviceptr address, CUstream
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* Then the memory is a graph's, and none is allocated now. */
+static bool is_captured(CUstream stream, const struct flavour *calls)
+{
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+    return calls->is_capturing(stream, &status) == CUDA_SUCCESS &&
+           status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 static CUresult allocate_locked(struct weft_quota_pool *pool, CUdeviceptr *address, size_t bytesize,
                                 CUstream stream, const struct flavour *calls,
                                 struct weft_quota_entry *replaced)
@@ -100,7 +110,7 @@ static CUresult allocate_locked(struct weft_quota_pool *pool, CUdeviceptr *addre
     uint64_t bytes = weft_quota_round(bytesize, WEFT_QUOTA_ROUND_BYTES);
     uint64_t before = pool->charged;
     CUmemoryPool handle = pool->handle;
-    if (!pool->charged_here)
+    if (!pool->charged_here || is_captured(stream, calls))
         return calls->allocate(address, bytesize, handle, stream);
     CUresult rc = reserve_growth_trimmed(pool, bytes);
     if (rc)

@@ -84,6 +84,7 @@ void weft_soft_graph_destroy(struct weft_soft_graph *graph)
     }
     if (graph->handle)
         weft_soft_handle_close(WEFT_SOFT_HANDLE_GRAPH, graph->handle);
+    weft_soft_graph_segment_put(graph->segment);
     free(graph->order);
     free(graph);
 }

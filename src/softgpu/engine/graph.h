@@ -26,6 +26,11 @@ struct weft_soft_graph_work {
     CUgraphNodeParams params;
     struct weft_soft_packed_launch kernel; /* its params are owned */
     struct weft_soft_graph *child;         /* owned */
+    struct weft_soft_graph_piece
+        *piece;                         /* referenced; of memory that the graph itself frees, too */
+    struct weft_soft_graph_node *frees; /* of a free node: the allocation, if it is this graph's */
+    struct weft_soft_allocation *claimed; /* of a free node that is being launched; owned */
+    bool is_freed, is_reused;             /* of an allocation, by a node of the graph */
 };
 
 struct weft_soft_graph_node {
@@ -43,9 +48,11 @@ struct weft_soft_graph_node {
 };
 
 struct weft_soft_graph {
-    uint64_t handle;  /* 0 in an executable graph */
-    bool is_child;    /* it belongs to a node, not to the program */
-    bool is_captured; /* a capture adds to it */
+    uint64_t handle;    /* 0 in an executable graph */
+    bool is_child;      /* it belongs to a node, not to the program */
+    bool is_captured;   /* a capture adds to it */
+    bool is_executable; /* it has memory nodes, and there is an executable graph of it */
+    struct weft_soft_graph_segment *segment; /* referenced; where its next allocation goes */
     struct weft_soft_link nodes;
     size_t node_count, edge_count;
     struct weft_soft_graph_node *
@@ -122,6 +129,25 @@ CUresult weft_soft_graph_check_edges(const CUgraphEdgeData *edges, size_t count)
  * copied from `origin`. */
 CUresult weft_soft_graph_exec_set(CUgraphExec handle, CUgraphNode origin,
                                   const CUgraphNodeParams *params);
+
+/* Allocation and free nodes: graph_memory_node.c. A graph with them is not copied but for its one
+ * executable graph, and loses neither nodes nor edges. */
+bool weft_soft_graph_has_memory(struct weft_soft_graph *graph);
+CUresult weft_soft_graph_alloc_init(struct weft_soft_graph_work *work);
+/* Gives a new node its address, or finds what it frees. */
+CUresult weft_soft_graph_place(struct weft_soft_graph_node *node);
+/* Of an executable graph, under its lock: puts memory behind its addresses. OUT_OF_MEMORY. */
+CUresult weft_soft_graph_memory_back(struct weft_soft_graph *graph);
+/* The same for a launch, which gives the program what the graph does not free. INVALID_VALUE where
+ * it has that still, unless `auto_free`, or has not what the graph frees of others. */
+CUresult weft_soft_graph_memory_prepare(struct weft_soft_graph *graph, bool auto_free,
+                                        struct weft_soft_context *context);
+CUresult weft_soft_graph_memory_launch(struct weft_soft_stream *stream,
+                                       struct weft_soft_graph_node *node);
+/* After a launch: gives back what it took of the program and did not free. */
+void weft_soft_graph_memory_unclaim(struct weft_soft_graph *graph,
+                                    struct weft_soft_context *context);
+void weft_soft_graph_memory_node_install(struct weft_cuda *table);
 
 /* Each file of calls puts its own into the table. */
 void weft_soft_graph_node_install(struct weft_cuda *table);

@@ -37,7 +37,11 @@ static CUresult clone_graph(CUgraph *out, CUgraph handle)
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle), *copy;
-    result = graph ? weft_soft_graph_copy(&copy, graph, true) : CUDA_ERROR_INVALID_VALUE;
+    result = graph ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    if (graph && weft_soft_graph_has_memory(graph))
+        result = CUDA_ERROR_NOT_SUPPORTED;
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_copy(&copy, graph, true);
     if (result == CUDA_SUCCESS)
         *out = (CUgraph)(uintptr_t)copy->handle;
     return weft_soft_graph_leave(result);
@@ -68,6 +72,8 @@ static CUresult destroy_node(CUgraphNode handle)
     struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
     if (!node || node->graph->is_captured)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    if (weft_soft_graph_has_memory(node->graph))
+        return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
     weft_soft_graph_node_destroy(node);
     return weft_soft_graph_leave(CUDA_SUCCESS);
 }
@@ -254,6 +260,8 @@ static CUresult change_edges(CUgraph handle, const CUgraphNode *from, const CUgr
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
     if (!graph)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    if (!add && weft_soft_graph_has_memory(graph))
+        return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
     size_t done = 0;
     while (done < count && result == CUDA_SUCCESS) {
         result = change_edge(graph, from[done], to[done], add);

@@ -15,12 +15,26 @@ struct exec {
     pthread_mutex_t lock;          /* held while a launch is submitted */
     struct weft_soft_graph *graph; /* lock; owned, ordered */
     struct weft_soft_plan *plan;   /* lock; owned; of the graph */
+    uint64_t source;               /* the handle of its graph, if that has memory nodes; 0 else */
     struct weft_soft_fence *last;  /* lock; referenced: the end of the last launch; NULL: none */
 };
+
+/* The graph may have another executable graph now. */
+static void release_source(const struct exec *exec)
+{
+    if (!exec->source)
+        return;
+    weft_soft_graph_lock();
+    struct weft_soft_graph *graph = weft_soft_graph_by_handle((CUgraph)(uintptr_t)exec->source);
+    if (graph)
+        graph->is_executable = false;
+    weft_soft_graph_unlock();
+}
 
 static void release_exec(void *object)
 {
     struct exec *exec = object;
+    release_source(exec);
     weft_soft_fence_put(exec->last);
     weft_soft_plan_destroy(exec->plan);
     weft_soft_graph_destroy(exec->graph);
@@ -58,11 +72,16 @@ static CUresult create_exec(CUgraphExec *out, struct weft_soft_graph *from, uint
         exec->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_GRAPH_EXEC, exec, release_exec);
         result = exec->handle ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
     }
-    if (result)
+    if (result) {
         release_exec(exec);
-    else
-        *out = (CUgraphExec)(uintptr_t)exec->handle;
-    return result;
+        return result;
+    }
+    if (weft_soft_graph_has_memory(from)) {
+        from->is_executable = true;
+        exec->source = from->handle;
+    }
+    *out = (CUgraphExec)(uintptr_t)exec->handle;
+    return CUDA_SUCCESS;
 }
 
 static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long flags)
@@ -77,6 +96,8 @@ static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
     if (!graph || graph->is_captured)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+    if (graph->is_executable)
+        return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
     return weft_soft_graph_leave(create_exec(out, graph, flags));
 }
 
@@ -117,6 +138,18 @@ static void leave_exec(struct exec *exec)
     weft_soft_handle_put(exec->handle);
 }
 
+static CUresult launch_plan(struct exec *exec, struct weft_soft_stream *stream)
+{
+    if (!exec->source)
+        return weft_soft_plan_launch(exec->plan, stream);
+    bool auto_free = exec->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+    CUresult result = weft_soft_graph_memory_prepare(exec->graph, auto_free, stream->context);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_plan_launch(exec->plan, stream);
+    weft_soft_graph_memory_unclaim(exec->graph, stream->context);
+    return result;
+}
+
 /* With the lock of `exec`. */
 static CUresult launch_exec(struct exec *exec, struct weft_soft_stream *stream)
 {
@@ -129,7 +162,7 @@ static CUresult launch_exec(struct exec *exec, struct weft_soft_stream *stream)
         result = weft_soft_fence_submit(stream, WEFT_SOFT_OP_WAIT, exec->last);
     }
     if (result == CUDA_SUCCESS)
-        result = weft_soft_plan_launch(exec->plan, stream);
+        result = launch_plan(exec, stream);
     weft_soft_fence_get(end);
     CUresult ended = weft_soft_fence_submit(stream, WEFT_SOFT_OP_RECORD, end);
     if (ended == CUDA_SUCCESS) {
@@ -159,7 +192,8 @@ static CUresult capture_exec(struct exec *exec, struct weft_soft_stream *stream)
     if (result)
         return result;
     pthread_mutex_lock(&exec->lock);
-    result = weft_soft_graph_copy(&copy, exec->graph, true);
+    result = exec->source ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+                          : weft_soft_graph_copy(&copy, exec->graph, true);
     pthread_mutex_unlock(&exec->lock);
     if (result)
         return weft_soft_graph_leave(result);
@@ -197,7 +231,7 @@ static CUresult launch_ptsz(CUgraphExec handle, CUstream stream)
     return launch(handle, stream, true);
 }
 
-/* There is nothing to upload: the device reads what the host keeps. */
+/* Of what a graph holds only its memory has to be there: the device reads what the host keeps. */
 static CUresult upload(CUgraphExec handle, CUstream stream_handle, bool per_thread)
 {
     struct exec *exec;
@@ -205,12 +239,16 @@ static CUresult upload(CUgraphExec handle, CUstream stream_handle, bool per_thre
     CUresult result = enter_exec(handle, &exec);
     if (result)
         return result;
-    leave_exec(exec);
     result = weft_soft_stream_enter(stream_handle, per_thread, &stream);
-    if (result)
-        return result;
-    result = weft_soft_capture_refuse(stream);
-    weft_soft_stream_put(stream);
+    if (result == CUDA_SUCCESS) {
+        result = weft_soft_capture_refuse(stream);
+        weft_soft_stream_put(stream);
+    }
+    pthread_mutex_lock(&exec->lock);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_memory_back(exec->graph);
+    pthread_mutex_unlock(&exec->lock);
+    leave_exec(exec);
     return result;
 }
 
@@ -257,6 +295,8 @@ static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *
     *culprit = updated->origin;
     if (before->work.params.type != updated->work.params.type)
         return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
+    if (before->work.piece != updated->work.piece)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED;
     if (before->dependency_count != updated->dependency_count)
         return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
     for (size_t i = 0; i < updated->dependency_count; i++) {
@@ -382,7 +422,7 @@ static CUresult replace_work(struct exec *exec, CUgraphNode origin, const CUgrap
     struct weft_soft_plan *plan = NULL;
     struct weft_soft_graph_node *node =
         weft_soft_graph_find(exec->graph, (uint64_t)(uintptr_t)origin);
-    if (!node || node->work.params.type != params->type)
+    if (!node || node->work.params.type != params->type || node->work.piece)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult result = weft_soft_graph_work_init(&work, params, false);
     if (result)

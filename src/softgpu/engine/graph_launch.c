@@ -42,8 +42,7 @@ static CUresult submit_transfer(struct weft_soft_stream *stream, CUresult descri
     return described ? described : weft_soft_stream_submit(stream, task);
 }
 
-static CUresult launch_node(struct weft_soft_stream *stream,
-                            const struct weft_soft_graph_node *node)
+static CUresult launch_node(struct weft_soft_stream *stream, struct weft_soft_graph_node *node)
 {
     const CUgraphNodeParams *params = &node->work.params;
     struct weft_soft_task task;
@@ -57,6 +56,9 @@ static CUresult launch_node(struct weft_soft_stream *stream,
         return submit_transfer(stream, weft_soft_memory_set_task(&params->memset, &task), &task);
     case CU_GRAPH_NODE_TYPE_HOST:
         return weft_soft_stream_call_host(stream, params->host.fn, params->host.userData);
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+    case CU_GRAPH_NODE_TYPE_MEM_FREE:
+        return weft_soft_graph_memory_launch(stream, node);
     case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
         return weft_soft_event_wait(params->eventWait.event, stream);
     case CU_GRAPH_NODE_TYPE_EVENT_RECORD:

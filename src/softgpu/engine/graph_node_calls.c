@@ -37,6 +37,9 @@ static CUresult add_work(CUgraphNode *out, struct weft_soft_graph *graph,
         return result;
     }
     result = connect_all(node, dependencies, count);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_place(node);
+    *work = node->work;
     if (result)
         weft_soft_graph_node_destroy(node);
     else
@@ -54,6 +57,8 @@ CUresult weft_soft_graph_add(CUgraphNode *out, struct weft_soft_graph *graph,
         result = add_work(out, graph, dependencies, count, &work);
     if (result == CUDA_SUCCESS && params->type == CU_GRAPH_NODE_TYPE_GRAPH)
         params->graph.graph = work.params.graph.graph;
+    if (result == CUDA_SUCCESS && params->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+        params->alloc.dptr = work.params.alloc.dptr;
     return result;
 }
 
@@ -93,7 +98,7 @@ static CUresult set_in_graph(CUgraphNode handle, const CUgraphNodeParams *params
         return result;
     struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
     struct weft_soft_graph_work work;
-    if (!node || node->work.params.type != params->type || node->work.child)
+    if (!node || node->work.params.type != params->type || node->work.child || node->work.piece)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     result = weft_soft_graph_work_init(&work, params, true);
     if (result == CUDA_SUCCESS) {
@@ -286,6 +291,7 @@ static CUresult add_empty(CUgraphNode *out, CUgraph graph, const CUgraphNode *de
 
 void weft_soft_graph_node_install(struct weft_cuda *table)
 {
+    weft_soft_graph_memory_node_install(table);
     table->cuGraphAddNode = add_node;
     table->cuGraphAddNode_v2 = add_node_v2;
     table->cuGraphNodeSetParams = set_params;

@@ -109,7 +109,8 @@ static CUresult init_child(struct weft_soft_graph_work *work, bool with_handles)
     struct weft_soft_graph *from = weft_soft_graph_by_handle(work->params.graph.graph);
     if (!from)
         return CUDA_ERROR_INVALID_VALUE;
-    if (work->params.graph.ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
+    if (work->params.graph.ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE ||
+        weft_soft_graph_has_memory(from))
         return CUDA_ERROR_NOT_SUPPORTED;
     if (weft_soft_graph_depth(from) >= WEFT_SOFT_GRAPH_DEPTH_MAX)
         return CUDA_ERROR_INVALID_VALUE;
@@ -140,10 +141,12 @@ static CUresult init_by_type(struct weft_soft_graph_work *work, bool with_handle
         return weft_soft_event_check(work->params.eventWait.event);
     case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
         return weft_soft_event_check(work->params.eventRecord.event);
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+        return weft_soft_graph_alloc_init(work);
+    case CU_GRAPH_NODE_TYPE_MEM_FREE:
+        return CUDA_SUCCESS; /* what it frees is found in the graph */
     case CU_GRAPH_NODE_TYPE_EXT_SEMAS_SIGNAL:
     case CU_GRAPH_NODE_TYPE_EXT_SEMAS_WAIT:
-    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
-    case CU_GRAPH_NODE_TYPE_MEM_FREE:
     case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
     case CU_GRAPH_NODE_TYPE_CONDITIONAL:
         return CUDA_ERROR_NOT_SUPPORTED;
@@ -191,6 +194,12 @@ CUresult weft_soft_graph_work_copy(struct weft_soft_graph_work *work,
     CUresult result = CUDA_SUCCESS;
     if (from->params.type == CU_GRAPH_NODE_TYPE_KERNEL)
         result = copy_kernel(work, from);
+    if (from->piece)
+        weft_soft_graph_piece_get(work->piece);
+    if (from->params.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) {
+        work->params.alloc.accessDescs = NULL;
+        work->params.alloc.accessDescCount = 0;
+    }
     if (from->child)
         result = weft_soft_graph_copy(&work->child, from->child, with_handles);
     if (result) {
@@ -208,6 +217,9 @@ void weft_soft_graph_work_finish(struct weft_soft_graph_work *work)
         free(work->kernel.params);
         free(work->params.kernel.kernelParams);
     }
+    if (work->params.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+        free((void *)(uintptr_t)work->params.alloc.accessDescs);
+    weft_soft_graph_piece_put(work->piece);
     weft_soft_graph_destroy(work->child);
     memset(work, 0, sizeof(*work));
 }

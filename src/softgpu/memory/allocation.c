@@ -34,6 +34,8 @@ static uint64_t live_bytes(const struct weft_soft_allocation *allocation)
         return allocation->bytes;
     case WEFT_SOFT_POOLED:
         return allocation->extent;
+    case WEFT_SOFT_GRAPHED:
+        return allocation->bytes;
     case WEFT_SOFT_REGISTERED:
     case WEFT_SOFT_MAPPED:
         break;
@@ -135,6 +137,9 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
     case WEFT_SOFT_POOLED:
         weft_soft_pool_give(allocation->pool, address, allocation->extent);
         weft_soft_pool_put(allocation->pool);
+        break;
+    case WEFT_SOFT_GRAPHED:
+        weft_soft_graph_piece_put(allocation->piece);
         break;
     case WEFT_SOFT_HOST:
         weft_soft_host_release(allocation);

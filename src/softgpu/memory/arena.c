@@ -2,6 +2,7 @@
  * processes that use the device share, is asked first. */
 #include <string.h>
 
+#include "softgpu/memory/graph_memory.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
 #include "util/util.h"
@@ -37,6 +38,7 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t bytes, u
         return CUDA_SUCCESS;
     /* What pools keep for later is given up before anybody is refused. */
     weft_soft_pools_trim(device, false);
+    weft_soft_graph_memory_trim(device);
     return try_take(device, bytes, extent, alignment, address) ? CUDA_SUCCESS
                                                                : CUDA_ERROR_OUT_OF_MEMORY;
 }

@@ -30,12 +30,32 @@ static CUresult take(struct weft_soft_pool *pool, struct weft_soft_stream *strea
     return CUDA_SUCCESS;
 }
 
+/* In a stream that captures, of whatever pool, memory comes and goes with nodes of the graph. */
+static CUresult capture_allocation(const struct weft_soft_pool *pool,
+                                   struct weft_soft_stream *stream, uint64_t bytes,
+                                   CUdeviceptr *address)
+{
+    CUgraphNodeParams node = {
+        .type = CU_GRAPH_NODE_TYPE_MEM_ALLOC,
+        .alloc = {.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+                                .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE,
+                                             .id = (int)pool->device->ordinal}},
+                  .bytesize = bytes}};
+    CUresult result = weft_soft_capture_add(stream, &node);
+    if (result == CUDA_SUCCESS)
+        *address = node.alloc.dptr;
+    return result;
+}
+
+static CUresult capture_free(struct weft_soft_stream *stream, CUdeviceptr address)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_MEM_FREE, .free.dptr = address};
+    return weft_soft_capture_add(stream, &node);
+}
+
 static CUresult allocate(CUdeviceptr *address, size_t bytes, uint64_t pool_handle,
                          struct weft_soft_stream *stream)
 {
-    CUresult refused = weft_soft_capture_refuse(stream);
-    if (refused != CUDA_SUCCESS)
-        return refused;
     if (!address || bytes == 0)
         return CUDA_ERROR_INVALID_VALUE;
     if (bytes > SIZE_MAX_BYTES)
@@ -43,6 +63,11 @@ static CUresult allocate(CUdeviceptr *address, size_t bytes, uint64_t pool_handl
     struct weft_soft_pool *pool = weft_soft_pool_get(pool_handle);
     if (!pool)
         return CUDA_ERROR_INVALID_VALUE;
+    if (weft_soft_capture_holds(stream)) {
+        CUresult captured = capture_allocation(pool, stream, bytes, address);
+        weft_soft_pool_put(pool);
+        return captured;
+    }
     uint64_t taken;
     CUresult result = take(pool, stream, bytes, &taken);
     if (result == CUDA_SUCCESS)
@@ -132,16 +157,17 @@ static CUresult free_async(CUdeviceptr address, CUstream handle, bool per_thread
     if (result != CUDA_SUCCESS)
         return result;
     struct weft_soft_allocation *allocation = NULL;
-    result = weft_soft_capture_refuse(stream);
-    if (result != CUDA_SUCCESS) {
+    if (weft_soft_capture_holds(stream)) {
+        result = capture_free(stream, address);
         weft_soft_stream_put(stream);
         return result;
     }
     struct pending_free *pending = calloc(1, sizeof(*pending));
     if (!pending)
         result = CUDA_ERROR_OUT_OF_MEMORY;
-    else if (!(allocation = weft_soft_allocation_claim(
-                   address, WEFT_SOFT_LINEAR | WEFT_SOFT_MANAGED | WEFT_SOFT_POOLED)))
+    else if (!(allocation =
+                   weft_soft_allocation_claim(address, WEFT_SOFT_LINEAR | WEFT_SOFT_MANAGED |
+                                                           WEFT_SOFT_POOLED | WEFT_SOFT_GRAPHED)))
         result = CUDA_ERROR_INVALID_VALUE;
     else if (weft_soft_stream_idle(stream))
         weft_soft_allocation_release(allocation);

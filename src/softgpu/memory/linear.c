@@ -130,8 +130,8 @@ static CUresult mem_free(CUdeviceptr address)
     CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS || address == 0)
         return result;
-    return weft_soft_allocation_free(address,
-                                     WEFT_SOFT_LINEAR | WEFT_SOFT_MANAGED | WEFT_SOFT_POOLED);
+    return weft_soft_allocation_free(address, WEFT_SOFT_LINEAR | WEFT_SOFT_MANAGED |
+                                                  WEFT_SOFT_POOLED | WEFT_SOFT_GRAPHED);
 }
 
 static CUresult mem_get_info(size_t *free_bytes, size_t *total)

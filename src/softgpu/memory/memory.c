@@ -1,6 +1,7 @@
 /* The memory half as the rest of the driver sees it: how it begins and ends, for the process and
  * for a context. */
 #include "softgpu/memory/memory.h"
+#include "softgpu/memory/graph_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,7 @@ void weft_soft_memory_install(struct weft_cuda *table)
     weft_soft_host_install(table);
     weft_soft_managed_install(table);
     weft_soft_pool_install(table);
+    weft_soft_graph_memory_install(table);
     weft_soft_async_install(table);
     weft_soft_vmm_install(table);
     weft_soft_copy_install(table);

@@ -17,11 +17,23 @@
 /* Pages that a small free has cleared stay with the arena for a while, at most so many. */
 #define WEFT_SOFT_LOOSE_PAGES 1024
 
+/* Physical memory that graphs have left, and how much of a device graphs hold; memory lock. */
+struct weft_soft_graph_chunk {
+    struct weft_soft_graph_chunk *next; /* owned */
+    uint64_t address, bytes;
+};
+struct weft_soft_graph_store {
+    struct weft_soft_graph_chunk *chunks;
+    uint64_t used_bytes, used_high_bytes;
+    uint64_t reserved_bytes, reserved_high_bytes;
+};
+
 /* One of a device; device->memory points to it. */
 struct weft_soft_arena {
-    uint64_t base, bytes;                  /* device addresses */
-    struct weft_soft_ranges free;          /* addresses; memory lock */
-    struct weft_soft_pool *pools;          /* memory lock; all of the device's, linked */
+    uint64_t base, bytes;         /* device addresses */
+    struct weft_soft_ranges free; /* addresses; memory lock */
+    struct weft_soft_pool *pools; /* memory lock; all of the device's, linked */
+    struct weft_soft_graph_store graph_store;
     uint64_t default_pool;                 /* handles */
     uint64_t current_pool;                 /* memory lock */
     uint64_t loose[WEFT_SOFT_LOOSE_PAGES]; /* memory lock; page addresses by their number, or 0 */
@@ -35,8 +47,9 @@ struct weft_soft_memory {
     struct weft_soft_window window;
     struct weft_soft_node *allocations;  /* by address; memory lock */
     struct weft_soft_node *reservations; /* by address, of cuMemAddressReserve; memory lock */
-    struct weft_soft_ranges host;        /* addresses for pinned memory; memory lock */
-    struct weft_soft_ranges reservable;  /* addresses for cuMemAddressReserve; memory lock */
+    struct weft_soft_graph_piece *graph_pieces; /* memory lock; linked */
+    struct weft_soft_ranges host;               /* addresses for pinned memory; memory lock */
+    struct weft_soft_ranges reservable;         /* addresses for cuMemAddressReserve; memory lock */
     struct weft_soft_foreign foreign;
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
     struct weft_soft_texture_table textures;
@@ -52,8 +65,9 @@ enum weft_soft_allocation_kind {
     WEFT_SOFT_POOLED = 4,
     WEFT_SOFT_HOST = 8,
     WEFT_SOFT_REGISTERED = 16,
-    WEFT_SOFT_MAPPED = 32, /* cuMemMap: addresses of a reservation that lead to memory */
-    WEFT_SOFT_OWN = 64,    /* the driver's: no call of the program frees it */
+    WEFT_SOFT_MAPPED = 32,   /* cuMemMap: addresses of a reservation that lead to memory */
+    WEFT_SOFT_OWN = 64,      /* the driver's: no call of the program frees it */
+    WEFT_SOFT_GRAPHED = 128, /* of an allocation node, launched and not freed yet */
 };
 
 /* What cuMemAdvise and cuMemPrefetchAsync said last of a managed allocation. */
@@ -79,6 +93,7 @@ struct weft_soft_allocation {
     struct weft_soft_advice advice;
     struct weft_soft_pool *pool;         /* POOLED: under a reference */
     struct weft_soft_physical *physical; /* MAPPED: under a reference */
+    struct weft_soft_graph_piece *piece; /* GRAPHED: under a reference */
     uint64_t physical_offset, physical_id;
     CUmemAccess_flags access[WEFT_DEVICES_MAX]; /* MAPPED */
 };

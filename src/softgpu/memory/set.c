@@ -11,6 +11,7 @@ struct set {
     uint32_t value, element_bytes;
     CUstream stream;
     bool per_thread;
+    bool in_graph; /* of a node, which may name memory in advance */
     enum weft_soft_wait wait;
 };
 
@@ -35,7 +36,9 @@ static CUresult describe(const struct set *set, struct weft_soft_transfer *trans
                                             .element_bytes = set->element_bytes};
     bool empty = set->width == 0 || set->height == 0;
     uint64_t bytes = empty ? 0 : set->pitch * (set->height - 1) + transfer->width;
-    CUresult result = weft_soft_side_resolve(&transfer->to, WEFT_SOFT_PLACE_DEVICE, set->to, bytes);
+    enum weft_soft_place place =
+        WEFT_SOFT_PLACE_DEVICE | (set->in_graph ? WEFT_SOFT_PLACE_GRAPH : 0u);
+    CUresult result = weft_soft_side_resolve(&transfer->to, place, set->to, bytes);
     transfer->to.pitch = set->pitch;
     return result;
 }
@@ -48,7 +51,8 @@ CUresult weft_soft_memory_set_task(const CUDA_MEMSET_NODE_PARAMS_v2 *params,
                       .width = params->width,
                       .height = params->height,
                       .value = params->value,
-                      .element_bytes = params->elementSize};
+                      .element_bytes = params->elementSize,
+                      .in_graph = true};
     struct weft_soft_transfer transfer;
     if (set.element_bytes != 1 && set.element_bytes != 2 && set.element_bytes != 4)
         return CUDA_ERROR_INVALID_VALUE;

@@ -17,6 +17,7 @@ struct corner {
     CUarray array;
     CUcontext context;      /* whose array it must be; NULL: anybody's */
     uint64_t lod;           /* CUDA wants 0: a level of a mipmap is an array of its own */
+    bool in_graph;          /* of a node, which may name memory in advance */
     uint64_t x, y, z;       /* bytes, rows, slices */
     uint64_t pitch, height; /* of the memory, not of what is copied */
 };
@@ -104,6 +105,8 @@ static CUresult resolve(struct corner corner, const struct box *box, struct weft
     if (__builtin_mul_overflow(corner.z, corner.height, &rows) || rows > SIZE_MAX_BYTES ||
         __builtin_mul_overflow(rows + corner.y, corner.pitch, &skipped) || skipped > SIZE_MAX_BYTES)
         return CUDA_ERROR_INVALID_VALUE;
+    if (corner.in_graph)
+        place |= WEFT_SOFT_PLACE_GRAPH;
     result = weft_soft_side_resolve(side, place, address + skipped + corner.x, bytes);
     side->pitch = corner.pitch;
     side->slice = corner.pitch * corner.height;
@@ -222,6 +225,7 @@ CUresult weft_soft_memory_copy_task(const CUDA_MEMCPY3D *copy, struct weft_soft_
     struct corner to = CORNER(copy, dst), from = CORNER(copy, src);
     struct box box = {copy->WidthInBytes, copy->Height, copy->Depth};
     struct weft_soft_transfer transfer;
+    to.in_graph = from.in_graph = true;
     CUresult result = describe(&to, &from, &box, &transfer);
     return result ? result : weft_soft_transfer_task(&transfer, task);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softgpu/memory/graph_memory.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/shadow.h"
 #include "util/util.h"
@@ -23,6 +24,9 @@ CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_plac
     if (bytes == 0 && address == 0)
         return CUDA_SUCCESS;
     side->bytes = weft_soft_memory_reach(address, bytes);
+    if (!side->bytes && (place & WEFT_SOFT_PLACE_GRAPH))
+        side->bytes = weft_soft_graph_memory_reach(address, bytes);
+    place &= ~(unsigned int)WEFT_SOFT_PLACE_GRAPH;
     if (side->bytes) {
         side->program_only = host || !inside;
         return CUDA_SUCCESS;

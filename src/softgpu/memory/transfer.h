@@ -25,6 +25,7 @@ enum weft_soft_place {
     WEFT_SOFT_PLACE_ANY,    /* cuMemcpy: what it is says its address */
     WEFT_SOFT_PLACE_DEVICE, /* whatever a kernel could reach */
     WEFT_SOFT_PLACE_HOST,
+    WEFT_SOFT_PLACE_GRAPH = 4, /* added: a node's, which may name a graph's memory in advance */
 };
 
 /* Resolves an address into a side without pitch. INVALID_VALUE where [address, address + bytes) is
