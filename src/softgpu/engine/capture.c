@@ -255,15 +255,21 @@ CUresult weft_soft_capture_add(struct weft_soft_stream *stream, CUgraphNodeParam
 }
 
 CUresult weft_soft_capture_add_kernel(struct weft_soft_stream *stream, CUgraphNodeParams *params,
-                                      bool cooperative)
+                                      const CUlaunchAttribute *attributes,
+                                      unsigned int attribute_count)
 {
     CUgraphNode node;
     CUresult result = weft_soft_graph_enter();
     if (result)
         return result;
     result = add(stream, params, &node);
+    if (result)
+        return weft_soft_graph_leave(result);
+    struct weft_soft_graph_work *work = &weft_soft_graph_node_by_handle(node)->work;
+    CUkernelNodeAttrValue priority = {.priority = stream->priority};
+    result = weft_soft_graph_attribute_set(work, CU_LAUNCH_ATTRIBUTE_PRIORITY, &priority);
     if (result == CUDA_SUCCESS)
-        weft_soft_graph_node_by_handle(node)->work.kernel.cooperative = cooperative;
+        result = weft_soft_graph_attributes_take(work, attributes, attribute_count);
     return weft_soft_graph_leave(result);
 }
 

@@ -82,7 +82,8 @@ CUstreamCaptureMode weft_soft_capture_exchange_mode(CUstreamCaptureMode mode);
 
 /* weft_soft_capture_add for a kernel. */
 CUresult weft_soft_capture_add_kernel(struct weft_soft_stream *stream, CUgraphNodeParams *params,
-                                      bool cooperative);
+                                      const CUlaunchAttribute *attributes,
+                                      unsigned int attribute_count);
 
 /* What an event that was recorded in a capture stands for: a copy of the stream's point. */
 CUresult weft_soft_capture_mark(struct weft_soft_stream *stream,

@@ -77,6 +77,7 @@ void weft_soft_graph_destroy(struct weft_soft_graph *graph)
 {
     if (!graph)
         return;
+    weft_soft_graph_objects_finish(graph, NULL);
     for (struct weft_soft_link *link = graph->nodes.next, *next; link != &graph->nodes;
          link = next) {
         next = link->next;
@@ -84,6 +85,7 @@ void weft_soft_graph_destroy(struct weft_soft_graph *graph)
     }
     if (graph->handle)
         weft_soft_handle_close(WEFT_SOFT_HANDLE_GRAPH, graph->handle);
+    free(graph->held);
     weft_soft_graph_segment_put(graph->segment);
     free(graph->order);
     free(graph);
@@ -219,6 +221,8 @@ CUresult weft_soft_graph_copy(struct weft_soft_graph **out, struct weft_soft_gra
     result = copies ? copy_nodes(graph, from, copies, with_handles) : CUDA_ERROR_OUT_OF_MEMORY;
     if (result == CUDA_SUCCESS)
         result = copy_edges(from, copies);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_objects_copy(graph, from);
     free(copies);
     if (result)
         weft_soft_graph_destroy(graph);

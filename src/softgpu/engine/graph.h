@@ -17,6 +17,7 @@
 
 #define WEFT_SOFT_GRAPH_NODES_MAX (1u << 18)
 #define WEFT_SOFT_GRAPH_DEPTH_MAX 16 /* child graphs inside child graphs */
+#define WEFT_SOFT_KERNEL_ATTRIBUTES 17
 
 struct weft_soft_graph;
 
@@ -25,6 +26,7 @@ struct weft_soft_graph_work {
     /* As the program gave it; of a kernel, kernelParams point into what is owned here. */
     CUgraphNodeParams params;
     struct weft_soft_packed_launch kernel; /* its params are owned */
+    CUkernelNodeAttrValue *attributes;     /* owned; of a kernel, by their numbers; NULL: all 0 */
     struct weft_soft_graph *child;         /* owned */
     struct weft_soft_graph_piece
         *piece;                         /* referenced; of memory that the graph itself frees, too */
@@ -47,6 +49,13 @@ struct weft_soft_graph_node {
     bool is_disabled; /* in an executable graph */
 };
 
+/* References that a graph holds. */
+struct weft_soft_user_object;
+struct weft_soft_held {
+    struct weft_soft_user_object *object;
+    uint64_t count;
+};
+
 struct weft_soft_graph {
     uint64_t handle;    /* 0 in an executable graph */
     bool is_child;      /* it belongs to a node, not to the program */
@@ -55,6 +64,8 @@ struct weft_soft_graph {
     struct weft_soft_graph_segment *segment; /* referenced; where its next allocation goes */
     struct weft_soft_link nodes;
     size_t node_count, edge_count;
+    struct weft_soft_held *held; /* owned */
+    size_t held_count;
     struct weft_soft_graph_node *
         *order; /* owned; each node after what it depends on; may be NULL */
 };
@@ -148,6 +159,25 @@ CUresult weft_soft_graph_memory_launch(struct weft_soft_stream *stream,
 void weft_soft_graph_memory_unclaim(struct weft_soft_graph *graph,
                                     struct weft_soft_context *context);
 void weft_soft_graph_memory_node_install(struct weft_cuda *table);
+
+/* User objects: graph_object.c. A graph gives up what it and its child graphs hold, once `fence` is
+ * reached where there is one. */
+void weft_soft_graph_objects_finish(struct weft_soft_graph *graph, struct weft_soft_fence *fence);
+CUresult weft_soft_graph_objects_copy(struct weft_soft_graph *graph,
+                                      const struct weft_soft_graph *from);
+void weft_soft_graph_object_install(struct weft_cuda *table);
+
+/* Attributes of kernel nodes: graph_attribute.c. Those of a launch that a node has too; and those
+ * of another node. NOT_SUPPORTED, OUT_OF_MEMORY. */
+CUresult weft_soft_graph_attribute_set(struct weft_soft_graph_work *work,
+                                       CUkernelNodeAttrID attribute,
+                                       const CUkernelNodeAttrValue *value);
+CUresult weft_soft_graph_attributes_take(struct weft_soft_graph_work *work,
+                                         const CUlaunchAttribute *attributes, unsigned int count);
+CUresult weft_soft_graph_attributes_copy(struct weft_soft_graph_work *work,
+                                         const struct weft_soft_graph_work *from);
+void weft_soft_graph_attribute_install(struct weft_cuda *table);
+void weft_soft_graph_dot_install(struct weft_cuda *table);
 
 /* Each file of calls puts its own into the table. */
 void weft_soft_graph_node_install(struct weft_cuda *table);

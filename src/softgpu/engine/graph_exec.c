@@ -35,9 +35,11 @@ static void release_exec(void *object)
 {
     struct exec *exec = object;
     release_source(exec);
-    weft_soft_fence_put(exec->last);
     weft_soft_plan_destroy(exec->plan);
+    if (exec->graph)
+        weft_soft_graph_objects_finish(exec->graph, exec->last);
     weft_soft_graph_destroy(exec->graph);
+    weft_soft_fence_put(exec->last);
     pthread_mutex_destroy(&exec->lock);
     free(exec);
 }
@@ -287,6 +289,41 @@ static CUresult get_flags(CUgraphExec handle, cuuint64_t *out)
 static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
                                               struct weft_soft_graph *updated, uint64_t *culprit);
 
+static CUgraphExecUpdateResult compare_kernels(const struct weft_soft_graph_work *before,
+                                               const struct weft_soft_graph_work *updated)
+{
+    if (before->params.kernel.ctx != updated->params.kernel.ctx)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_UNSUPPORTED_FUNCTION_CHANGE;
+    if (before->kernel.cooperative != updated->kernel.cooperative)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_ATTRIBUTES_CHANGED;
+    return CU_GRAPH_EXEC_UPDATE_SUCCESS;
+}
+
+static bool is_one_row(const CUDA_MEMSET_NODE_PARAMS_v2 *set)
+{
+    return set->height <= 1;
+}
+
+/* What may not change of a node, as CUDA has it. */
+static CUgraphExecUpdateResult compare_work(const struct weft_soft_graph_work *before,
+                                            const struct weft_soft_graph_work *updated)
+{
+    const CUgraphNodeParams *was = &before->params, *is = &updated->params;
+    if (was->type != is->type)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
+    if (before->piece != updated->piece)
+        return CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED;
+    if (was->type == CU_GRAPH_NODE_TYPE_KERNEL)
+        return compare_kernels(before, updated);
+    bool changed = false;
+    if (was->type == CU_GRAPH_NODE_TYPE_MEMCPY)
+        changed = was->memcpy.copyParams.srcMemoryType != is->memcpy.copyParams.srcMemoryType ||
+                  was->memcpy.copyParams.dstMemoryType != is->memcpy.copyParams.dstMemoryType;
+    if (was->type == CU_GRAPH_NODE_TYPE_MEMSET)
+        changed = is_one_row(&was->memset) != is_one_row(&is->memset);
+    return changed ? CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED : CU_GRAPH_EXEC_UPDATE_SUCCESS;
+}
+
 static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *before,
                                              const struct weft_soft_graph_node *updated,
                                              struct weft_soft_graph_node *const *befores,
@@ -295,8 +332,6 @@ static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *
     *culprit = updated->origin;
     if (before->work.params.type != updated->work.params.type)
         return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
-    if (before->work.piece != updated->work.piece)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED;
     if (before->dependency_count != updated->dependency_count)
         return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
     for (size_t i = 0; i < updated->dependency_count; i++) {
@@ -305,7 +340,7 @@ static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *
     }
     if (updated->work.child)
         return compare_graphs(before->work.child, updated->work.child, culprit);
-    return CU_GRAPH_EXEC_UPDATE_SUCCESS;
+    return compare_work(&before->work, &updated->work);
 }
 
 static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
@@ -369,6 +404,7 @@ static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdate
     }
     pthread_mutex_unlock(&exec->lock);
     weft_soft_plan_destroy(plan);
+    weft_soft_graph_objects_finish(updated, exec->last);
     weft_soft_graph_destroy(updated);
     return result;
 }
@@ -427,7 +463,10 @@ static CUresult replace_work(struct exec *exec, CUgraphNode origin, const CUgrap
     CUresult result = weft_soft_graph_work_init(&work, params, false);
     if (result)
         return result;
-    if (work.child)
+    result = weft_soft_graph_attributes_copy(&work, &node->work);
+    if (result == CUDA_SUCCESS && compare_work(&node->work, &work))
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS && work.child)
         result = check_child(node, &work);
     WEFT_SWAP(node->work, work);
     if (result == CUDA_SUCCESS && node->work.child)

@@ -101,10 +101,11 @@ static CUresult set_in_graph(CUgraphNode handle, const CUgraphNodeParams *params
     if (!node || node->work.params.type != params->type || node->work.child || node->work.piece)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     result = weft_soft_graph_work_init(&work, params, true);
-    if (result == CUDA_SUCCESS) {
-        weft_soft_graph_work_finish(&node->work);
-        node->work = work;
-    }
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_attributes_copy(&work, &node->work);
+    if (result == CUDA_SUCCESS)
+        WEFT_SWAP(node->work, work);
+    weft_soft_graph_work_finish(&work);
     return weft_soft_graph_leave(result);
 }
 
@@ -292,6 +293,9 @@ static CUresult add_empty(CUgraphNode *out, CUgraph graph, const CUgraphNode *de
 void weft_soft_graph_node_install(struct weft_cuda *table)
 {
     weft_soft_graph_memory_node_install(table);
+    weft_soft_graph_object_install(table);
+    weft_soft_graph_attribute_install(table);
+    weft_soft_graph_dot_install(table);
     table->cuGraphAddNode = add_node;
     table->cuGraphAddNode_v2 = add_node_v2;
     table->cuGraphNodeSetParams = set_params;

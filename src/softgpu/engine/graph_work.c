@@ -191,16 +191,19 @@ CUresult weft_soft_graph_work_copy(struct weft_soft_graph_work *work,
 {
     *work = *from;
     work->child = NULL;
-    CUresult result = CUDA_SUCCESS;
-    if (from->params.type == CU_GRAPH_NODE_TYPE_KERNEL)
-        result = copy_kernel(work, from);
+    work->attributes = NULL;
+    CUresult result = weft_soft_graph_attributes_copy(work, from);
+    if (from->params.type == CU_GRAPH_NODE_TYPE_KERNEL) {
+        CUresult copied = copy_kernel(work, from);
+        result = result ? result : copied;
+    }
     if (from->piece)
         weft_soft_graph_piece_get(work->piece);
     if (from->params.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) {
         work->params.alloc.accessDescs = NULL;
         work->params.alloc.accessDescCount = 0;
     }
-    if (from->child)
+    if (from->child && result == CUDA_SUCCESS)
         result = weft_soft_graph_copy(&work->child, from->child, with_handles);
     if (result) {
         weft_soft_graph_work_finish(work);
@@ -216,6 +219,7 @@ void weft_soft_graph_work_finish(struct weft_soft_graph_work *work)
     if (work->params.type == CU_GRAPH_NODE_TYPE_KERNEL) {
         free(work->kernel.params);
         free(work->params.kernel.kernelParams);
+        free(work->attributes);
     }
     if (work->params.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
         free((void *)(uintptr_t)work->params.alloc.accessDescs);

@@ -25,6 +25,8 @@ struct request {
     CUstream stream;
     void **params, **extra;
     bool per_thread, cooperative;
+    const CUlaunchAttribute *attributes; /* of a launch with a configuration */
+    unsigned int attribute_count;
     uint32_t blocks_per_sm; /* found by check_shape */
 };
 
@@ -231,7 +233,12 @@ static CUresult capture(struct weft_soft_stream *stream, const struct request *r
                                            .kernelParams = request->params,
                                            .extra = request->extra,
                                            .ctx = stream->context->handle}};
-    return weft_soft_capture_add_kernel(stream, &params, request->cooperative);
+    CUlaunchAttribute cooperative = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE,
+                                     .value.cooperative = request->cooperative};
+    if (request->attribute_count)
+        return weft_soft_capture_add_kernel(stream, &params, request->attributes,
+                                            request->attribute_count);
+    return weft_soft_capture_add_kernel(stream, &params, &cooperative, 1);
 }
 
 static CUresult launch(struct request *request)
@@ -384,6 +391,8 @@ static CUresult launch_configured(const CUlaunchConfig *config, CUfunction funct
         config->blockDimY, config->blockDimZ, config->sharedMemBytes, config->hStream, params);
     request.extra = extra;
     request.per_thread = per_thread;
+    request.attributes = config->attrs;
+    request.attribute_count = config->numAttrs;
     CUresult result = read_attributes(config, &request);
     return result ? result : launch(&request);
 }
