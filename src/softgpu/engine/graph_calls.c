@@ -3,6 +3,25 @@
 
 #include "softgpu/engine/graph.h"
 
+/* The graph lock, and what the handle names; without the lock where that is nothing. */
+static CUresult enter_graph(CUgraph handle, struct weft_soft_graph **out)
+{
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    *out = weft_soft_graph_by_handle(handle);
+    return *out ? CUDA_SUCCESS : weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+}
+
+static CUresult enter_node(CUgraphNode handle, struct weft_soft_graph_node **out)
+{
+    CUresult result = weft_soft_graph_enter();
+    if (result)
+        return result;
+    *out = weft_soft_graph_node_by_handle(handle);
+    return *out ? CUDA_SUCCESS : weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
+}
+
 static CUresult create(CUgraph *out, unsigned int flags)
 {
     if (!out || flags)
@@ -19,11 +38,11 @@ static CUresult create(CUgraph *out, unsigned int flags)
 
 static CUresult destroy(CUgraph handle)
 {
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph *graph;
+    CUresult result = enter_graph(handle, &graph);
     if (result)
         return result;
-    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    if (!graph || graph->is_child || graph->is_captured)
+    if (graph->is_child || graph->is_captured)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     weft_soft_graph_destroy(graph);
     return weft_soft_graph_leave(CUDA_SUCCESS);
@@ -31,17 +50,13 @@ static CUresult destroy(CUgraph handle)
 
 static CUresult clone_graph(CUgraph *out, CUgraph handle)
 {
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph *graph, *copy;
+    CUresult result = out ? enter_graph(handle, &graph) : CUDA_ERROR_INVALID_VALUE;
     if (result)
         return result;
-    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle), *copy;
-    result = graph ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    if (graph && weft_soft_graph_has_memory(graph))
-        result = CUDA_ERROR_NOT_SUPPORTED;
-    if (result == CUDA_SUCCESS)
-        result = weft_soft_graph_copy(&copy, graph, true);
+    if (weft_soft_graph_has_memory(graph))
+        return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
+    result = weft_soft_graph_copy(&copy, graph, true);
     if (result == CUDA_SUCCESS)
         *out = (CUgraph)(uintptr_t)copy->handle;
     return weft_soft_graph_leave(result);
@@ -49,16 +64,14 @@ static CUresult clone_graph(CUgraph *out, CUgraph handle)
 
 static CUresult find_in_clone(CUgraphNode *out, CUgraphNode original, CUgraph handle)
 {
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph *graph;
+    CUresult result = out ? enter_graph(handle, &graph) : CUDA_ERROR_INVALID_VALUE;
     if (result)
         return result;
-    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(original);
-    if (graph && node)
+    const struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(original);
+    if (node)
         node = weft_soft_graph_find(graph, node->handle);
-    if (!graph || !node)
+    if (!node)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     *out = (CUgraphNode)(uintptr_t)node->handle;
     return weft_soft_graph_leave(CUDA_SUCCESS);
@@ -66,11 +79,11 @@ static CUresult find_in_clone(CUgraphNode *out, CUgraphNode original, CUgraph ha
 
 static CUresult destroy_node(CUgraphNode handle)
 {
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph_node *node;
+    CUresult result = enter_node(handle, &node);
     if (result)
         return result;
-    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
-    if (!node || node->graph->is_captured)
+    if (node->graph->is_captured)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     if (weft_soft_graph_has_memory(node->graph))
         return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
@@ -80,14 +93,10 @@ static CUresult destroy_node(CUgraphNode handle)
 
 static CUresult get_type(CUgraphNode handle, CUgraphNodeType *out)
 {
-    if (!out)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph_node *node;
+    CUresult result = out ? enter_node(handle, &node) : CUDA_ERROR_INVALID_VALUE;
     if (result)
         return result;
-    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
-    if (!node)
-        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     *out = node->work.params.type;
     return weft_soft_graph_leave(CUDA_SUCCESS);
 }
@@ -138,12 +147,10 @@ static CUresult list_graph(CUgraph handle, CUgraphNode *nodes, size_t *count, bo
 {
     if (!count)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph *graph;
+    CUresult result = enter_graph(handle, &graph);
     if (result)
         return result;
-    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    if (!graph)
-        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     struct listing listing = start_listing(nodes, NULL, NULL, count);
     WEFT_SOFT_GRAPH_EACH(node, graph)
     {
@@ -168,12 +175,10 @@ static CUresult get_edges_v2(CUgraph handle, CUgraphNode *from, CUgraphNode *to,
 {
     if (!count || !from != !to)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph *graph;
+    CUresult result = enter_graph(handle, &graph);
     if (result)
         return result;
-    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    if (!graph)
-        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     struct listing listing = start_listing(from, to, edges, count);
     WEFT_SOFT_GRAPH_EACH(node, graph)
     {
@@ -193,12 +198,10 @@ static CUresult get_dependencies_v2(CUgraphNode handle, CUgraphNode *nodes, CUgr
 {
     if (!count)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph_node *node;
+    CUresult result = enter_node(handle, &node);
     if (result)
         return result;
-    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
-    if (!node)
-        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     struct listing listing = start_listing(nodes, NULL, edges, count);
     for (size_t i = 0; i < node->dependency_count; i++)
         list(&listing, node->dependencies[i], NULL);
@@ -215,12 +218,10 @@ static CUresult get_dependents_v2(CUgraphNode handle, CUgraphNode *nodes, CUgrap
 {
     if (!count)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph_node *node;
+    CUresult result = enter_node(handle, &node);
     if (result)
         return result;
-    struct weft_soft_graph_node *node = weft_soft_graph_node_by_handle(handle);
-    if (!node)
-        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     struct listing listing = start_listing(nodes, NULL, edges, count);
     WEFT_SOFT_GRAPH_EACH(other, node->graph)
     {
@@ -254,12 +255,10 @@ static CUresult change_edges(CUgraph handle, const CUgraphNode *from, const CUgr
 {
     if (count && (!from || !to))
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = weft_soft_graph_enter();
+    struct weft_soft_graph *graph;
+    CUresult result = enter_graph(handle, &graph);
     if (result)
         return result;
-    struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    if (!graph)
-        return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     if (!add && weft_soft_graph_has_memory(graph))
         return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
     size_t done = 0;

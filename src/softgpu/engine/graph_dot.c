@@ -67,10 +67,10 @@ static void print_details(struct printing *printing, const struct weft_soft_grap
 {
     const CUgraphNodeParams *params = &node->work.params;
     FILE *file = printing->file;
-    if (wants(printing, FLAG(HANDLES)))
-        fprintf(file, "\\nhandle 0x%" PRIx64, node->handle);
     if (params->type == CU_GRAPH_NODE_TYPE_KERNEL)
         print_kernel(printing, &node->work);
+    if (wants(printing, FLAG(HANDLES)))
+        fprintf(file, "\\nhandle 0x%" PRIx64, node->handle);
     if (params->type == CU_GRAPH_NODE_TYPE_MEMCPY && wants(printing, FLAG(MEMCPY_NODE_PARAMS)))
         print_copy(printing, &params->memcpy.copyParams);
     if (params->type == CU_GRAPH_NODE_TYPE_MEMSET && wants(printing, FLAG(MEMSET_NODE_PARAMS)))

@@ -1,5 +1,6 @@
 /* From a plan to operations of streams. */
 #include "softgpu/engine/graph_plan.h"
+#include "softgpu/engine/memory_ops.h"
 
 CUresult weft_soft_fence_submit(struct weft_soft_stream *stream, enum weft_soft_op_kind kind,
                                 struct weft_soft_fence *fence)
@@ -59,6 +60,8 @@ static CUresult launch_node(struct weft_soft_stream *stream, struct weft_soft_gr
     case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
     case CU_GRAPH_NODE_TYPE_MEM_FREE:
         return weft_soft_graph_memory_launch(stream, node);
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+        return weft_soft_memory_ops_submit(stream, params->memOp.paramArray, params->memOp.count);
     case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
         return weft_soft_event_wait(params->eventWait.event, stream);
     case CU_GRAPH_NODE_TYPE_EVENT_RECORD:

@@ -192,6 +192,14 @@ NODE_CALLS(kernel, CUDA_KERNEL_NODE_PARAMS, DESCRIBE_KERNEL, TELL_KERNEL)
     ((CUDA_HOST_NODE_PARAMS){.fn = (from).host.fn, .userData = (from).host.userData})
 NODE_CALLS(host, CUDA_HOST_NODE_PARAMS, DESCRIBE_HOST, TELL_HOST)
 
+#define BATCH_FIELDS(from)                                                        \
+    .ctx = (from)->ctx, .count = (from)->count, .paramArray = (from)->paramArray, \
+    .flags = (from)->flags
+#define DESCRIBE_BATCH(from) \
+    ((CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, .memOp = {BATCH_FIELDS(from)}})
+#define TELL_BATCH(from) ((CUDA_BATCH_MEM_OP_NODE_PARAMS){BATCH_FIELDS(&(from).memOp)})
+NODE_CALLS(batch, CUDA_BATCH_MEM_OP_NODE_PARAMS, DESCRIBE_BATCH, TELL_BATCH)
+
 static CUgraphNodeParams describe_copy(const CUDA_MEMCPY3D *from, CUcontext context)
 {
     return (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_MEMCPY,
@@ -312,6 +320,10 @@ void weft_soft_graph_node_install(struct weft_cuda *table)
     table->cuGraphHostNodeGetParams = get_host;
     table->cuGraphHostNodeSetParams = set_host;
     table->cuGraphExecHostNodeSetParams = set_exec_host;
+    table->cuGraphAddBatchMemOpNode = add_batch;
+    table->cuGraphBatchMemOpNodeGetParams = get_batch;
+    table->cuGraphBatchMemOpNodeSetParams = set_batch;
+    table->cuGraphExecBatchMemOpNodeSetParams = set_exec_batch;
     table->cuGraphAddMemcpyNode = add_copy;
     table->cuGraphMemcpyNodeGetParams = get_copy;
     table->cuGraphMemcpyNodeSetParams = set_copy;

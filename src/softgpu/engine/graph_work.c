@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "softgpu/engine/graph.h"
+#include "softgpu/engine/memory_ops.h"
 
 /* Lets kernelParams, as a program asks for them, point into the packed parameters. */
 static CUresult list_params(struct weft_soft_graph_work *work,
@@ -122,6 +123,27 @@ static CUresult init_child(struct weft_soft_graph_work *work, bool with_handles)
     return CUDA_SUCCESS;
 }
 
+static CUresult copy_batch(struct weft_soft_graph_work *work, const CUstreamBatchMemOpParams *from)
+{
+    size_t bytes = work->params.memOp.count * sizeof(*from);
+    CUstreamBatchMemOpParams *copy = malloc(bytes);
+    work->params.memOp.paramArray = copy;
+    if (!copy)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    memcpy(copy, from, bytes);
+    return CUDA_SUCCESS;
+}
+
+static CUresult init_batch(struct weft_soft_graph_work *work)
+{
+    CUDA_BATCH_MEM_OP_NODE_PARAMS_v2 *params = &work->params.memOp;
+    const CUstreamBatchMemOpParams *ops = weft_steal(params->paramArray);
+    CUresult result = check_context(params->ctx);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_memory_ops_check(ops, params->count, params->flags);
+    return result ? result : copy_batch(work, ops);
+}
+
 static CUresult init_by_type(struct weft_soft_graph_work *work, bool with_handles)
 {
     switch ((int)work->params.type) {
@@ -145,9 +167,10 @@ static CUresult init_by_type(struct weft_soft_graph_work *work, bool with_handle
         return weft_soft_graph_alloc_init(work);
     case CU_GRAPH_NODE_TYPE_MEM_FREE:
         return CUDA_SUCCESS; /* what it frees is found in the graph */
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+        return init_batch(work);
     case CU_GRAPH_NODE_TYPE_EXT_SEMAS_SIGNAL:
     case CU_GRAPH_NODE_TYPE_EXT_SEMAS_WAIT:
-    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
     case CU_GRAPH_NODE_TYPE_CONDITIONAL:
         return CUDA_ERROR_NOT_SUPPORTED;
     default:
@@ -197,6 +220,10 @@ CUresult weft_soft_graph_work_copy(struct weft_soft_graph_work *work,
         CUresult copied = copy_kernel(work, from);
         result = result ? result : copied;
     }
+    if (from->params.type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP) {
+        CUresult copied = copy_batch(work, from->params.memOp.paramArray);
+        result = result ? result : copied;
+    }
     if (from->piece)
         weft_soft_graph_piece_get(work->piece);
     if (from->params.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) {
@@ -223,6 +250,8 @@ void weft_soft_graph_work_finish(struct weft_soft_graph_work *work)
     }
     if (work->params.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
         free((void *)(uintptr_t)work->params.alloc.accessDescs);
+    if (work->params.type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP)
+        free(work->params.memOp.paramArray);
     weft_soft_graph_piece_put(work->piece);
     weft_soft_graph_destroy(work->child);
     memset(work, 0, sizeof(*work));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softgpu/engine/capture.h"
 #include "softgpu/engine/schedule.h"
 
 struct memory_ops {
@@ -134,6 +135,16 @@ CUresult weft_soft_memory_ops_submit(struct weft_soft_stream *stream,
     return weft_soft_stream_poll(stream, &task);
 }
 
+static CUresult capture(struct weft_soft_stream *stream, const CUstreamBatchMemOpParams *ops,
+                        unsigned int count)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP,
+                              .memOp = {.ctx = stream->context->handle,
+                                        .count = count,
+                                        .paramArray = (CUstreamBatchMemOpParams *)(uintptr_t)ops}};
+    return weft_soft_capture_add(stream, &node);
+}
+
 static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOpParams *ops,
                       unsigned int count, unsigned int flags)
 {
@@ -143,7 +154,9 @@ static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOp
         return result;
     result = weft_soft_memory_ops_check(ops, count, flags);
     if (result == CUDA_SUCCESS)
-        result = weft_soft_memory_ops_submit(stream, ops, count);
+        result = weft_soft_stream_captures(stream)
+                     ? capture(stream, ops, count)
+                     : weft_soft_memory_ops_submit(stream, ops, count);
     weft_soft_stream_put(stream);
     return result;
 }
