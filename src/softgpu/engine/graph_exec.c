@@ -86,8 +86,11 @@ static CUresult create_exec(CUgraphExec *out, struct weft_soft_graph *from, uint
     return CUDA_SUCCESS;
 }
 
-static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long flags)
+/* Of INSTANTIATE_FLAGS. *why is the reason as far as CUDA has a name for it. */
+static CUresult instantiate_flagged(CUgraphExec *out, CUgraph handle, unsigned long long flags,
+                                    CUgraphInstantiateResult *why)
 {
+    *why = CUDA_GRAPH_INSTANTIATE_ERROR;
     if (!out || (flags & ~(unsigned long long)INSTANTIATE_FLAGS))
         return CUDA_ERROR_INVALID_VALUE;
     if (flags & CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH)
@@ -100,10 +103,24 @@ static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     if (graph->is_executable)
         return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
-    return weft_soft_graph_leave(create_exec(out, graph, flags));
+    result = create_exec(out, graph, flags);
+    if (result == CUDA_SUCCESS)
+        *why = CUDA_GRAPH_INSTANTIATE_SUCCESS;
+    else if (result == CUDA_ERROR_INVALID_VALUE)
+        *why = CUDA_GRAPH_INSTANTIATE_INVALID_STRUCTURE; /* its edges make a circle */
+    return weft_soft_graph_leave(result);
 }
 
-/* Which node is at fault, and why, is never known better than the result tells. */
+/* Only the call with params says in which stream to upload. */
+static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long flags)
+{
+    CUgraphInstantiateResult why;
+    if (flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD)
+        return CUDA_ERROR_INVALID_VALUE;
+    return instantiate_flagged(out, handle, flags, &why);
+}
+
+/* Which node is at fault is never known better than the result tells. */
 static CUresult instantiate_logged(CUgraphExec *out, CUgraph handle, CUgraphNode *error_node,
                                    char *log, size_t log_bytes)
 {
@@ -112,17 +129,6 @@ static CUresult instantiate_logged(CUgraphExec *out, CUgraph handle, CUgraphNode
     if (log && log_bytes > 0)
         log[0] = '\0';
     return instantiate(out, handle, 0);
-}
-
-static CUresult instantiate_with_params(CUgraphExec *out, CUgraph handle,
-                                        CUDA_GRAPH_INSTANTIATE_PARAMS *params)
-{
-    if (!params)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = instantiate(out, handle, params->flags);
-    params->hErrNode_out = NULL;
-    params->result_out = result ? CUDA_GRAPH_INSTANTIATE_ERROR : CUDA_GRAPH_INSTANTIATE_SUCCESS;
-    return result;
 }
 
 /* Under a new reference. */
@@ -273,6 +279,35 @@ static CUresult destroy(CUgraphExec handle)
     return closed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+static CUresult instantiate_with_params(CUgraphExec *out, CUgraph handle,
+                                        CUDA_GRAPH_INSTANTIATE_PARAMS *params, bool per_thread)
+{
+    if (!params)
+        return CUDA_ERROR_INVALID_VALUE;
+    params->hErrNode_out = NULL;
+    CUresult result = instantiate_flagged(out, handle, params->flags, &params->result_out);
+    if (result || !(params->flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD))
+        return result;
+    result = upload(*out, params->hUploadStream, per_thread);
+    if (result) {
+        params->result_out = CUDA_GRAPH_INSTANTIATE_ERROR;
+        destroy(*out);
+    }
+    return result;
+}
+
+static CUresult instantiate_with_params_legacy(CUgraphExec *out, CUgraph graph,
+                                               CUDA_GRAPH_INSTANTIATE_PARAMS *params)
+{
+    return instantiate_with_params(out, graph, params, false);
+}
+
+static CUresult instantiate_with_params_ptsz(CUgraphExec *out, CUgraph graph,
+                                             CUDA_GRAPH_INSTANTIATE_PARAMS *params)
+{
+    return instantiate_with_params(out, graph, params, true);
+}
+
 static CUresult get_flags(CUgraphExec handle, cuuint64_t *out)
 {
     struct exec *exec;
@@ -285,9 +320,15 @@ static CUresult get_flags(CUgraphExec handle, cuuint64_t *out)
     return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Whether `updated` may take the place of `before`; which of its nodes stands against it. */
+/* The node that stands against an update, and the one that it should not depend on; 0: none. */
+struct culprit {
+    uint64_t node, from;
+};
+
+/* Whether `updated` may take the place of `before`. */
 static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
-                                              struct weft_soft_graph *updated, uint64_t *culprit);
+                                              struct weft_soft_graph *updated,
+                                              struct culprit *culprit);
 
 static CUgraphExecUpdateResult compare_kernels(const struct weft_soft_graph_work *before,
                                                const struct weft_soft_graph_work *updated)
@@ -327,16 +368,18 @@ static CUgraphExecUpdateResult compare_work(const struct weft_soft_graph_work *b
 static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *before,
                                              const struct weft_soft_graph_node *updated,
                                              struct weft_soft_graph_node *const *befores,
-                                             uint64_t *culprit)
+                                             struct culprit *culprit)
 {
-    *culprit = updated->origin;
+    culprit->node = updated->origin;
     if (before->work.params.type != updated->work.params.type)
         return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
     if (before->dependency_count != updated->dependency_count)
         return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
     for (size_t i = 0; i < updated->dependency_count; i++) {
-        if (!weft_soft_graph_depends(before, befores[updated->dependencies[i]->index]))
-            return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
+        if (weft_soft_graph_depends(before, befores[updated->dependencies[i]->index]))
+            continue;
+        culprit->from = updated->dependencies[i]->origin;
+        return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
     }
     if (updated->work.child)
         return compare_graphs(before->work.child, updated->work.child, culprit);
@@ -344,9 +387,10 @@ static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *
 }
 
 static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
-                                              struct weft_soft_graph *updated, uint64_t *culprit)
+                                              struct weft_soft_graph *updated,
+                                              struct culprit *culprit)
 {
-    *culprit = 0;
+    *culprit = (struct culprit){0};
     if (before->node_count != updated->node_count)
         return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
     struct weft_soft_graph_node **befores =
@@ -391,7 +435,7 @@ static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdate
     CUresult result = prepare(from, &updated, &plan);
     if (result)
         return result;
-    uint64_t culprit;
+    struct culprit culprit;
     pthread_mutex_lock(&exec->lock);
     info->result = compare_graphs(exec->graph, updated, &culprit);
     if (info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
@@ -399,7 +443,8 @@ static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdate
         WEFT_SWAP(exec->graph, updated);
         WEFT_SWAP(exec->plan, plan);
     } else {
-        info->errorNode = (CUgraphNode)(uintptr_t)culprit;
+        info->errorNode = (CUgraphNode)(uintptr_t)culprit.node;
+        info->errorFromNode = (CUgraphNode)(uintptr_t)culprit.from;
         result = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
     }
     pthread_mutex_unlock(&exec->lock);
@@ -442,7 +487,7 @@ static CUresult update_v1(CUgraphExec exec_handle, CUgraph handle, CUgraphNode *
 /* A child graph can be replaced by one of the same shape. */
 static CUresult check_child(struct weft_soft_graph_node *node, struct weft_soft_graph_work *work)
 {
-    uint64_t culprit;
+    struct culprit culprit;
     CUresult result = weft_soft_graph_order(work->child);
     if (result == CUDA_SUCCESS && compare_graphs(node->work.child, work->child, &culprit))
         result = CUDA_ERROR_INVALID_VALUE;
@@ -544,8 +589,8 @@ void weft_soft_graph_exec_install(struct weft_cuda *table)
     table->cuGraphInstantiate = instantiate_logged;
     table->cuGraphInstantiate_v2 = instantiate_logged;
     table->cuGraphInstantiateWithFlags = instantiate;
-    table->cuGraphInstantiateWithParams = instantiate_with_params;
-    table->cuGraphInstantiateWithParams_ptsz = instantiate_with_params;
+    table->cuGraphInstantiateWithParams = instantiate_with_params_legacy;
+    table->cuGraphInstantiateWithParams_ptsz = instantiate_with_params_ptsz;
     table->cuGraphLaunch = launch_legacy;
     table->cuGraphLaunch_ptsz = launch_ptsz;
     table->cuGraphUpload = upload_legacy;

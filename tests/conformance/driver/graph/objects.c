@@ -136,7 +136,7 @@ static void updates_say_what_they_refuse(void)
     CUgraphExec exec;
     CUgraph graph = two_nodes(data, &first, &second, true);
     OK(cuGraphInstantiate(&exec, graph, 0));
-    CHECK(update(exec, graph, &at) == CU_GRAPH_EXEC_UPDATE_SUCCESS);
+    CHECK(update(exec, graph, &at) == CU_GRAPH_EXEC_UPDATE_SUCCESS && at == NULL);
     OK(cuGraphDestroy(graph));
     graph = two_nodes(data, &first, &second, false);
     CHECK(update(exec, graph, &at) == CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);

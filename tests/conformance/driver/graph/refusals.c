@@ -23,6 +23,11 @@ static void circles_are_refused(void)
     OK(cuGraphAddDependencies(graph, &second, &first, NULL, 1));
     EXPECT(cuGraphInstantiateWithFlags(&exec, graph, 0), CUDA_ERROR_INVALID_VALUE);
     CHECK(exec == NULL);
+    CUDA_GRAPH_INSTANTIATE_PARAMS how = {0};
+    EXPECT(cuGraphInstantiateWithParams(&exec, graph, &how), CUDA_ERROR_INVALID_VALUE);
+    CHECK(how.result_out == CUDA_GRAPH_INSTANTIATE_INVALID_STRUCTURE);
+    EXPECT(cuGraphInstantiateWithFlags(&exec, graph, CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD),
+           CUDA_ERROR_INVALID_VALUE);
     OK(cuGraphDestroy(graph));
 }
 
