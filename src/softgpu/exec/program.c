@@ -7,6 +7,8 @@
 #define THREADS_MAX 1024
 #define REGISTERS_MIN 16
 #define REGISTERS_MAX 255
+/* With so many a block of THREADS_MAX threads still fits on an SM of 65536 registers. */
+#define REGISTERS_FULL_BLOCK 64
 
 int weft_exec_program_create(struct weft_exec_program **out, const struct weft_ptx_module *module,
                              const uint64_t *variable_addresses, struct weft_err *err)
@@ -79,7 +81,8 @@ static uint32_t const_bytes(const struct weft_ptx_module *module)
     return (uint32_t)bytes;
 }
 
-/* PTX names registers without end; a real allocator reuses most of them. */
+/* PTX names registers without end; a real allocator reuses most of them. Where nothing bounds them
+ * the estimate leaves room for a full block, so that it refuses no launch which a card takes. */
 static uint32_t register_estimate(const struct weft_ptx_function *function)
 {
     if (function->maxnreg)
@@ -87,7 +90,7 @@ static uint32_t register_estimate(const struct weft_ptx_function *function)
     uint32_t words = 0;
     for (uint32_t i = 0; i < function->register_count; i++)
         words += (weft_exec_row_bytes(function->registers[i].type) + 3) / 4;
-    return WEFT_MIN(REGISTERS_MIN + words / 8, (uint32_t)REGISTERS_MAX);
+    return WEFT_MIN(REGISTERS_MIN + words / 8, (uint32_t)REGISTERS_FULL_BLOCK);
 }
 
 struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_kernel *kernel)

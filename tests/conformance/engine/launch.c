@@ -138,9 +138,39 @@ static void keeps_variables(CUmodule module)
     OK(cuMemFree(out));
 }
 
+/* Breaks where the estimate of a kernel's registers refuses a block that the kernel's own limit of
+ * threads allows, as it once did for long kernels. */
+static void takes_a_full_block_of_many_registers(void)
+{
+    enum { WORDS = 6000 };
+    char text[1024];
+    int threads;
+    CUmodule module;
+    snprintf(text, sizeof(text),
+             PTX_HEAD ".visible .entry wide(.param .u64 p_out)\n{\n"
+                      "    .reg .u32 %%r<%d>; .reg .u64 %%out;\n"
+                      "    ld.param.u64 %%out, [p_out]; mov.u32 %%r%d, 1;\n"
+                      "    red.global.add.u32 [%%out], %%r%d; ret;\n}\n",
+             WORDS, WORDS - 1, WORDS - 1);
+    OK(cuModuleLoadData(&module, text));
+    CUfunction wide = function_of(module, "wide");
+    CUdeviceptr out;
+    uint32_t count = 0;
+    OK(cuFuncGetAttribute(&threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, wide));
+    OK(cuMemAlloc(&out, 4));
+    OK(cuMemcpyHtoD(out, &count, 4));
+    void *params[] = {&out};
+    OK(cuLaunchKernel(wide, 1, 1, 1, (unsigned int)threads, 1, 1, 0, NULL, params, NULL));
+    OK(cuMemcpyDtoH(&count, out, 4));
+    CHECK(count == (uint32_t)threads);
+    OK(cuMemFree(out));
+    OK(cuModuleUnload(module));
+}
+
 int main(void)
 {
     CUmodule module = start(ptx);
+    takes_a_full_block_of_many_registers();
     counts_every_thread(module);
     passes_large_parameters(module);
     gives_dynamic_shared_memory(module);
