@@ -1,13 +1,15 @@
 /* One block of a grid: its memory, its start, and the turns of its warps. */
 #include <immintrin.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "softgpu/exec/ops.h"
 #include "util/util.h"
 
 #define MXCSR_DEFAULT 0x1f80 /* all exceptions masked, round to nearest, subnormals kept */
 #define IDLE_ROUNDS_MAX 4    /* rounds of nothing but spinning before the block says so */
-#define OPEN_FRAMES 4        /* frames to begin with where the depth of calls is not known */
+#define ZEROS_MAPPED_BYTES (128u << 10)
+#define OPEN_FRAMES 4 /* frames to begin with where the depth of calls is not known */
 
 static uint32_t thread_count(const struct weft_exec_launch *launch)
 {
@@ -31,6 +33,29 @@ static uint64_t register_bytes(const struct weft_exec_kernel *kernel)
     return weft_round_up(bytes + kernel->argument_bytes, 64);
 }
 
+/* Of many registers and deep stacks a block uses little: the system gives it pages as they are
+ * touched, where clearing all would take longer than most blocks run. */
+char *weft_exec_zeros_create(uint64_t bytes)
+{
+    if (bytes >= ZEROS_MAPPED_BYTES) {
+        void *mapped =
+            mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return mapped == MAP_FAILED ? NULL : mapped;
+    }
+    char *zeros = aligned_alloc(64, weft_round_up(bytes, 64));
+    if (zeros)
+        memset(zeros, 0, bytes);
+    return zeros;
+}
+
+void weft_exec_zeros_destroy(char *zeros, uint64_t bytes)
+{
+    if (zeros && bytes >= ZEROS_MAPPED_BYTES)
+        munmap(zeros, bytes);
+    else
+        free(zeros);
+}
+
 static void number_threads(struct weft_exec_block *block)
 {
     const uint32_t *size = block->launch->block;
@@ -43,6 +68,11 @@ static void number_threads(struct weft_exec_block *block)
     }
 }
 
+static uint64_t local_bytes(const struct weft_exec_block *block)
+{
+    return (uint64_t)block->warp_count * WEFT_EXEC_LANES * block->local_stride + 1;
+}
+
 static bool allocate(struct weft_exec_block *block)
 {
     const struct weft_exec_launch *launch = block->launch;
@@ -52,7 +82,7 @@ static bool allocate(struct weft_exec_block *block)
     block->thread_index = calloc(lanes * 3, sizeof(uint32_t));
     block->shared = aligned_alloc(256, weft_round_up(block->shared_bytes + 1, 256));
     block->local_stride = stride_of_local(launch);
-    block->local = calloc(lanes * block->local_stride + 1, 1);
+    block->local = weft_exec_zeros_create(local_bytes(block));
     if (!block->warps || !block->thread_index || !block->shared || !block->local)
         return false;
     if (launch->check && !(block->shared_written = malloc(block->shared_bytes / 8 + 1)))
@@ -64,10 +94,9 @@ static bool allocate(struct weft_exec_block *block)
         warp->index = w;
         warp->threads = WEFT_EXEC_ALL_LANES >> (WEFT_EXEC_LANES - count);
         warp->register_bytes = bytes;
-        warp->registers = aligned_alloc(64, bytes);
+        warp->registers = weft_exec_zeros_create(bytes);
         if (warp->registers == NULL)
             return false;
-        memset(warp->registers, 0, bytes);
     }
     return true;
 }
@@ -99,12 +128,12 @@ void weft_exec_block_destroy(struct weft_exec_block *block)
     if (block == NULL)
         return;
     for (uint32_t w = 0; block->warps && w < block->warp_count; w++)
-        free(block->warps[w].registers);
+        weft_exec_zeros_destroy(block->warps[w].registers, block->warps[w].register_bytes);
     free(block->warps);
     free(block->thread_index);
     free(block->shared);
     free(block->shared_written);
-    free(block->local);
+    weft_exec_zeros_destroy(block->local, local_bytes(block));
     free(block);
 }
 

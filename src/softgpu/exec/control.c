@@ -81,12 +81,11 @@ static bool grow_registers(struct weft_exec_run *run, uint64_t bytes)
     if (bytes > WEFT_EXEC_REGISTER_FILE_MAX_BYTES)
         return false;
     uint64_t wanted = WEFT_MIN(2 * bytes, (uint64_t)WEFT_EXEC_REGISTER_FILE_MAX_BYTES);
-    char *grown = aligned_alloc(64, wanted);
+    char *grown = weft_exec_zeros_create(wanted);
     if (grown == NULL)
         return false;
     memcpy(grown, warp->registers, warp->register_bytes);
-    memset(grown + warp->register_bytes, 0, wanted - warp->register_bytes);
-    free(warp->registers);
+    weft_exec_zeros_destroy(warp->registers, warp->register_bytes);
     warp->registers = grown;
     warp->register_bytes = wanted;
     run->frame = grown + run->frame_offset;

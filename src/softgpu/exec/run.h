@@ -326,6 +326,11 @@ void weft_exec_describe_fault(const struct weft_exec_run *run, const struct weft
                               uint32_t lane, enum weft_exec_fault_kind kind, uint64_t address,
                               struct weft_exec_fault *fault);
 
+/* block.c: memory of zeros for registers or stacks, aligned to 64 bytes; NULL without any. It is
+ * given back with the size that it was asked for. */
+char *weft_exec_zeros_create(uint64_t bytes);
+void weft_exec_zeros_destroy(char *zeros, uint64_t bytes);
+
 /* schedule.c */
 void weft_exec_push(struct weft_exec_warp *warp, struct weft_exec_group group);
 void weft_exec_pick(struct weft_exec_run *run);
