@@ -140,25 +140,27 @@ static CUresult get_context_v2_ptsz(CUstream handle, CUcontext *out, CUgreenCtx 
 }
 
 static CUresult read_attribute(struct weft_soft_stream *stream, CUstreamAttrID attribute,
-                               CUstreamAttrValue *value)
+                               CUstreamAttrValue *out)
 {
-    memset(value, 0, sizeof(*value));
+    CUstreamAttrValue value = {0};
     switch ((int)attribute) {
     case CU_STREAM_ATTRIBUTE_ACCESS_POLICY_WINDOW:
-        *value = stream->access_policy;
-        return CUDA_SUCCESS;
+        value = stream->access_policy;
+        break;
     case CU_STREAM_ATTRIBUTE_SYNCHRONIZATION_POLICY:
-        value->syncPolicy = stream->synchronization_policy;
-        return CUDA_SUCCESS;
+        value.syncPolicy = stream->synchronization_policy;
+        break;
     case CU_STREAM_ATTRIBUTE_PRIORITY:
-        value->priority = stream->priority;
-        return CUDA_SUCCESS;
+        value.priority = stream->priority;
+        break;
     case CU_STREAM_ATTRIBUTE_MEM_SYNC_DOMAIN:
     case CU_STREAM_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
-        return CUDA_SUCCESS; /* there is one domain, number 0 */
+        break; /* there is one domain, number 0 */
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }
+    *out = value;
+    return CUDA_SUCCESS;
 }
 
 static CUresult write_attribute(struct weft_soft_stream *stream, CUstreamAttrID attribute,

@@ -90,7 +90,7 @@ static CUresult resolve(struct corner corner, const struct box *box, struct weft
     CUresult result = place_of(&corner, &place, &address);
     if (result != CUDA_SUCCESS)
         return result;
-    if (!is_bounded(&corner, box))
+    if (address == 0 || !is_bounded(&corner, box))
         return CUDA_ERROR_INVALID_VALUE;
     if (corner.pitch == 0)
         corner.pitch = corner.x + box->width;
