@@ -111,12 +111,20 @@ static enum weft_exec_outcome endless(struct weft_exec_block *block)
     return WEFT_EXEC_PREEMPTED;
 }
 
+/* Whatever its parameters are. */
+static enum weft_exec_outcome nothing(struct weft_exec_block *block)
+{
+    (void)block;
+    return WEFT_EXEC_DONE;
+}
+
 static const struct {
     const char *name;
     behaviour_fn behave;
 } behaviours[] = {
-    {"count", count},         {"await", await}, {"spin", spin},   {"meet", meet},
-    {"handshake", handshake}, {"step", step},   {"fault", fault}, {"endless", endless},
+    {"nothing", nothing}, {"count", count}, {"await", await},
+    {"spin", spin},       {"meet", meet},   {"handshake", handshake},
+    {"step", step},       {"fault", fault}, {"endless", endless},
 };
 
 int weft_exec_program_create(struct weft_exec_program **out, const struct weft_ptx_module *module,
