@@ -21,10 +21,11 @@ demo: all
 	@examples/demo $(BUILD)
 
 test: all
-	@$(MESON_TEST) --sanitize unit conformance system fuzz-short
+	@$(MESON_TEST) --sanitize --threads unit conformance system fuzz-short
 
 test-long: all
 	@$(MESON_TEST) long
+	@$(MESON_TEST) --only-threads unit conformance system
 
 test-outside: all
 	@$(MESON_TEST) outside
