@@ -81,7 +81,7 @@ unsigned image_add(struct rig *rig, const struct image_spec *spec, struct dice *
                                                     .channels = spec->channels,
                                                     .texel_bytes = texel,
                                                     .level_count = spec->level_count}};
-    for (uint32_t i = 0; i < spec->level_count; i++) {
+    for (uint32_t i = 0; i < spec->level_count && i < WEFT_EXEC_IMAGE_LEVELS_MAX; i++) {
         struct weft_exec_image_level *level = &texture->image.levels[i];
         level->width = halved(spec->width, i);
         level->height = halved(spec->height, i);
