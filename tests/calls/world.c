@@ -364,8 +364,8 @@ bool world_prepare(struct world *world, const struct call *call)
 /* Outputs that say why the call failed. */
 static bool explains(const struct call *call)
 {
-    static const char *const calls[] = {"cuGraphInstantiate", "cuGraphExecUpdate", "cuGetErrorName",
-                                        "cuGetErrorString"};
+    static const char *const calls[] = {"cuStreamEndCapture", "cuGraphInstantiate",
+                                        "cuGraphExecUpdate", "cuGetErrorName", "cuGetErrorString"};
     for (size_t i = 0; i < COUNT(calls); i++)
         if (strncmp(call->symbol, calls[i], strlen(calls[i])) == 0)
             return true;
