@@ -14,19 +14,44 @@
 
 static bool is_tracked(const struct weft_soft_allocation *allocation)
 {
-    return allocation->kind == WEFT_SOFT_LINEAR || allocation->kind == WEFT_SOFT_POOLED;
+    return allocation->kind == WEFT_SOFT_LINEAR;
+}
+
+/* Memory lock held: the record that begins nearest before the address, or NULL. */
+static const struct weft_soft_allocation *find_before(uint64_t address)
+{
+    struct weft_soft_node *node =
+        weft_soft_tree_floor(weft_soft.memory->allocations, address, UINT64_MAX);
+    return node ? WEFT_CONTAINER_OF(node, struct weft_soft_allocation, by_address) : NULL;
+}
+
+/* Where the record and the block that its last byte is in say something of the address. What is
+ * alive without that is a pool's: it hands memory out again in stream order, while a kernel that
+ * came before may still use all that was there, so its pieces have no ends that could be checked.
+ */
+static bool rules(const struct weft_soft_allocation *allocation, uint64_t address)
+{
+    if (!allocation || allocation->kind == WEFT_SOFT_POOLED)
+        return false;
+    return address - weft_soft_allocation_address(allocation) <
+           weft_round_up(allocation->bytes, WEFT_SOFT_BLOCK_BYTES);
 }
 
 static bool find(uint64_t address, struct weft_exec_extent *extent)
 {
     pthread_mutex_lock(&weft_soft.memory->lock);
-    const struct weft_soft_allocation *allocation = weft_soft_allocation_find(address);
-    if (allocation)
+    const struct weft_soft_allocation *allocation = find_before(address);
+    bool ruled = rules(allocation, address);
+    if (ruled)
         *extent = (struct weft_exec_extent){.first = weft_soft_allocation_address(allocation),
                                             .bytes = allocation->bytes,
                                             .tracked = is_tracked(allocation)};
+    else
+        *extent =
+            (struct weft_exec_extent){.first = address & ~(uint64_t)(WEFT_SOFT_BLOCK_BYTES - 1),
+                                      .bytes = WEFT_SOFT_BLOCK_BYTES};
     pthread_mutex_unlock(&weft_soft.memory->lock);
-    return allocation != NULL;
+    return address - extent->first < extent->bytes;
 }
 
 int weft_soft_shadow_open(struct weft_soft_memory *memory, struct weft_err *err)
@@ -126,14 +151,11 @@ static int find_freed(const struct weft_soft_shadow *shadow, uint64_t address)
 /* Memory lock held: against the allocation that begins nearest before the address. */
 static void describe_nearest(uint64_t address, uint64_t bytes, char *text, size_t size)
 {
-    struct weft_soft_node *node =
-        weft_soft_tree_floor(weft_soft.memory->allocations, address, UINT64_MAX);
-    if (!node) {
+    const struct weft_soft_allocation *allocation = find_before(address);
+    if (!allocation) {
         snprintf(text, size, "before all allocations");
         return;
     }
-    const struct weft_soft_allocation *allocation =
-        WEFT_CONTAINER_OF(node, struct weft_soft_allocation, by_address);
     uint64_t first = weft_soft_allocation_address(allocation), end = first + allocation->bytes;
     if (address + bytes <= end)
         snprintf(text, size, "at byte %" PRIu64 " of the %" PRIu64 " bytes at 0x%" PRIx64,

@@ -57,9 +57,10 @@ class CheckTest(SoftTest):
         self.assertEqual(self.checked("misaligned", check="0")[0], 716)
 
     def test_programs_that_are_right(self):
-        for name in ("launch", "cooperative", "print", "recursion", "allocate"):
+        for name in ("engine/engine_launch", "engine/engine_cooperative", "engine/engine_print", "engine/engine_recursion",
+                     "engine/engine_allocate", "driver/memory/memory_kinds"):
             with self.subTest(name=name):
-                result = self.run_checked(str(BUILD / "tests" / "conformance" / "engine" / f"engine_{name}"))
+                result = self.run_checked(str(BUILD / "tests" / "conformance" / name))
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertNotIn("nothing has written", result.stderr)
                 self.assertNotIn("past the end", result.stderr)
