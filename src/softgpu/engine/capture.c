@@ -71,7 +71,8 @@ CUresult weft_soft_capture_point_set(struct weft_soft_capture_point *point,
         free(edges);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    memcpy(copy, nodes, count * sizeof(*copy));
+    if (count)
+        memcpy(copy, nodes, count * sizeof(*copy));
     free(point->nodes);
     free(point->edges);
     point->nodes = copy;
