@@ -47,6 +47,14 @@ uint8_t alu_source_type(const struct weft_ptx_insn *insn, unsigned index)
         return index == 2 ? WEFT_PTX_PRED : first;
     case WEFT_PTX_SET:
         return index == 2 ? WEFT_PTX_PRED : insn->types[1];
+    case WEFT_PTX_ADD:
+    case WEFT_PTX_SUB:
+    case WEFT_PTX_FMA: { /* add.f32.f16: all sources but the last are small */
+        unsigned last = insn->opcode == WEFT_PTX_FMA ? 2 : 1;
+        return insn->types[1] && index < last ? insn->types[1] : first;
+    }
+    case WEFT_PTX_CVT_PACK:
+        return WEFT_PTX_S32;
     case WEFT_PTX_LOP3:
         return index == 4 ? WEFT_PTX_PRED : index == 3 ? WEFT_PTX_U32 : first;
     case WEFT_PTX_SLCT:
@@ -79,6 +87,8 @@ uint8_t alu_result_type(const struct weft_ptx_insn *insn)
     case WEFT_PTX_DP4A:
     case WEFT_PTX_DP2A:
         return dot_product_type(insn);
+    case WEFT_PTX_CVT_PACK:
+        return WEFT_PTX_U32;
     default:
         return insn->types[0];
     }

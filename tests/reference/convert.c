@@ -36,6 +36,13 @@ static uint64_t integer_to_integer(const struct alu *alu)
     return (uint64_t)(saturates ? clamped(value, alu->insn->types[0]) : value);
 }
 
+/* .satfinite: the largest number of its sign for an infinity. */
+static uint64_t made_finite(uint8_t type, uint64_t bits)
+{
+    struct real_format format = real_format_of(type);
+    return real_unpack(format, bits).class == REAL_INFINITE ? bits - 1 : bits;
+}
+
 static uint64_t to_float(const struct alu *alu, struct real value)
 {
     const struct weft_ptx_insn *insn = alu->insn;
@@ -44,6 +51,8 @@ static uint64_t to_float(const struct alu *alu, struct real value)
         value = real_round_integral(value, insn->rounding);
     uint64_t bits = real_pack(real_format_of(to), value, insn->rounding);
     bits = alu_flush(insn, to, bits);
+    if (insn->flags & WEFT_PTX_SATFINITE)
+        bits = made_finite(to, bits);
     if (insn->flags & WEFT_PTX_RELU && value.class != REAL_NAN && value.negative)
         bits = 0;
     return insn->flags & WEFT_PTX_SAT ? alu_saturate(to, bits) : bits;
@@ -63,14 +72,43 @@ static uint64_t to_pair(struct alu *alu, uint8_t half)
 static uint64_t to_tf32(const struct alu *alu)
 {
     struct real value = float_source(alu);
-    if (value.class != REAL_FINITE)
+    bool finite = alu->insn->flags & WEFT_PTX_SATFINITE;
+    if (alu->insn->flags & WEFT_PTX_RELU && value.class != REAL_NAN && value.negative)
+        return 0;
+    if (value.class == REAL_NAN)
         return real_pack(real_format_of(WEFT_PTX_F32), value, WEFT_PTX_RN);
-    return real_pack((struct real_format){8, 10}, value, alu->insn->rounding) << 13;
+    uint64_t bits = real_pack((struct real_format){8, 10}, value, alu->insn->rounding) << 13;
+    bool infinite = low_bits(bits, 31) == 0x7f800000;
+    return finite && infinite ? bits - (1u << 13) : bits;
+}
+
+/* cvt.pack: a above b, and what is left of c above both. */
+static uint64_t pack(const struct alu *alu)
+{
+    uint8_t type = alu->insn->types[0];
+    bool is_signed =
+        type == WEFT_PTX_S16 || type == WEFT_PTX_S8 || type == WEFT_PTX_S4 || type == WEFT_PTX_S2;
+    unsigned bits = type == WEFT_PTX_S4 || type == WEFT_PTX_U4   ? 4
+                    : type == WEFT_PTX_S2 || type == WEFT_PTX_U2 ? 2
+                                                                 : type_bits(type);
+    int64_t low = is_signed ? -(1ll << (bits - 1)) : 0;
+    int64_t high = low + (1ll << bits) - 1;
+    uint64_t result = alu->insn->operand_count > 3 ? alu->source[2] : 0;
+    for (unsigned i = 0; i < 2; i++) {
+        int64_t value = sign_extend(alu->source[i], 32);
+        value = value < low ? low : value > high ? high : value;
+        result = result << bits | low_bits((uint64_t)value, bits);
+    }
+    return result;
 }
 
 bool alu_convert(struct alu *alu)
 {
     const struct weft_ptx_insn *insn = alu->insn;
+    if (insn->opcode == WEFT_PTX_CVT_PACK) {
+        alu->result = pack(alu);
+        return true;
+    }
     if (insn->opcode != WEFT_PTX_CVT)
         return false;
     uint8_t to = insn->types[0];

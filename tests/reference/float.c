@@ -36,8 +36,10 @@ uint64_t alu_saturate(uint8_t type, uint64_t bits)
 
 static struct real operand(const struct alu *alu, unsigned index)
 {
-    uint8_t type = alu->insn->types[0];
-    return real_unpack(real_format_of(type), alu_flush(alu->insn, type, alu->source[index]));
+    uint8_t type = alu_source_type(alu->insn, index);
+    bool small = type != alu->insn->types[0]; /* only an .f32 source is flushed then */
+    uint64_t bits = alu->source[index];
+    return real_unpack(real_format_of(type), small ? bits : alu_flush(alu->insn, type, bits));
 }
 
 static uint64_t finished(const struct alu *alu, struct real value)
@@ -66,6 +68,15 @@ static uint64_t sign_bit(const struct alu *alu)
 static uint64_t extreme(const struct alu *alu, bool want_max)
 {
     uint8_t type = alu->insn->types[0];
+    if (alu->insn->operand_count == 4) { /* of three: of the first two, then with the third */
+        struct weft_ptx_insn insn = *alu->insn;
+        insn.operand_count = 3;
+        uint64_t keep = insn.flags & WEFT_PTX_ABS_RESULT ? sign_bit(alu) - 1 : UINT64_MAX;
+        struct alu part = {.insn = &insn, .source = {alu->source[0] & keep, alu->source[1] & keep}};
+        part.source[0] = extreme(&part, want_max);
+        part.source[1] = alu->source[2] & keep;
+        return extreme(&part, want_max);
+    }
     uint64_t flip = 0;
     uint64_t sign = sign_bit(alu);
     uint64_t a = alu_flush(alu->insn, type, alu->source[0]);

@@ -69,6 +69,11 @@ void operand_write(struct thread *thread, const struct weft_ptx_operand *operand
 /* The element of a vector operand or of a vector register; the operand itself where it is neither.
  */
 struct weft_ptx_operand operand_element(const struct weft_ptx_operand *operand, unsigned index);
+/* The same of 128 bits: a register, whose upper half is its second component, or two of 64 bits. */
+void operand_read_wide(struct thread *thread, const struct weft_ptx_operand *operand,
+                       uint64_t out[2]);
+void operand_write_wide(struct thread *thread, const struct weft_ptx_operand *operand,
+                        const uint64_t bits[2]);
 /* The number that an ADDRESS operand names in the space of its symbol, or in its register. */
 uint64_t operand_address(struct thread *thread, const struct weft_ptx_operand *operand);
 

@@ -94,12 +94,16 @@ enum step memory_load(struct thread *thread, const struct weft_ptx_insn *insn)
     uint8_t type = insn->types[0];
     uint32_t size = weft_ptx_type_bytes(type);
     uint32_t bytes = size * element_count(insn);
-    if (size > 8)
-        return STEP_UNKNOWN;
     uint64_t address = operand_address(thread, &insn->operands[1]);
     const uint8_t *from = memory_find(thread, effective_space(insn), address, bytes, bytes);
     if (!from)
         return STEP_FAULT;
+    if (size == 16) {
+        uint64_t wide[2];
+        memcpy(wide, from, sizeof wide);
+        operand_write_wide(thread, &insn->operands[0], wide);
+        return STEP_NEXT;
+    }
     for (unsigned i = 0; i < element_count(insn); i++) {
         uint64_t value = 0;
         memcpy(&value, from + i * size, size);
@@ -114,12 +118,16 @@ enum step memory_store(struct thread *thread, const struct weft_ptx_insn *insn)
     uint8_t type = insn->types[0];
     uint32_t size = weft_ptx_type_bytes(type);
     uint32_t bytes = size * element_count(insn);
-    if (size > 8)
-        return STEP_UNKNOWN;
     uint64_t address = operand_address(thread, &insn->operands[0]);
     uint8_t *to = memory_find(thread, effective_space(insn), address, bytes, bytes);
     if (!to)
         return STEP_FAULT;
+    if (size == 16) {
+        uint64_t wide[2];
+        operand_read_wide(thread, &insn->operands[1], wide);
+        memcpy(to, wide, sizeof wide);
+        return STEP_NEXT;
+    }
     for (unsigned i = 0; i < element_count(insn); i++) {
         struct weft_ptx_operand from = operand_element(&insn->operands[1], i);
         uint64_t value = operand_read(thread, &from, type);
@@ -177,31 +185,63 @@ static bool is_in_shared(const struct block *block, const void *cell)
     return offset < block->shared_bytes;
 }
 
+/* One element of atom or red: what the cell held goes to *old. */
+static bool change_cell(struct thread *thread, const struct weft_ptx_insn *insn, uint8_t *cell,
+                        const struct weft_ptx_operand *sources, uint64_t *old)
+{
+    uint8_t type = insn->types[0];
+    uint32_t size = weft_ptx_type_bytes(type);
+    /* Outside of shared memory an F32 sum flushes subnormal numbers. */
+    bool flushes = type == WEFT_PTX_F32 && !is_in_shared(thread->block, cell);
+    uint32_t flags = flushes ? WEFT_PTX_FTZ : 0;
+    *old = 0;
+    memcpy(old, cell, size);
+    uint64_t value = operand_read(thread, &sources[0], type);
+    if (insn->operation == WEFT_PTX_OP_CAS)
+        value = *old == value ? operand_read(thread, &sources[1], type) : *old;
+    else if (!memory_combine(insn->operation, type, flags, *old, value, &value))
+        return false;
+    memcpy(cell, &value, size);
+    return true;
+}
+
+/* b128: exch and cas. */
+static enum step change_wide(struct thread *thread, const struct weft_ptx_insn *insn, uint8_t *cell)
+{
+    uint64_t old[2], value[2], wanted[2];
+    bool compares = insn->operation == WEFT_PTX_OP_CAS;
+    memcpy(old, cell, sizeof old);
+    operand_read_wide(thread, &insn->operands[compares ? 3 : 2], value);
+    operand_read_wide(thread, &insn->operands[2], wanted);
+    if (!compares || memcmp(old, wanted, sizeof old) == 0)
+        memcpy(cell, value, sizeof value);
+    operand_write_wide(thread, &insn->operands[0], old);
+    return STEP_NEXT;
+}
+
+#define ELEMENTS_MAX 8
+
 enum step memory_atomic(struct thread *thread, const struct weft_ptx_insn *insn)
 {
     bool returns = insn->opcode == WEFT_PTX_ATOM;
     const struct weft_ptx_operand *sources = &insn->operands[returns];
     uint8_t type = insn->types[0];
-    uint32_t size = weft_ptx_type_bytes(type);
-    if (size > 8 || element_count(insn) != 1)
-        return STEP_UNKNOWN;
-    uint64_t address = operand_address(thread, &sources[0]);
-    void *cell = memory_find(thread, effective_space(insn), address, size, size);
+    uint32_t size = weft_ptx_type_bytes(type), count = element_count(insn);
+    uint64_t address = operand_address(thread, &sources[0]), old[ELEMENTS_MAX];
+    uint8_t *cell = memory_find(thread, effective_space(insn), address, size * count, size * count);
     if (!cell)
         return STEP_FAULT;
-    /* Outside of shared memory an F32 sum flushes subnormal numbers. */
-    bool flushes = type == WEFT_PTX_F32 && !is_in_shared(thread->block, cell);
-    uint32_t flags = flushes ? WEFT_PTX_FTZ : 0;
-    uint64_t old = 0;
-    memcpy(&old, cell, size);
-    uint64_t value = operand_read(thread, &sources[1], type);
-    if (insn->operation == WEFT_PTX_OP_CAS)
-        value = old == value ? operand_read(thread, &sources[2], type) : old;
-    else if (!memory_combine(insn->operation, type, flags, old, value, &value))
-        return STEP_UNKNOWN;
-    memcpy(cell, &value, size);
-    if (returns)
-        operand_write(thread, &insn->operands[0], type, old);
+    if (size == 16)
+        return change_wide(thread, insn, cell);
+    for (uint32_t i = 0; i < count; i++) {
+        struct weft_ptx_operand given[2] = {operand_element(&sources[1], i), sources[2]};
+        if (!change_cell(thread, insn, cell + i * size, given, &old[i]))
+            return STEP_UNKNOWN;
+    }
+    for (uint32_t i = 0; returns && i < count; i++) {
+        struct weft_ptx_operand to = operand_element(&insn->operands[0], i);
+        operand_write(thread, &to, type, old[i]);
+    }
     return STEP_NEXT;
 }
 
@@ -243,6 +283,19 @@ enum step memory_convert_address(struct thread *thread, const struct weft_ptx_in
     return STEP_NEXT;
 }
 
+static bool is_constant(const struct thread *thread, uint64_t address)
+{
+    const struct reference_launch *launch = thread->block->launch;
+    bool found = false;
+    for (uint32_t i = 0; i < launch->module->variable_count; i++) {
+        const struct weft_ptx_variable *variable = &launch->module->variables[i];
+        uint64_t start = launch->variable_addresses[i];
+        found |= variable->space == WEFT_PTX_CONST && address >= start &&
+                 address < start + variable->bytes;
+    }
+    return found;
+}
+
 enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *insn)
 {
     const struct weft_exec_memory *memory = thread->block->launch->memory;
@@ -262,7 +315,10 @@ enum step memory_is_space(struct thread *thread, const struct weft_ptx_insn *ins
         result = param;
         break;
     case WEFT_PTX_GLOBAL:
-        result = !shared && !local && !param;
+        result = !shared && !local && !param && !is_constant(thread, address);
+        break;
+    case WEFT_PTX_CONST:
+        result = is_constant(thread, address);
         break;
     default:
         return STEP_UNKNOWN;

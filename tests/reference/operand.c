@@ -197,3 +197,23 @@ struct weft_ptx_operand operand_element(const struct weft_ptx_operand *operand, 
     element.component = (uint8_t)(element.component + index);
     return element;
 }
+
+void operand_read_wide(struct thread *thread, const struct weft_ptx_operand *operand,
+                       uint64_t out[2])
+{
+    for (unsigned i = 0; i < 2; i++)
+        out[i] = operand->kind == WEFT_PTX_OPERAND_VECTOR
+                     ? operand_read(thread, &operand->elements[i], WEFT_PTX_B64)
+                     : thread_frame(thread)->registers[operand->index][i];
+}
+
+void operand_write_wide(struct thread *thread, const struct weft_ptx_operand *operand,
+                        const uint64_t bits[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (operand->kind == WEFT_PTX_OPERAND_VECTOR)
+            operand_write(thread, &operand->elements[i], WEFT_PTX_B64, bits[i]);
+        else if (operand->kind == WEFT_PTX_OPERAND_REGISTER)
+            thread_frame(thread)->registers[operand->index][i] = bits[i];
+    }
+}

@@ -72,6 +72,14 @@ static enum step meet(struct thread *thread, const struct weft_ptx_insn *insn)
     return STEP_NEXT;
 }
 
+static enum step move_wide(struct thread *thread, const struct weft_ptx_insn *insn)
+{
+    uint64_t bits[2];
+    operand_read_wide(thread, &insn->operands[1], bits);
+    operand_write_wide(thread, &insn->operands[0], bits);
+    return STEP_NEXT;
+}
+
 /* Images, and what only computes. */
 static enum step execute_alone(struct thread *thread, const struct weft_ptx_insn *insn)
 {
@@ -89,6 +97,8 @@ static enum step execute_alone(struct thread *thread, const struct weft_ptx_insn
     case WEFT_PTX_SURED:
         return image_surface(thread, insn);
     default:
+        if (insn->opcode == WEFT_PTX_MOV && insn->types[0] == WEFT_PTX_B128)
+            return move_wide(thread, insn);
         return insn->opcode == WEFT_PTX_MOV && insn->vector > 1 ? move_vector(thread, insn)
                                                                 : compute(thread, insn);
     }
@@ -152,6 +162,12 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_STMATRIX:
     case WEFT_PTX_MOVMATRIX:
         return meet(thread, insn);
+    case WEFT_PTX_CREATEPOLICY:
+        operand_write(thread, &insn->operands[0], WEFT_PTX_B64, 1);
+        return STEP_NEXT;
+    case WEFT_PTX_APPLYPRIORITY:
+    case WEFT_PTX_DISCARD:
+        return STEP_NEXT;
     default:
         return execute_alone(thread, insn);
     }

@@ -254,6 +254,7 @@ int weft_exec_lower_kernel(struct weft_exec_kernel **out, const struct weft_exec
         return weft_fail(err, WEFT_ENOMEM, "lowering a kernel");
     kernel->module = program->module;
     kernel->function = &program->module->functions[function];
+    kernel->variable_addresses = program->variable_addresses;
     struct weft_exec_lowering lowering = {
         .program = program, .module = program->module, .kernel = kernel, .err = err};
     int rc = lower_all(&lowering, function);

@@ -84,6 +84,9 @@ int32_t weft_exec_operand_destination(struct weft_exec_lowering *lowering,
 /* Of a register: bytes of a lane in its row; else `otherwise`. */
 uint32_t weft_exec_operand_row_bytes(const struct weft_exec_lowering *lowering,
                                      const struct weft_ptx_operand *operand, uint32_t otherwise);
+/* b128: rows of the lower and the upper 64 bits, of a register or of a vector of two. */
+void weft_exec_operand_wide(struct weft_exec_lowering *lowering,
+                            const struct weft_ptx_operand *operand, int32_t rows[2]);
 /* A predicate; *negated is set where `!` is written. */
 int32_t weft_exec_operand_predicate(struct weft_exec_lowering *lowering,
                                     const struct weft_ptx_operand *operand, bool *negated);
@@ -115,6 +118,9 @@ weft_exec_lower_fn weft_exec_lower_texture(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_matrix(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_video(uint16_t opcode);
+/* lower_atomic.c: atom and red; ld and st of b128. */
+void weft_exec_lower_atomic(struct weft_exec_lowering *lowering);
+void weft_exec_lower_wide_access(struct weft_exec_lowering *lowering, bool stores);
 
 /* layout.c: finds what the entry reaches, and lays out registers, local and shared memory. */
 int weft_exec_layout_kernel(struct weft_exec_lowering *lowering, uint32_t function);

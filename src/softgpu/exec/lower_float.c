@@ -24,6 +24,7 @@ uint32_t weft_exec_float_modifiers(const struct weft_ptx_insn *insn)
     modifiers |= insn->flags & WEFT_PTX_NAN_RESULT ? WEFT_EXEC_NAN : 0;
     modifiers |= insn->flags & WEFT_PTX_XORSIGN ? WEFT_EXEC_XORSIGN : 0;
     modifiers |= insn->flags & WEFT_PTX_RELU ? WEFT_EXEC_RELU : 0;
+    modifiers |= insn->flags & WEFT_PTX_SATFINITE ? WEFT_EXEC_FINITE : 0;
     return modifiers;
 }
 
@@ -88,31 +89,98 @@ static struct weft_exec_insn *emit_sources(struct weft_exec_lowering *lowering, 
     return insn;
 }
 
+static void lower_half(struct weft_exec_lowering *lowering, const struct rule *rule)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    uint8_t type = source->types[0];
+    if (source->operand_count != rule->sources + 1u || source->flags & WEFT_PTX_OOB ||
+        source->opcode == WEFT_PTX_DIV || source->opcode == WEFT_PTX_SQRT ||
+        source->opcode == WEFT_PTX_COPYSIGN) {
+        weft_exec_unsupported(lowering);
+        return;
+    }
+    struct weft_exec_insn *insn = emit_sources(lowering, WEFT_EXEC_OP_half, rule->sources, type);
+    insn->kind = is_bfloat(type);
+    insn->count = is_pair(type) ? 2 : 1;
+}
+
+/* A source of f16 or bf16 as f32, which is exact. */
+static int32_t widened_source(struct weft_exec_lowering *lowering, uint32_t operand, uint8_t type)
+{
+    int32_t a = weft_exec_operand_source(lowering, &lowering->insn->operands[operand], type);
+    int32_t d = weft_exec_temporary(lowering);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_cvt);
+    insn->d = d;
+    insn->a = a;
+    insn->b = 4;
+    insn->c = 2;
+    insn->kind = WEFT_PTX_F32;
+    insn->count = type;
+    return d;
+}
+
+/* add.f32.f16: all sources but the last are small. */
+static void lower_mixture(struct weft_exec_lowering *lowering, const struct rule *rule)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    int32_t rows[3];
+    for (uint32_t i = 0; i + 1 < rule->sources; i++)
+        rows[i] = widened_source(lowering, i + 1, source->types[1]);
+    rows[rule->sources - 1] =
+        weft_exec_operand_source(lowering, &source->operands[rule->sources], WEFT_PTX_F32);
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_F32);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, rule->extended);
+    insn->d = d;
+    insn->a = rows[0];
+    insn->b = rows[1];
+    insn->c = rows[rule->sources - 1];
+    insn->modifiers = weft_exec_float_modifiers(source);
+}
+
+/* min and max of three: of the first two, then with the third. .abs: of their magnitudes. */
+static void lower_extreme_of_three(struct weft_exec_lowering *lowering, const struct rule *rule)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    int32_t rows[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        rows[i] = weft_exec_operand_source(lowering, &source->operands[i + 1], WEFT_PTX_F32);
+        if (!(source->flags & WEFT_PTX_ABS_RESULT))
+            continue;
+        struct weft_exec_insn *magnitude = weft_exec_emit(lowering, WEFT_EXEC_OP_fabs_f32);
+        magnitude->a = rows[i];
+        magnitude->d = rows[i] = weft_exec_temporary(lowering);
+    }
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_F32);
+    int32_t first = weft_exec_temporary(lowering);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weft_exec_insn *insn = weft_exec_emit(lowering, rule->plain);
+        insn->d = i ? d : first;
+        insn->a = i ? first : rows[0];
+        insn->b = rows[i + 1];
+        insn->c = insn->a;
+        insn->modifiers = weft_exec_float_modifiers(source);
+    }
+}
+
 static void lower_by_rule(struct weft_exec_lowering *lowering)
 {
     const struct weft_ptx_insn *source = lowering->insn;
     const struct rule *rule = find_rule(source->opcode);
     uint8_t type = source->types[0];
+    bool extreme = source->opcode == WEFT_PTX_MIN || source->opcode == WEFT_PTX_MAX;
     if (weft_exec_type_is_half(type)) {
-        bool three = source->operand_count == 4 && rule->sources == 2;
-        if (three || source->opcode == WEFT_PTX_DIV || source->opcode == WEFT_PTX_SQRT ||
-            source->opcode == WEFT_PTX_COPYSIGN) {
-            weft_exec_unsupported(lowering);
-            return;
-        }
-        struct weft_exec_insn *insn =
-            emit_sources(lowering, WEFT_EXEC_OP_half, rule->sources, type);
-        insn->kind = is_bfloat(type);
-        insn->count = is_pair(type) ? 2 : 1;
-        return;
-    }
-    if (!weft_exec_type_is_float(type) || source->operand_count != rule->sources + 1u) {
+        lower_half(lowering, rule);
+    } else if (source->type_count == 2) {
+        lower_mixture(lowering, rule);
+    } else if (extreme && type == WEFT_PTX_F32 && source->operand_count == 4) {
+        lower_extreme_of_three(lowering, rule);
+    } else if (!weft_exec_type_is_float(type) || source->operand_count != rule->sources + 1u) {
         weft_exec_unsupported(lowering);
-        return;
+    } else {
+        bool plain = weft_exec_float_modifiers(source) == 0;
+        uint32_t op = plain ? rule->plain : rule->extended;
+        emit_sources(lowering, op + (type == WEFT_PTX_F64), rule->sources, type);
     }
-    bool plain = weft_exec_float_modifiers(source) == 0;
-    uint32_t op = plain ? rule->plain : rule->extended;
-    emit_sources(lowering, op + (type == WEFT_PTX_F64), rule->sources, type);
 }
 
 /* rcp: 1 / x; the gross approximation of f64 is a function of its own. */

@@ -178,7 +178,8 @@ static void lower_lop3(struct weft_exec_lowering *lowering)
 static bool hand_to_float(struct weft_exec_lowering *lowering)
 {
     uint8_t type = lowering->insn->types[0];
-    bool is_float = weft_exec_type_is_float(type) || weft_exec_type_is_half(type);
+    bool is_float =
+        weft_exec_type_is_float(type) || weft_exec_type_is_half(type) || type == WEFT_PTX_F32X2;
     if (!is_float)
         return false;
     weft_exec_lower_fn lower = weft_exec_lower_float(lowering->insn->opcode);

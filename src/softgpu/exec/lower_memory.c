@@ -2,6 +2,8 @@
 #include "softgpu/exec/lower.h"
 #include "util/util.h"
 
+#define WEFT_EXEC_CACHE_POLICY 1
+
 /* Bytes of a lane in the registers of a vector: those of its first register, else of the type. */
 static uint32_t elements_row_bytes(const struct weft_exec_lowering *lowering,
                                    const struct weft_ptx_operand *operand, uint8_t type)
@@ -79,6 +81,10 @@ static void lower_access(struct weft_exec_lowering *lowering, uint32_t first_op,
 {
     const struct weft_ptx_insn *source = lowering->insn;
     uint8_t type = source->types[0];
+    if (type == WEFT_PTX_B128) {
+        weft_exec_lower_wide_access(lowering, data == 1);
+        return;
+    }
     if (first_op == 0 || source->operand_count < 2) {
         weft_exec_unsupported(lowering);
         return;
@@ -111,42 +117,6 @@ static void lower_ld(struct weft_exec_lowering *lowering)
 static void lower_st(struct weft_exec_lowering *lowering)
 {
     lower_access(lowering, store_op(lowering->insn->types[0]), WEFT_EXEC_OP_st_ordered, 0, 1);
-}
-
-static bool knows_atomic(const struct weft_ptx_insn *source)
-{
-    uint32_t bytes = weft_ptx_type_bytes(source->types[0]);
-    bool small = bytes == 2 &&
-                 (source->operation == WEFT_PTX_OP_CAS || source->operation == WEFT_PTX_OP_ADD);
-    return (small || bytes == 4 || bytes == 8) && source->vector <= 1 && source->type_count == 1;
-}
-
-/* atom d, [a], b[, c] and red [a], b */
-static void lower_atomic(struct weft_exec_lowering *lowering)
-{
-    const struct weft_ptx_insn *source = lowering->insn;
-    uint8_t type = source->types[0];
-    bool returns = source->opcode == WEFT_PTX_ATOM;
-    uint32_t address = returns ? 1 : 0;
-    bool compares = source->operation == WEFT_PTX_OP_CAS;
-    if (!knows_atomic(source) || source->operand_count < address + 2u + compares) {
-        weft_exec_unsupported(lowering);
-        return;
-    }
-    int32_t d = WEFT_EXEC_NO_ROW;
-    if (returns && source->operands[0].kind != WEFT_PTX_OPERAND_SINK)
-        d = weft_exec_operand_destination(lowering, &source->operands[0], type);
-    int32_t b = weft_exec_operand_source(lowering, &source->operands[address + 1], type);
-    int32_t c = WEFT_EXEC_NO_ROW;
-    if (compares)
-        c = weft_exec_operand_source(lowering, &source->operands[address + 2], type);
-    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_atom);
-    weft_exec_operand_address(lowering, &source->operands[address], insn);
-    insn->d = d;
-    insn->b = b;
-    insn->c = c;
-    insn->kind = source->operation;
-    insn->count = type;
 }
 
 /* cp.async [shared], [global], bytes: a load and a store through temporaries, at once. */
@@ -259,9 +229,30 @@ static void lower_stack(struct weft_exec_lowering *lowering)
     insn->wide_address = weft_exec_row_bytes(type) == 8;
 }
 
+/* A cache policy means nothing where there is no cache: each is the same number, and one that is
+ * converted stays what it was. */
+static void lower_createpolicy(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    if (source->operand_count == 0) {
+        weft_exec_malformed(lowering, "no operands");
+        return;
+    }
+    int32_t a = weft_exec_constant(lowering, WEFT_EXEC_CACHE_POLICY, 8);
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_B64);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_mov_b64);
+    insn->d = d;
+    insn->a = a;
+}
+
 weft_exec_lower_fn weft_exec_lower_memory(uint16_t opcode)
 {
     switch (opcode) {
+    case WEFT_PTX_ATOM:
+    case WEFT_PTX_RED:
+        return weft_exec_lower_atomic;
+    case WEFT_PTX_CREATEPOLICY:
+        return lower_createpolicy;
     case WEFT_PTX_ALLOCA:
         return lower_alloca;
     case WEFT_PTX_STACKSAVE:
@@ -272,9 +263,6 @@ weft_exec_lower_fn weft_exec_lower_memory(uint16_t opcode)
         return lower_ld;
     case WEFT_PTX_ST:
         return lower_st;
-    case WEFT_PTX_ATOM:
-    case WEFT_PTX_RED:
-        return lower_atomic;
     case WEFT_PTX_CP_ASYNC:
         return lower_cp_async;
     case WEFT_PTX_CVTA:

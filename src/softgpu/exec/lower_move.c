@@ -107,6 +107,21 @@ static void mov_elements(struct weft_exec_lowering *lowering)
                  bytes);
 }
 
+/* By way of temporaries, since {b, a} may be made of {a, b}. */
+static void mov_wide(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    int32_t from[2], to[2], held[2];
+    weft_exec_operand_wide(lowering, &source->operands[1], from);
+    weft_exec_operand_wide(lowering, &source->operands[0], to);
+    for (int i = 0; i < 2; i++) {
+        held[i] = weft_exec_temporary(lowering);
+        emit_mov(lowering, held[i], from[i], 8);
+    }
+    for (int i = 0; i < 2; i++)
+        emit_mov(lowering, to[i], held[i], 8);
+}
+
 static void lower_mov(struct weft_exec_lowering *lowering)
 {
     const struct weft_ptx_insn *source = lowering->insn;
@@ -121,6 +136,8 @@ static void lower_mov(struct weft_exec_lowering *lowering)
     uint8_t type = source->types[0];
     if (type == WEFT_PTX_PRED) {
         mov_predicate(lowering);
+    } else if (type == WEFT_PTX_B128) {
+        mov_wide(lowering);
     } else if (to_vector && from_vector) {
         mov_elements(lowering);
     } else if (to_vector) {
@@ -248,8 +265,9 @@ static void lower_cvt(struct weft_exec_lowering *lowering)
         cvt_to_pair(lowering);
         return;
     }
+    bool finite = to == WEFT_PTX_F16 || to == WEFT_PTX_BF16 || to == WEFT_PTX_TF32;
     if (!converts(to) || !converts(from) || source->operand_count != 2 ||
-        source->flags & WEFT_PTX_SATFINITE) {
+        (source->flags & WEFT_PTX_SATFINITE && !finite)) {
         weft_exec_unsupported(lowering);
         return;
     }
@@ -276,6 +294,39 @@ static void lower_cvt(struct weft_exec_lowering *lowering)
     insn->modifiers = weft_exec_float_modifiers(source);
 }
 
+/* cvt.pack.sat d, a, b[, c]: whole numbers cut to few bits and put behind each other. */
+static void lower_cvt_pack(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    static const struct {
+        uint8_t type, bits;
+        bool is_signed;
+    } widths[] = {{WEFT_PTX_U16, 16, false}, {WEFT_PTX_S16, 16, true}, {WEFT_PTX_U8, 8, false},
+                  {WEFT_PTX_S8, 8, true},    {WEFT_PTX_U4, 4, false},  {WEFT_PTX_S4, 4, true},
+                  {WEFT_PTX_U2, 2, false},   {WEFT_PTX_S2, 2, true}};
+    uint32_t found = 0;
+    while (found < WEFT_ARRAY_COUNT(widths) && widths[found].type != source->types[0])
+        found++;
+    if (found == WEFT_ARRAY_COUNT(widths) || source->types[1] != WEFT_PTX_S32 ||
+        source->operand_count != (widths[found].bits == 16 ? 3 : 4)) {
+        weft_exec_unsupported(lowering);
+        return;
+    }
+    int32_t a = weft_exec_operand_source(lowering, &source->operands[1], WEFT_PTX_B32);
+    int32_t b = weft_exec_operand_source(lowering, &source->operands[2], WEFT_PTX_B32);
+    int32_t c = source->operand_count == 4
+                    ? weft_exec_operand_source(lowering, &source->operands[3], WEFT_PTX_B32)
+                    : weft_exec_constant(lowering, 0, 4);
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_B32);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_cvt_pack);
+    insn->d = d;
+    insn->a = a;
+    insn->b = b;
+    insn->c = c;
+    insn->kind = widths[found].bits;
+    insn->count = widths[found].is_signed;
+}
+
 weft_exec_lower_fn weft_exec_lower_move(uint16_t opcode)
 {
     switch (opcode) {
@@ -283,6 +334,8 @@ weft_exec_lower_fn weft_exec_lower_move(uint16_t opcode)
         return lower_mov;
     case WEFT_PTX_CVT:
         return lower_cvt;
+    case WEFT_PTX_CVT_PACK:
+        return lower_cvt_pack;
     default:
         return NULL;
     }

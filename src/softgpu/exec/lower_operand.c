@@ -260,6 +260,25 @@ int32_t weft_exec_operand_row(struct weft_exec_lowering *lowering,
     }
 }
 
+/* A register of 128 bits is two rows, one behind the other. */
+void weft_exec_operand_wide(struct weft_exec_lowering *lowering,
+                            const struct weft_ptx_operand *operand, int32_t rows[2])
+{
+    bool is_wide = operand->kind == WEFT_PTX_OPERAND_REGISTER &&
+                   lowering->function->registers[operand->index].type == WEFT_PTX_B128;
+    rows[0] = rows[1] = WEFT_EXEC_ROW_SINK;
+    if (is_wide) {
+        rows[0] = lowering->layout->row_of[operand->index] +
+                  (int32_t)(operand->component * 2 * WEFT_EXEC_ROW_BYTES_MAX);
+        rows[1] = rows[0] + WEFT_EXEC_ROW_BYTES_MAX;
+    } else if (operand->kind == WEFT_PTX_OPERAND_VECTOR && operand->element_count == 2) {
+        rows[0] = weft_exec_operand_row(lowering, &operand->elements[0], 8);
+        rows[1] = weft_exec_operand_row(lowering, &operand->elements[1], 8);
+    } else if (operand->kind != WEFT_PTX_OPERAND_SINK) {
+        weft_exec_malformed(lowering, "an operand that has not 128 bits");
+    }
+}
+
 int32_t weft_exec_operand_source(struct weft_exec_lowering *lowering,
                                  const struct weft_ptx_operand *operand, uint8_t type)
 {

@@ -138,6 +138,16 @@ COMMON_HANDLER(cvta)
     }
 }
 
+static bool is_constant(const struct weft_exec_kernel *kernel, uint64_t address)
+{
+    const struct weft_ptx_module *module = kernel->module;
+    for (uint32_t i = 0; i < module->variable_count; i++)
+        if (module->variables[i].space == WEFT_PTX_CONST &&
+            address - kernel->variable_addresses[i] < module->variables[i].bytes)
+            return true;
+    return false;
+}
+
 static uint8_t space_of(const struct weft_exec_run *run, uint64_t address)
 {
     const struct weft_exec_memory *memory = run->block->launch->memory;
@@ -147,7 +157,7 @@ static uint8_t space_of(const struct weft_exec_run *run, uint64_t address)
         return WEFT_PTX_LOCAL;
     if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
         return WEFT_PTX_PARAM;
-    return WEFT_PTX_GLOBAL;
+    return is_constant(run->kernel, address) ? WEFT_PTX_CONST : WEFT_PTX_GLOBAL;
 }
 
 COMMON_HANDLER(isspacep)

@@ -152,6 +152,36 @@ static bool is_less(uint8_t type, uint64_t a, uint64_t b)
     }
 }
 
+/* min and max: a number beats NaN, and -0 lies below +0. */
+static uint64_t extreme_half(uint64_t a, uint64_t b, bool bfloat, bool wants_max)
+{
+    uint16_t x = (uint16_t)a;
+    uint16_t y = (uint16_t)b;
+    double p = bfloat ? from_bfloat(x) : from_half(x);
+    double q = bfloat ? from_bfloat(y) : from_half(y);
+    if (p != p)
+        return q != q ? 0x7fff : y;
+    if (q != q)
+        return x;
+    bool below = p < q || (p == q && x & 0x8000);
+    return below != wants_max ? x : y;
+}
+
+static uint64_t extreme(uint8_t type, uint64_t a, uint64_t b, bool wants_max)
+{
+    switch (type) {
+    case WEFT_PTX_F16:
+    case WEFT_PTX_BF16:
+        return extreme_half(a, b, type == WEFT_PTX_BF16, wants_max);
+    case WEFT_PTX_F16X2:
+    case WEFT_PTX_BF16X2:
+        return extreme_half(a >> 16, b >> 16, type == WEFT_PTX_BF16X2, wants_max) << 16 |
+               extreme_half(a, b, type == WEFT_PTX_BF16X2, wants_max);
+    default:
+        return is_less(type, a, b) != wants_max ? a : b;
+    }
+}
+
 /* kind: enum weft_ptx_operation; count: type. `b` is the operand; of cas the value to compare with,
  * and `c` the new one. */
 static uint64_t apply(const struct weft_exec_insn *insn, uint64_t old, uint64_t b, uint64_t c,
@@ -171,9 +201,8 @@ static uint64_t apply(const struct weft_exec_insn *insn, uint64_t old, uint64_t 
     case WEFT_PTX_OP_DEC:
         return old == 0 || old > b ? b : old - 1;
     case WEFT_PTX_OP_MIN:
-        return is_less(insn->count, old, b) ? old : b;
     case WEFT_PTX_OP_MAX:
-        return is_less(insn->count, old, b) ? b : old;
+        return extreme(insn->count, old, b, insn->kind == WEFT_PTX_OP_MAX);
     case WEFT_PTX_OP_CAS:
         return old == b ? c : old;
     default:
@@ -232,5 +261,69 @@ COMMON_HANDLER(atom)
                                 weft_exec_lane_read(c_row, row_bytes, lane), shared);
         if (insn->d != WEFT_EXEC_NO_ROW)
             weft_exec_lane_write(weft_exec_row(run, insn->d), row_bytes, lane, old);
+    }
+}
+
+/* A vector's address, before its elements are touched one by one. b: bytes of all. */
+COMMON_HANDLER(check_address)
+{
+    struct weft_exec_access access;
+    weft_exec_resolve(run, insn, (uint32_t)insn->b, &access);
+}
+
+struct wide {
+    uint64_t low, high;
+};
+
+/* Written out because the compilers' 16-byte exchange may become a call into libatomic, whose lock
+ * is of one process. `from` becomes what was there. */
+static bool exchange_wide(struct wide *place, struct wide *from, struct wide to)
+{
+    bool done;
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(done), "+m"(*place), "+a"(from->low), "+d"(from->high)
+                     : "b"(to.low), "c"(to.high)
+                     : "memory");
+    return done;
+}
+
+/* What was there. A plain read writes back what it read. */
+static struct wide apply_wide(uint8_t operation, struct wide *place, struct wide b, struct wide c)
+{
+    struct wide old = {0, 0};
+    if (operation == WEFT_PTX_OP_CAS) {
+        old = b;
+        exchange_wide(place, &old, c);
+        return old;
+    }
+    bool done = false;
+    while (!done)
+        done = exchange_wide(place, &old, operation == WEFT_PTX_OP_EXCH ? b : old);
+    return old;
+}
+
+static struct wide read_wide(const struct weft_exec_run *run, int32_t low, int32_t high,
+                             uint32_t lane)
+{
+    return (struct wide){((const uint64_t *)weft_exec_source(run, low))[lane],
+                         ((const uint64_t *)weft_exec_source(run, high))[lane]};
+}
+
+/* 128 bits at once. kind: EXCH, CAS, or NONE for a read; the upper halves of d, b and c are in
+ * more[]. */
+COMMON_HANDLER(atom_wide)
+{
+    struct weft_exec_access access;
+    if (!weft_exec_resolve(run, insn, sizeof(struct wide), &access))
+        return;
+    weft_exec_spin_hint(run);
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        struct wide *place = (struct wide *)lane_pointer(&access, lane, sizeof(struct wide));
+        struct wide old =
+            apply_wide(insn->kind, place, read_wide(run, insn->b, insn->more[1], lane),
+                       read_wide(run, insn->c, insn->more[2], lane));
+        ((uint64_t *)weft_exec_row(run, insn->d))[lane] = old.low;
+        ((uint64_t *)weft_exec_row(run, insn->more[0]))[lane] = old.high;
     }
 }

@@ -86,7 +86,8 @@ enum weft_exec_modifier {
     WEFT_EXEC_COMBINE_FLIP = 1u << 16, /* setp: the third source is !c */
     WEFT_EXEC_CARRY_IN = 1u << 17,
     WEFT_EXEC_CARRY_OUT = 1u << 18,
-    WEFT_EXEC_HIGH = 1u << 19
+    WEFT_EXEC_HIGH = 1u << 19,
+    WEFT_EXEC_FINITE = 1u << 20 /* cvt: no infinity, the largest number instead */
 };
 
 struct weft_exec_run;
@@ -109,6 +110,7 @@ struct weft_exec_rows {
 struct weft_exec_kernel {
     const struct weft_ptx_module *module;     /* borrowed */
     const struct weft_ptx_function *function; /* borrowed */
+    const uint64_t *variable_addresses;       /* borrowed from the program */
     struct weft_exec_insn *code;              /* owned */
     uint32_t code_count;
     char *constants; /* owned */

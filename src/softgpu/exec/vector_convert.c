@@ -129,6 +129,12 @@ static uint64_t clamp_whole(int64_t x, bool from_unsigned, uint8_t type)
     return (uint64_t)x > high ? high : (uint64_t)x;
 }
 
+/* NaN stays. */
+static double within(double x, double limit)
+{
+    return x > limit ? limit : x < -limit ? -limit : x;
+}
+
 /* In MXCSR's rounding. */
 static uint64_t to_float_bits(const struct weft_exec_insn *insn, uint8_t type, struct value value,
                               bool from_float)
@@ -141,11 +147,12 @@ static uint64_t to_float_bits(const struct weft_exec_insn *insn, uint8_t type, s
         real = saturated_f64(real, true);
     if (relu && real <= 0)
         real = 0; /* -0 too */
+    bool finite = insn->modifiers & WEFT_EXEC_FINITE;
     switch (type) {
     case WEFT_PTX_F16:
-        return to_half(real, rounding);
+        return to_half(finite ? within(real, 65504) : real, rounding);
     case WEFT_PTX_BF16:
-        return to_bfloat(real, rounding);
+        return to_bfloat(finite ? within(real, 0x1.fep127) : real, rounding);
     case WEFT_PTX_F32: {
         float result = from_float          ? (float)real
                        : value.is_unsigned ? (float)(uint64_t)value.whole
@@ -163,11 +170,18 @@ static uint64_t to_float_bits(const struct weft_exec_insn *insn, uint8_t type, s
 }
 
 /* tf32 keeps 11 bits of significand; ties go away from zero (.rna) or to even. */
-static uint64_t to_tf32(uint64_t bits, uint8_t rounding)
+static uint64_t to_tf32(uint64_t bits, uint8_t rounding, uint32_t modifiers)
 {
+    const uint32_t largest = 0x7f7fe000;
     uint32_t word = (uint32_t)bits;
+    if ((word & INT32_MAX) > 0x7f800000)
+        return 0x7fffffff;
+    if (modifiers & WEFT_EXEC_RELU && word >> 31)
+        return 0;
+    if (modifiers & WEFT_EXEC_FINITE && (word & INT32_MAX) > largest)
+        return (word & ~(uint32_t)INT32_MAX) | largest;
     if ((word & 0x7f800000) == 0x7f800000)
-        return word & 0x7fffff ? 0x7fffffff : word;
+        return word;
     uint32_t rest = word & 0x1fff;
     uint32_t up = rounding == WEFT_PTX_RNA  ? rest >= 0x1000
                   : rounding == WEFT_PTX_RN ? rest + (word >> 13 & 1) > 0x1000
@@ -179,7 +193,7 @@ static uint64_t convert(const struct weft_exec_insn *insn, uint8_t to, uint8_t f
 {
     uint8_t rounding = insn->order;
     if (to == WEFT_PTX_TF32)
-        return to_tf32(bits, rounding);
+        return to_tf32(bits, rounding, insn->modifiers);
     struct value value = {0};
     if (is_float(from)) {
         value.real = source_real(from, bits, flush_mask(insn));

@@ -1,5 +1,6 @@
 /* Video instructions: one operation on parts of words, or on all bytes or halves of two words at
- * once, saturated, and then combined with a third word. As the PTX ISA's pseudocode has it. */
+ * once, saturated, and then combined with a third word. As the PTX ISA's pseudocode has it. And
+ * cvt.pack, which saturates and combines alike. */
 #include "softgpu/exec/ops.h"
 
 /* Wide enough for a product of two words with a third word on top. */
@@ -232,5 +233,22 @@ COMMON_HANDLER(video)
         d[lane] = insn->kind == 0   ? product(source, a[lane], b[lane], c[lane])
                   : insn->kind == 1 ? scalar(source, a[lane], b[lane], c[lane])
                                     : simd(source, insn->kind, a[lane], b[lane], c[lane]);
+    }
+}
+
+/* kind: bits of a part; count: 1 for signed ones. The rest of c comes above them. */
+COMMON_HANDLER(cvt_pack)
+{
+    uint32_t *d = weft_exec_row(run, insn->d);
+    const uint32_t *a = weft_exec_source(run, insn->a);
+    const uint32_t *b = weft_exec_source(run, insn->b);
+    const uint32_t *c = weft_exec_source(run, insn->c);
+    const uint32_t width = insn->kind;
+    const uint32_t ones = (1u << width) - 1;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        uint32_t upper = (uint32_t)saturated((int32_t)a[lane], width, insn->count) & ones;
+        uint32_t lower = (uint32_t)saturated((int32_t)b[lane], width, insn->count) & ones;
+        d[lane] = (uint32_t)((uint64_t)c[lane] << 2 * width) | upper << width | lower;
     }
 }

@@ -100,13 +100,15 @@ static bool takes_integer_constant(enum weft_ptx_type want)
     return class == CLASS_INTEGER || class == CLASS_BITS || class == CLASS_PREDICATE;
 }
 
-/* Only mov and cvt read special registers. The three numbers of a thread were once of 16 bits. */
+/* Only mov and cvt read special registers. The three numbers of a thread were once of 16 bits, that
+ * of a grid of 32. */
 static void check_special(struct checking *checking, const struct weft_ptx_operand *operand,
                           enum weft_ptx_type want)
 {
     enum weft_ptx_type have = special_type(operand);
     uint32_t opcode = checking->insn->opcode;
-    bool narrow = want == WEFT_PTX_U16 && operand->index <= WEFT_PTX_SPECIAL_NCTAID;
+    bool narrow = (want == WEFT_PTX_U16 && operand->index <= WEFT_PTX_SPECIAL_NCTAID) ||
+                  (want == WEFT_PTX_U32 && operand->index == WEFT_PTX_SPECIAL_GRIDID);
     if (opcode != WEFT_PTX_MOV && opcode != WEFT_PTX_CVT)
         fail_at(checking, "a special register is read by mov alone");
     else if (opcode == WEFT_PTX_MOV && !narrow && !fits(want, have, false))
@@ -192,6 +194,10 @@ static void check_packing(struct checking *checking, const struct weft_ptx_opera
     uint32_t whole = weft_ptx_type_bytes(want), count = operand->element_count;
     for (uint32_t i = 0; i < count; i++) {
         const struct weft_ptx_operand *element = &operand->elements[i];
+        if (element->kind == WEFT_PTX_OPERAND_SPECIAL) {
+            fail_at(checking, "a component as .x is expected");
+            return;
+        }
         if (element->kind == WEFT_PTX_OPERAND_REGISTER &&
             weft_ptx_type_bytes(register_type(checking, element)) * count != whole) {
             fail_at(checking, "the elements of the vector do not fill the type");

@@ -42,6 +42,22 @@ static const uint8_t special_sizes[] = {
 #undef SPECIAL
 };
 
+/* A register of vector type, or %tid, that is named as a whole is the vector of its components. */
+static void expand_vector(struct weft_ptx_parser *parser, struct weft_ptx_operand *operand,
+                          unsigned size)
+{
+    struct weft_ptx_operand *elements =
+        weft_ptx_parser_alloc(parser, size * sizeof(struct weft_ptx_operand));
+    if (!elements)
+        return;
+    for (unsigned i = 0; i < size; i++) {
+        elements[i] = *operand;
+        elements[i].component = (uint8_t)i;
+    }
+    *operand = (struct weft_ptx_operand){
+        .kind = WEFT_PTX_OPERAND_VECTOR, .element_count = (uint8_t)size, .elements = elements};
+}
+
 static void parse_special(struct weft_ptx_parser *parser, struct weft_ptx_operand *operand,
                           const struct weft_ptx_name *name)
 {
@@ -50,7 +66,7 @@ static void parse_special(struct weft_ptx_parser *parser, struct weft_ptx_operan
     if (parser->token.kind == WEFT_PTX_TOKEN_DOT)
         parse_component(parser, operand, size);
     else if (size > 1)
-        weft_ptx_parser_unexpected(parser, "a component as .x");
+        expand_vector(parser, operand, size);
 }
 
 /* .b0 … .b3, .h0, .h1, and the masks of four bytes or two halves. */
@@ -78,22 +94,6 @@ static bool parse_selector(struct weft_ptx_parser *parser, struct weft_ptx_opera
         return false;
     weft_ptx_parser_advance(parser);
     return true;
-}
-
-/* A register of vector type that is named as a whole is the vector of its components. */
-static void expand_vector(struct weft_ptx_parser *parser, struct weft_ptx_operand *operand,
-                          unsigned size)
-{
-    struct weft_ptx_operand *elements =
-        weft_ptx_parser_alloc(parser, size * sizeof(struct weft_ptx_operand));
-    if (!elements)
-        return;
-    for (unsigned i = 0; i < size; i++) {
-        elements[i] = *operand;
-        elements[i].component = (uint8_t)i;
-    }
-    *operand = (struct weft_ptx_operand){
-        .kind = WEFT_PTX_OPERAND_VECTOR, .element_count = (uint8_t)size, .elements = elements};
 }
 
 static void parse_register(struct weft_ptx_parser *parser, struct weft_ptx_operand *operand,

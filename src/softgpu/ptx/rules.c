@@ -148,7 +148,8 @@ static const char *broken_conversion(const struct weft_ptx_insn *insn, uint64_t 
         return "a conversion from integer to float needs a rounding";
     if (to_float && from_float && weft_ptx_type_bytes(to) < weft_ptx_type_bytes(from) && !rounded)
         return "a conversion to a smaller float needs a rounding";
-    bool widens = weft_ptx_type_bytes(to) >= weft_ptx_type_bytes(from);
+    bool widens = weft_ptx_type_bytes(to) >= weft_ptx_type_bytes(from) &&
+                  !(to == WEFT_PTX_F16 && from == WEFT_PTX_BF16);
     if (rounded && ((is_integer_type(to) && is_integer_type(from)) ||
                     (((T_FLOAT | T(F16)) >> to & 1) && from_float && widens)))
         return "an exact conversion takes no rounding";

@@ -30,7 +30,9 @@ static const struct kernel kernels[] = {
     {"early_exit", {1, 1, 1}, {128, 1, 1}, 0},    {"vectors", {1, 1, 1}, {64, 1, 1}, 0},
     {"deep_recursion", {1, 1, 1}, {32, 1, 1}, 0}, {"exchange", {1, 1, 1}, {64, 1, 1}, 0},
     {"loops", {2, 1, 1}, {33, 1, 1}, 0},          {"stack", {1, 1, 1}, {64, 1, 1}, 0},
-    {"aggregates", {1, 1, 1}, {64, 1, 1}, 0},
+    {"aggregates", {1, 1, 1}, {64, 1, 1}, 0},     {"wide", {1, 1, 1}, {64, 1, 1}, 0},
+    {"registers", {3, 1, 1}, {4, 2, 3}, 0},       {"vector_atomics", {1, 1, 1}, {64, 1, 1}, 0},
+    {"hints", {1, 1, 1}, {64, 1, 1}, 0},
 };
 
 static void read_kernel(const char *name, char text[TEXT_BYTES_MAX])

@@ -229,6 +229,22 @@ static const struct form_row simd_rows[] = {
     {"vset4.u32.s32.ge{,.add} %r" MASKS4 ", %a0, %a1.b2604, %a2", "w=www"},
 };
 
+static const struct form_row pack_rows[] = {
+    {"cvt.pack.sat.{u16,s16}.s32", "w=ww"},
+    {"cvt.pack.sat.{u8,s8,u4,s4,u2,s2}.s32.b32", "w=www"},
+    {"cvt{.rn,.rz}{,.relu}{,.satfinite}.{f16,bf16}.f32", "0=1"},
+    {"cvt{.rn,.rz}{,.relu}{,.satfinite}.{f16x2,bf16x2}.f32", "0=11"},
+    {"cvt{.rn,.rz}{,.relu}{,.satfinite}.tf32.f32", "w=1"},
+    {"cvt.rna{,.satfinite}.tf32.f32", "w=1"},
+    {"cvt.rn.f16.bf16", "0=1"},
+    {"cvt.rn.bf16.{f16,f64,u16,s16,u32,s32,u64,s64}", "0=1"},
+    {"cvt" ROUND_INTEGRAL ".{u16,s16,u32,s32,u64,s64}.bf16", "0=1"},
+    {"cvt.{f32,f64}.bf16", "0=1"},
+    {"{add,sub}" ROUND_OR_NONE "{,.sat}.f32.{f16,bf16}", "0=10"},
+    {"fma" ROUND "{,.sat}.f32.{f16,bf16}", "0=110"},
+    {"{min,max}{,.ftz}{,.NaN}{,.abs}.f32", "0=000"},
+};
+
 #define HALF_COMPARE "{eq,ne,lt,le,gt,ge,equ,neu,ltu,leu,gtu,geu,num,nan}"
 
 static const struct form_row set_rows[] = {
@@ -274,5 +290,6 @@ const struct form_table form_tables[] = {
     {"video", TABLE(video_rows), false},
     {"video, many parts", TABLE(simd_rows), false},
     {"set", TABLE(set_rows), false},
+    {"pack", TABLE(pack_rows), false},
 };
 const size_t form_table_count = sizeof form_tables / sizeof *form_tables;

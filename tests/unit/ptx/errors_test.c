@@ -37,7 +37,7 @@ static const struct malformed statements[] = {
     {"ld.global.v2.u32 %r1, [%rd1];", 4, 18, "a vector in braces is expected"},
     {"ld.global.u32 %r1, [%f1];", 4, 20, "32 or 64 bits is expected as address"},
     {"add.s32 %r1, %r2, %tid.x;", 4, 19, "a special register is read by mov alone"},
-    {"mov.u32 %r1, %tid;", 4, 18, "a component as .x"},
+    {"mov.u32 %r1, %tid;", 4, 14, "a component as .x"},
     {"mov.u32 %r1, %tid.q;", 4, 18, "a component as .x"},
     {"add.f32 %f1, %f2, 1;", 4, 19, "an integer cannot stand for a float"},
     {"add.s32 %r1, %r2, 1.5;", 4, 19, "a float cannot stand here"},
