@@ -134,5 +134,6 @@ void weft_soft_engine_install(struct weft_cuda *table)
     weft_soft_link_install(table);
     weft_soft_library_install(table);
     weft_soft_launch_install(table);
+    weft_soft_legacy_install(table);
     weft_soft_graph_install(table);
 }

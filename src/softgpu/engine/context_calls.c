@@ -344,6 +344,14 @@ static CUresult profile(void)
     return weft_soft_context_current(&context);
 }
 
+static CUresult profile_into(const char *config, const char *output, CUoutput_mode mode)
+{
+    (void)config;
+    (void)output;
+    bool known = mode == CU_OUT_KEY_VALUE_PAIR || mode == CU_OUT_CSV;
+    return known ? profile() : CUDA_ERROR_INVALID_VALUE;
+}
+
 void weft_soft_context_install(struct weft_cuda *table)
 {
     table->cuInit = init;
@@ -375,5 +383,6 @@ void weft_soft_context_install(struct weft_cuda *table)
     table->cuCtxDisablePeerAccess = disable_peer_access;
     table->cuProfilerStart = profile;
     table->cuProfilerStop = profile;
+    table->cuProfilerInitialize = profile_into;
     weft_soft_limit_install(table);
 }

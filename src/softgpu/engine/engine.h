@@ -126,6 +126,7 @@ bool weft_soft_context_flags_valid(unsigned int flags);
 void weft_soft_context_install(struct weft_cuda *table);
 void weft_soft_limit_install(struct weft_cuda *table);
 void weft_soft_primary_install(struct weft_cuda *table);
+void weft_soft_legacy_install(struct weft_cuda *table);
 void weft_soft_stream_install(struct weft_cuda *table);
 void weft_soft_stream_info_install(struct weft_cuda *table);
 void weft_soft_memory_ops_install(struct weft_cuda *table);

@@ -13,6 +13,7 @@ static void release_function(void *object)
 {
     struct weft_soft_function *function = object;
     uint64_t module = function->module->handle;
+    free(function->settings.params);
     free(function);
     weft_soft_handle_put(module);
 }
@@ -52,6 +53,7 @@ static CUresult make_function(struct weft_soft_module *module, uint32_t index, u
     function->index = index;
     function->kernel = kernel;
     function->info = weft_exec_kernel_describe(kernel);
+    function->settings = (struct weft_soft_settings){.block = {1, 1, 1}};
     atomic_init(&function->dynamic_shared_max,
                 dynamic_shared_default(module->context->device->profile, &function->info));
     atomic_init(&function->carveout, NO_CARVEOUT);

@@ -15,13 +15,30 @@ static bool may_begin_block(struct weft_soft_grid *grid)
     return grid->resident_count < grid->resident_limit && fresh_blocks(grid) != 0;
 }
 
+static int priority_of(struct weft_soft_grid *grid)
+{
+    return weft_soft_op_of_grid(grid)->stream->priority;
+}
+
+/* Behind the others, so that grids take turns; but one that has blocks to begin goes before those
+ * of streams that are less urgent. Blocks that have begun take turns whatever their streams are,
+ * since one may wait for another. */
+static void queue(struct weft_soft_grid *grid)
+{
+    struct weft_soft_link *behind = weft_soft_scheduler.ready.previous;
+    while (may_begin_block(grid) && behind != &weft_soft_scheduler.ready &&
+           priority_of(WEFT_CONTAINER_OF(behind, struct weft_soft_grid, ready)) > priority_of(grid))
+        behind = behind->previous;
+    weft_soft_list_append(behind->next, &grid->ready);
+}
+
 static void list_if_runnable(struct weft_soft_grid *grid)
 {
     bool runnable = !atomic_load(&grid->aborted) && (grid->parked_first || may_begin_block(grid));
     if (runnable == weft_soft_link_is_listed(&grid->ready))
         return;
     if (runnable) {
-        weft_soft_list_append(&weft_soft_scheduler.ready, &grid->ready);
+        queue(grid);
         atomic_fetch_add(&weft_soft_scheduler.ready_count, 1);
         weft_soft_worker_wake();
     } else {
@@ -105,10 +122,9 @@ bool weft_soft_grid_take(struct weft_soft_grid *grid, struct weft_soft_slice *sl
     bool taken = slice->fresh || slice->resident;
     if (taken)
         grid->running++;
-    /* Behind the others, so that grids take turns. */
     if (weft_soft_link_is_listed(&grid->ready)) {
         weft_soft_list_remove(&grid->ready);
-        weft_soft_list_append(&weft_soft_scheduler.ready, &grid->ready);
+        queue(grid);
     }
     list_if_runnable(grid);
     return taken;

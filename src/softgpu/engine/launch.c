@@ -329,6 +329,14 @@ static CUresult launch_cooperative(CUfunction function, unsigned int grid_x, uns
     return launch(&request);
 }
 
+CUresult weft_soft_launch_cooperative(CUfunction function, const unsigned int grid[3],
+                                      const unsigned int block[3], unsigned int shared_bytes,
+                                      CUstream stream, void **params)
+{
+    return launch_cooperative(function, grid[0], grid[1], grid[2], block[0], block[1], block[2],
+                              shared_bytes, stream, params);
+}
+
 static CUresult launch_cooperative_ptsz(CUfunction function, unsigned int grid_x,
                                         unsigned int grid_y, unsigned int grid_z,
                                         unsigned int block_x, unsigned int block_y,

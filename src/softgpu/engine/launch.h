@@ -25,4 +25,9 @@ CUresult weft_soft_launch_check(const struct weft_soft_packed_launch *packed,
 CUresult weft_soft_launch_packed(struct weft_soft_stream *stream,
                                  const struct weft_soft_packed_launch *packed);
 
+/* Like cuLaunchCooperativeKernel. */
+CUresult weft_soft_launch_cooperative(CUfunction function, const unsigned int grid[3],
+                                      const unsigned int block[3], unsigned int shared_bytes,
+                                      CUstream stream, void **params);
+
 #endif

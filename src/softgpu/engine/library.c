@@ -232,6 +232,34 @@ static CUresult get_global(CUdeviceptr *address, size_t *bytes, CUlibrary handle
     return result;
 }
 
+/* Like get_global, for a variable that the host may touch too. */
+static CUresult get_managed(CUdeviceptr *address, size_t *bytes, CUlibrary handle, const char *name)
+{
+    struct weft_soft_module *module;
+    if (!name || (!address && !bytes))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = current_module(handle, &module);
+    if (result)
+        return result;
+    const struct weft_ptx_module *ptx = module->image->ptx;
+    uint32_t index = weft_ptx_find_variable(ptx, name);
+    bool managed = index != WEFT_PTX_NONE && ptx->variables[index].managed;
+    result = managed ? weft_soft_module_global(module, name, address, bytes) : CUDA_ERROR_NOT_FOUND;
+    weft_soft_handle_put(module->handle);
+    return result;
+}
+
+/* No device here shares functions with the host. */
+static CUresult get_unified_function(void **function, CUlibrary handle, const char *name)
+{
+    struct library *library;
+    CUresult result = enter(handle, &library);
+    if (result)
+        return result;
+    weft_soft_handle_put(library->handle);
+    return function && name ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_VALUE;
+}
+
 /* library->lock held. */
 static CUresult make_kernel(struct library *library, uint32_t index)
 {
@@ -489,6 +517,8 @@ void weft_soft_library_install(struct weft_cuda *table)
     table->cuLibraryUnload = unload;
     table->cuLibraryGetModule = get_module;
     table->cuLibraryGetGlobal = get_global;
+    table->cuLibraryGetManaged = get_managed;
+    table->cuLibraryGetUnifiedFunction = get_unified_function;
     table->cuLibraryGetKernel = get_kernel;
     table->cuLibraryGetKernelCount = get_kernel_count;
     table->cuLibraryEnumerateKernels = enumerate_kernels;

@@ -58,6 +58,12 @@ struct weft_soft_module {
     bool closed;         /* lock; no function is added any more */
 };
 
+/* What the calls of before CUDA 4.0 set for the launches to come. */
+struct weft_soft_settings {
+    unsigned int block[3], shared_bytes, param_bytes;
+    unsigned char *params; /* owned; NULL until one is set */
+};
+
 struct weft_soft_function {
     struct weft_soft_module *module; /* referenced by its handle */
     uint64_t handle;
@@ -67,6 +73,7 @@ struct weft_soft_function {
     atomic_uint dynamic_shared_max; /* bytes, as cuFuncSetAttribute raised it */
     atomic_int carveout;            /* percent; -1: no preference */
     atomic_uint cache_config;
+    struct weft_soft_settings settings; /* module->lock */
 };
 
 /* Takes its own reference to the image. Makes handle and variables. */

@@ -7,6 +7,7 @@
 #include "cuda/entries.h"
 #include "softgpu/memory/attributes.h"
 #include "softgpu/memory/memory.h"
+#include "util/util.h"
 
 static CUresult driver_get_version(int *version)
 {
@@ -91,6 +92,16 @@ static CUresult device_total_mem(size_t *bytes, CUdevice ordinal)
         return result;
     *bytes = device->profile->memory_bytes;
     return CUDA_SUCCESS;
+}
+
+/* In 32 bits: at most all of them. */
+static CUresult device_total_mem_v1(unsigned int *bytes, CUdevice ordinal)
+{
+    size_t wide;
+    CUresult result = device_total_mem(bytes ? &wide : NULL, ordinal);
+    if (result == CUDA_SUCCESS)
+        *bytes = (unsigned int)WEFT_MIN(wide, (size_t)UINT32_MAX);
+    return result;
 }
 
 static CUresult device_get_attribute(int *value, CUdevice_attribute attribute, CUdevice ordinal)
@@ -240,6 +251,7 @@ void weft_soft_device_install(struct weft_cuda *table)
     table->cuDeviceGetName = device_get_name;
     table->cuDeviceGetUuid = device_get_uuid;
     table->cuDeviceGetUuid_v2 = device_get_uuid;
+    table->cuDeviceTotalMem = device_total_mem_v1;
     table->cuDeviceTotalMem_v2 = device_total_mem;
     table->cuDeviceGetAttribute = device_get_attribute;
     table->cuDeviceComputeCapability = device_compute_capability;
