@@ -151,6 +151,8 @@ static bool splits_into_halves(uint16_t opcode)
     case WEFT_PTX_ABS:
     case WEFT_PTX_MIN:
     case WEFT_PTX_MAX:
+    case WEFT_PTX_EX2:
+    case WEFT_PTX_TANH:
         return true;
     default:
         return false;

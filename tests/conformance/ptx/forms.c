@@ -9,7 +9,7 @@
 
 #define BLOCK 128u
 #define RANDOM_CASES 256u
-#define CASES_MAX 2560u
+#define CASES_MAX 65536u /* every value of 16 bits */
 #define KERNEL_BYTES 8192
 #define SLOT 8u
 #define RESULT_SLOTS 2u
@@ -103,6 +103,19 @@ static uint64_t corner(char kind, size_t index)
     size_t count = kind_corners(kind, &corners);
     uint64_t low = corners[index % count];
     return kind == 'E' || kind == 'G' ? corners[(7 * index + 3) % count] << 16 | low : low;
+}
+
+/* Every value of 16 bits; of pairs, with another value beside it. */
+static bool make_every_case(const struct form *form, struct cases *cases)
+{
+    char kind = form->sources[0];
+    bool pair = kind == 'E' || kind == 'G';
+    if (form->source_count != 1 || (!pair && kind_bits(kind) != 16))
+        return false;
+    cases->count = CASES_MAX;
+    for (uint64_t at = 0; at < CASES_MAX; at++)
+        cases->values[0][at] = pair ? (at * 40503 & 0xffff) << 16 | at : at;
+    return true;
 }
 
 /* All corners against all, as many of each as keep the product small; then random values. */
@@ -260,27 +273,42 @@ static void make_kernel(const struct form *form, struct writer *writer)
     put(writer, "ret;\n}\n");
 }
 
-static long double allowed(const struct form *form, const uint64_t *sources, long double want)
+#define PI 3.14159265358979323846L
+
+static long double allowed_of_angle(const struct form *form, long double angle)
+{
+    if (angle <= 2 * PI)
+        return form->row->bound;
+    return angle <= 100 * PI ? 0x1.3b2cp-15L /* 2^-14.7 */ : 2;
+}
+
+static long double allowed(const struct form *form, const uint64_t *sources, char kind,
+                           long double want)
 {
     double bound = form->row->bound;
     long double relative = bound * fabsl(want) + 0x1p-24L * fabsl(want);
+    long double least = kind == 'f'   ? 0x1p-148L
+                        : kind == 'e' ? 0x1p-24L
+                        : kind == 'g' ? 0x1p-133L
+                                      : 0;
     switch (form->row->check) {
     case FORM_RELATIVE:
     case FORM_QUOTIENT:
-        return relative + (form->result == 'f' ? 0x1p-148L : 0);
+        return relative + least;
     case FORM_ABSOLUTE:
         return bound;
     case FORM_EITHER:
         return fmaxl(bound, relative);
     default:
-        return fabsl(kind_number('f', sources[0])) <= 3.1415927L ? bound : 2;
+        return allowed_of_angle(form, fabsl(kind_number('f', sources[0])));
     }
 }
 
-static bool is_close(const struct form *form, const uint64_t *sources, uint64_t want, uint64_t got)
+static bool is_close(const struct form *form, const uint64_t *sources, char kind, uint64_t want,
+                     uint64_t got)
 {
-    long double x = kind_number(form->result, want);
-    long double y = kind_number(form->result, got);
+    long double x = kind_number(kind, want);
+    long double y = kind_number(kind, got);
     if (form->row->check == FORM_QUOTIENT) {
         long double divisor = fabsl(kind_number(form->sources[1], sources[1]));
         if (!(divisor >= 0x1p-126L && divisor <= 0x1p126L))
@@ -290,7 +318,19 @@ static bool is_close(const struct form *form, const uint64_t *sources, uint64_t 
         return isnan(x) && isnan(y);
     if (isinf(x) || isinf(y))
         return x == y;
-    return fabsl(x - y) <= allowed(form, sources, x);
+    return fabsl(x - y) <= allowed(form, sources, kind, x);
+}
+
+/* Of a pair, each half by itself. */
+static bool is_close_throughout(const struct form *form, const uint64_t *sources, uint64_t want,
+                                uint64_t got)
+{
+    bool pair = form->result == 'E' || form->result == 'G';
+    if (!pair)
+        return is_close(form, sources, form->result, want, got);
+    char kind = form->result == 'E' ? 'e' : 'g';
+    return is_close(form, sources, kind, want & 0xffff, got & 0xffff) &&
+           is_close(form, sources, kind, want >> 16, got >> 16);
 }
 
 static bool same_float(char kind, uint64_t want, uint64_t got)
@@ -312,7 +352,7 @@ static bool agrees(const struct form *form, const uint64_t *sources, const uint6
             return true;
         break;
     default:
-        return is_close(form, sources, want[0], got[0]);
+        return is_close_throughout(form, sources, want[0], got[0]);
     }
     if (form->result == 'E' || form->result == 'G')
         return same_float(form->result, want[0] & 0xffff, got[0] & 0xffff) &&
@@ -389,14 +429,15 @@ static void fill(struct rig *rig, const struct form *form, const struct cases *c
             host[at * FORM_SOURCES_MAX + i] = cases->values[i][at];
 }
 
-static int run_form(struct rig *rig, const struct form *form)
+static int run_form(struct rig *rig, const struct form *form, bool every)
 {
     static struct cases cases;
     struct writer writer = {.used = 0};
     struct weft_err err = {0};
     struct rig_program program;
     rig_reset(rig);
-    make_cases(form, &cases);
+    if (!every || !make_every_case(form, &cases))
+        make_cases(form, &cases);
     make_kernel(form, &writer);
     int status = rig_load(rig, writer.text, &program, &err);
     if (status) {
@@ -417,7 +458,7 @@ void forms_run(struct rig *rig, const struct form_row *rows, size_t count, struc
         struct form form = {0};
         for (unsigned index = 0; form_expand(rows[row].pattern, index, form.text); index++) {
             make_form(&form, &rows[row]);
-            int status = run_form(rig, &form);
+            int status = run_form(rig, &form, tally->every);
             tally->missing += status == -WEFT_ENOSYS;
             tally->passed += status == 0;
             tally->failed += status != 0 && status != -WEFT_ENOSYS;

@@ -18,7 +18,8 @@ enum form_check {
     FORM_RELATIVE, /* |got - want| <= bound × |want| */
     FORM_ABSOLUTE, /* |got - want| <= bound */
     FORM_EITHER,   /* the larger of the two */
-    FORM_ANGLE,    /* absolute, for |x| <= pi; outside, only that it is between -1 and 1 */
+    FORM_ANGLE, /* absolute, for |x| <= 2 pi; 2^-14.7 up to 100 pi; outside, only that it is between
+                   -1 and 1 */
     FORM_QUOTIENT, /* relative, where |b| is between 2^-126 and 2^126 */
 };
 
@@ -41,6 +42,8 @@ struct form_row {
 
 struct form_tally {
     unsigned passed, failed, missing;
+    bool every; /* forms of one source of 16 bits, or of pairs, are tried with every value of 16
+                   bits */
 };
 
 /* Runs all forms of a table. A form that the parser or the executor says it lacks counts as

@@ -187,6 +187,23 @@ static const struct form_row half_rows[] = {
     {"atom{.global,.shared,}.add.noftz.{f16,f16x2,bf16,bf16x2}", "0=00", .cell = true},
 };
 
+/* One source of 16 bits: few enough values to try them all. */
+static const struct form_row every_rows[] = {
+    {"ex2.approx.{f16,f16x2}", "0=0", FORM_RELATIVE, 0x1.12p-10},
+    {"ex2.approx.ftz.{bf16,bf16x2}", "0=0", FORM_RELATIVE, 0x1p-7},
+    {"tanh.approx.{f16,f16x2}", "0=0", FORM_ABSOLUTE, 0x1.02p-11},
+    {"tanh.approx.{bf16,bf16x2}", "0=0", FORM_ABSOLUTE, 0x1p-8},
+    {"{neg,abs}{,.ftz}.{f16,f16x2}", "0=0"},
+    {"{neg,abs}.{bf16,bf16x2}", "0=0"},
+    {"cvt" ROUND_INTEGRAL ".{u8,s8,u16,s16,u32,s32,u64,s64}.{f16,bf16}", "0=1"},
+    {"cvt" ROUND_INTEGRAL ".f16.f16", "0=1"},
+    {"cvt.{f32,f64}.{f16,bf16}", "0=1"},
+    {"cvt" ROUND ".f16.{u16,s16}", "0=1"},
+    {"cvt.rn.bf16.{f16,u16,s16}", "0=1"},
+    {"cvt.rn.f16.bf16", "0=1"},
+    {"cvt.sat.f32.f16", "0=1"},
+};
+
 #define WORD_TYPES "{u32,s32}.{u32,s32}.{u32,s32}"
 #define SUMS "{vadd,vsub,vabsdiff,vmin,vmax}"
 #define PARTS "{b0,b1,b2,b3,h0,h1}"
@@ -291,5 +308,6 @@ const struct form_table form_tables[] = {
     {"video, many parts", TABLE(simd_rows), false},
     {"set", TABLE(set_rows), false},
     {"pack", TABLE(pack_rows), false},
+    {"every value of 16 bits", TABLE(every_rows), false, true},
 };
 const size_t form_table_count = sizeof form_tables / sizeof *form_tables;

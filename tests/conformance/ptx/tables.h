@@ -9,6 +9,7 @@ struct form_table {
     const struct form_row *rows;
     size_t count;
     bool optional; /* forms that an executor may still lack */
+    bool every;    /* of one source of 16 bits: the long suite tries all its values */
 };
 
 extern const struct form_table form_tables[];
