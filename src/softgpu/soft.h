@@ -75,6 +75,9 @@ struct weft_soft_driver {
     struct weft_exec_memory view;        /* the process' window, set up by weft_soft_memory_open */
     struct weft_soft_memory *memory;     /* the memory half's state of the process, owned by it */
     const struct weft_exec_check *check; /* the memory half's; NULL: kernels are not checked */
+    /* The driver's own calls, before any layer; owned, for as long as the process lives. The calls
+     * of old versions go through it. */
+    struct weft_cuda *calls;
 };
 extern struct weft_soft_driver weft_soft;
 
@@ -158,6 +161,15 @@ void weft_soft_memory_synchronised(struct weft_soft_context *context);
 CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes,
                                    CUdeviceptr *address);
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address);
+/* The texture or surface reference of a module's variable: one handle, however often it is asked
+ * for. OUT_OF_MEMORY. */
+CUresult weft_soft_memory_reference(struct weft_soft_context *context, CUdeviceptr variable,
+                                    bool is_surface, uint64_t *handle);
+/* Before a module's variables are freed: ends their references. */
+void weft_soft_memory_end_references(struct weft_soft_context *context, CUdeviceptr address,
+                                     uint64_t bytes);
+/* Whether it is a texture reference of the context. INVALID_HANDLE. */
+CUresult weft_soft_memory_check_reference(const void *handle);
 /* Where the host reaches [address, address + bytes) of device, managed, pinned or registered
  * memory; NULL where it is not all live. */
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes);

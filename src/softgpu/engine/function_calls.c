@@ -313,8 +313,25 @@ static CUresult available_shared(size_t *out, CUfunction handle, int blocks, int
     return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* A reference belongs to its module, where every kernel sees it: there is nothing to bind. */
+static CUresult param_set_texture_reference(CUfunction handle, int unit, CUtexref reference)
+{
+    struct weft_soft_context *context;
+    struct weft_soft_function *function;
+    CUresult result = weft_soft_context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_function_get(handle, context, &function);
+    if (result)
+        return result;
+    weft_soft_function_put(function);
+    if (unit != CU_PARAM_TR_DEFAULT)
+        return CUDA_ERROR_INVALID_VALUE;
+    return weft_soft_memory_check_reference(reference);
+}
+
 void weft_soft_function_install(struct weft_cuda *table)
 {
+    table->cuParamSetTexRef = param_set_texture_reference;
     table->cuFuncGetAttribute = get_attribute;
     table->cuFuncSetAttribute = set_attribute;
     table->cuFuncSetCacheConfig = set_cache_config;

@@ -78,6 +78,7 @@ static CUresult place_variables(struct weft_soft_module *module, struct weft_err
         weft_fail(err, WEFT_ENOMEM, "no device memory for the module's variables");
         return result;
     }
+    module->variable_bytes = bytes;
     for (uint32_t i = 0; i < ptx->variable_count; i++)
         if (has_address(&ptx->variables[i]))
             module->variable_addresses[i] += module->variables;
@@ -115,8 +116,10 @@ static struct weft_soft_module *allocate_module(struct weft_soft_context *contex
  * work, which may need that worker. A destroyed context frees all of its memory itself. */
 static void free_variables(struct weft_soft_module *module)
 {
-    if (module->variables && !atomic_load(&module->context->destroyed))
-        weft_soft_memory_free(module->context, module->variables);
+    if (!module->variables || atomic_load(&module->context->destroyed))
+        return;
+    weft_soft_memory_end_references(module->context, module->variables, module->variable_bytes);
+    weft_soft_memory_free(module->context, module->variables);
 }
 
 static CUresult furnish_module(struct weft_soft_module *module, struct weft_err *err)
@@ -156,12 +159,30 @@ CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_
     return result;
 }
 
+static bool is_reference(const struct weft_ptx_variable *variable)
+{
+    return variable->type >= WEFT_PTX_TEXREF && variable->type <= WEFT_PTX_SURFREF;
+}
+
+CUresult weft_soft_module_reference(struct weft_soft_module *module, const char *name,
+                                    bool is_surface, uint64_t *handle)
+{
+    const struct weft_ptx_module *ptx = module->image->ptx;
+    uint32_t index = weft_ptx_find_variable(ptx, name);
+    if (index == WEFT_PTX_NONE || !has_address(&ptx->variables[index]) ||
+        ptx->variables[index].type != (is_surface ? WEFT_PTX_SURFREF : WEFT_PTX_TEXREF))
+        return CUDA_ERROR_NOT_FOUND;
+    return weft_soft_memory_reference(module->context, module->variable_addresses[index],
+                                      is_surface, handle);
+}
+
 CUresult weft_soft_module_global(struct weft_soft_module *module, const char *name,
                                  CUdeviceptr *address, size_t *bytes)
 {
     const struct weft_ptx_module *ptx = module->image->ptx;
     uint32_t index = weft_ptx_find_variable(ptx, name);
-    if (index == WEFT_PTX_NONE || !has_address(&ptx->variables[index]))
+    if (index == WEFT_PTX_NONE || !has_address(&ptx->variables[index]) ||
+        is_reference(&ptx->variables[index]))
         return CUDA_ERROR_NOT_FOUND;
     if (address)
         *address = module->variable_addresses[index];

@@ -51,7 +51,8 @@ struct weft_soft_module {
     struct weft_soft_child child;
     struct weft_soft_image *image; /* referenced */
     struct weft_exec_program *program;
-    CUdeviceptr variables;        /* one allocation for all; 0: there are none */
+    CUdeviceptr variables; /* one allocation for all; 0: there are none */
+    uint64_t variable_bytes;
     uint64_t *variable_addresses; /* one a variable of the image */
     pthread_mutex_t lock;
     uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */
@@ -87,6 +88,9 @@ CUresult weft_soft_module_function_at(struct weft_soft_module *module, uint32_t 
 /* NOT_FOUND. Outputs may be NULL. */
 CUresult weft_soft_module_global(struct weft_soft_module *module, const char *name,
                                  CUdeviceptr *address, size_t *bytes);
+/* The reference of a variable of type .texref or .surfref. NOT_FOUND. */
+CUresult weft_soft_module_reference(struct weft_soft_module *module, const char *name,
+                                    bool is_surface, uint64_t *handle);
 /* Closes module and functions; work in flight keeps them. False where that is done already. */
 bool weft_soft_module_close(uint64_t handle);
 /* Waits for the context's work, then closes module and functions. */

@@ -123,6 +123,31 @@ static CUresult get_global(CUdeviceptr *address, size_t *bytes, CUmodule handle,
     return result;
 }
 
+static CUresult get_reference(void **out, CUmodule handle, const char *name, bool is_surface)
+{
+    struct weft_soft_module *module;
+    uint64_t reference;
+    CUresult result = enter(handle, &module);
+    if (result)
+        return result;
+    result = out && name ? weft_soft_module_reference(module, name, is_surface, &reference)
+                         : CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS)
+        *out = (void *)(uintptr_t)reference;
+    weft_soft_handle_put(module->handle);
+    return result;
+}
+
+static CUresult get_texture_reference(CUtexref *out, CUmodule handle, const char *name)
+{
+    return get_reference((void **)out, handle, name, false);
+}
+
+static CUresult get_surface_reference(CUsurfref *out, CUmodule handle, const char *name)
+{
+    return get_reference((void **)out, handle, name, true);
+}
+
 unsigned int weft_soft_count_kernels(const struct weft_ptx_module *ptx)
 {
     unsigned int count = 0;
@@ -186,6 +211,8 @@ void weft_soft_module_install(struct weft_cuda *table)
     table->cuModuleUnload = unload;
     table->cuModuleGetFunction = get_function;
     table->cuModuleGetGlobal_v2 = get_global;
+    table->cuModuleGetTexRef = get_texture_reference;
+    table->cuModuleGetSurfRef = get_surface_reference;
     table->cuModuleGetFunctionCount = get_function_count;
     table->cuModuleEnumerateFunctions = enumerate_functions;
     table->cuModuleGetLoadingMode = get_loading_mode;

@@ -5,7 +5,9 @@
 #include <weft/cuda_table.h>
 
 #include "cuda/entries.h"
+#include "softgpu/memory/array.h"
 #include "softgpu/memory/attributes.h"
+#include "softgpu/memory/format.h"
 #include "softgpu/memory/memory.h"
 #include "util/util.h"
 
@@ -241,6 +243,20 @@ static CUresult device_get_exec_affinity_support(int *supported, CUexecAffinityT
     return CUDA_SUCCESS;
 }
 
+static CUresult device_get_linear_width(size_t *texels, CUarray_format format,
+                                        unsigned int channels, CUdevice ordinal)
+{
+    struct weft_soft_device *device;
+    CUresult result = enter(ordinal, texels, &device);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_format_check(format, channels);
+    if (result != CUDA_SUCCESS)
+        return result;
+    *texels =
+        (size_t)weft_soft_extent_max(device, WEFT_EXEC_IMAGE_LINEAR, WEFT_SOFT_USE_TEXTURE).width;
+    return CUDA_SUCCESS;
+}
+
 void weft_soft_device_install(struct weft_cuda *table)
 {
     table->cuDriverGetVersion = driver_get_version;
@@ -260,5 +276,6 @@ void weft_soft_device_install(struct weft_cuda *table)
     table->cuDeviceGetByPCIBusId = device_get_by_pci_bus_id;
     table->cuDeviceCanAccessPeer = device_can_access_peer;
     table->cuDeviceGetP2PAttribute = device_get_p2p_attribute;
+    table->cuDeviceGetTexture1DLinearMaxWidth = device_get_linear_width;
     table->cuDeviceGetExecAffinitySupport = device_get_exec_affinity_support;
 }

@@ -4,8 +4,7 @@
 
 #include "softgpu/memory/memory.h"
 
-/* Memory lock held. */
-static void unlink_held(struct weft_soft_held *held)
+void weft_soft_held_unlink(struct weft_soft_held *held)
 {
     if (!held->holdings)
         return;
@@ -22,7 +21,7 @@ static void release(void *object)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     pthread_mutex_lock(&memory->lock);
-    unlink_held(object);
+    weft_soft_held_unlink(object);
     pthread_mutex_unlock(&memory->lock);
     free(object);
 }
@@ -65,7 +64,7 @@ static bool take_first(struct weft_soft_holdings *holdings, enum weft_soft_handl
     if (held) {
         *type = held->type;
         *handle = held->handle;
-        unlink_held(held);
+        weft_soft_held_unlink(held);
     }
     pthread_mutex_unlock(&memory->lock);
     return held != NULL;

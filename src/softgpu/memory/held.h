@@ -19,6 +19,8 @@ struct weft_soft_held {
  * the last reference is put, the object leaves the list and is freed. OUT_OF_MEMORY. */
 CUresult weft_soft_held_open(struct weft_soft_held *held, enum weft_soft_handle_type type,
                              struct weft_soft_context *context);
+/* Takes it out of the list before that; the memory lock is held. */
+void weft_soft_held_unlink(struct weft_soft_held *held);
 /* Ends the handles of all that the context holds. */
 void weft_soft_held_close_all(struct weft_soft_holdings *holdings);
 

@@ -11,6 +11,7 @@
 #include "softgpu/memory/pool.h"
 #include "softgpu/memory/shadow.h"
 #include "softgpu/memory/texture.h"
+#include "softgpu/memory/texture_reference.h"
 #include "util/util.h"
 
 static uint64_t arena_extent(const struct weft_soft_device *device)
@@ -125,6 +126,7 @@ int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
         return weft_fail(err, WEFT_ENOMEM, "the soft device's tables: no memory");
     pthread_mutex_init(&driver->memory->lock, NULL);
     pthread_mutex_init(&driver->memory->textures.lock, NULL);
+    pthread_mutex_init(&driver->memory->reference_lock, NULL);
     int error = fill(driver, err);
     if (error)
         close_memory(driver);
@@ -210,4 +212,6 @@ void weft_soft_memory_install(struct weft_cuda *table)
     weft_soft_array_install(table);
     weft_soft_array_copy_install(table);
     weft_soft_texture_install(table);
+    weft_soft_reference_install(table);
+    weft_soft_narrow_install(table);
 }

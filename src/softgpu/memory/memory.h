@@ -53,7 +53,8 @@ struct weft_soft_memory {
     struct weft_soft_foreign foreign;
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
     struct weft_soft_texture_table textures;
-    uint64_t last_id; /* memory lock; of allocations, never used twice */
+    pthread_mutex_t reference_lock; /* of texture references; before the two other locks */
+    uint64_t last_id;               /* memory lock; of allocations, never used twice */
     /* Some memory was asked to make all calls that are not
      * asynchronous wait; since then they do. */
     atomic_bool synchronous;
@@ -175,5 +176,6 @@ void weft_soft_shape_install(struct weft_cuda *table);
 void weft_soft_set_install(struct weft_cuda *table);
 void weft_soft_pointer_install(struct weft_cuda *table);
 void weft_soft_device_install(struct weft_cuda *table);
+void weft_soft_narrow_install(struct weft_cuda *table);
 
 #endif

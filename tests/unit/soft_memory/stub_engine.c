@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -88,6 +89,8 @@ void stub_close(void)
         close(weft_soft.devices[i].arena_fd);
         munmap(weft_soft.devices[i].page, weft_soft.devices[i].page_bytes);
     }
+    free(weft_soft.calls);
+    weft_soft.calls = NULL;
 }
 
 void stub_set_current(size_t context)
