@@ -1,5 +1,6 @@
 #include "softgpu/memory/array.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "softgpu/memory/memory.h"
@@ -75,6 +76,18 @@ static CUresult open_all(struct weft_soft_context *context, struct weft_soft_arr
     return result;
 }
 
+/* The program learns only that it is not supported; the person is told what. */
+static void tell_refused(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+    char sentence[160];
+    snprintf(sentence, sizeof(sentence),
+             "the soft GPU has no arrays of format %u with flags 0x%x: compressed and planar "
+             "formats, sparse and deferred memory are not supported",
+             (unsigned int)descriptor->Format, descriptor->Flags);
+    if (weft_soft.report)
+        weft_soft.report(sentence);
+}
+
 CUresult weft_soft_array_create(struct weft_soft_context *context,
                                 const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned int level_count,
                                 uint64_t *handle)
@@ -87,6 +100,8 @@ CUresult weft_soft_array_create(struct weft_soft_context *context,
     array->descriptor = *descriptor;
     CUresult result = weft_soft_array_lay_out(context->device, descriptor, level_count,
                                               &array->image, &array->bytes);
+    if (result == CUDA_ERROR_NOT_SUPPORTED)
+        tell_refused(descriptor);
     if (result == CUDA_SUCCESS)
         result = open_all(context, array, level_count > 0);
     if (result == CUDA_SUCCESS)

@@ -192,14 +192,16 @@ static CUresult get_level(CUarray *out, CUmipmappedArray handle, unsigned int le
 
 static CUresult destroy(CUarray handle)
 {
-    CUresult result = weft_soft_initialised();
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_context_current(&context);
     return result ? result
                   : weft_soft_array_destroy(WEFT_SOFT_HANDLE_ARRAY, (uint64_t)(uintptr_t)handle);
 }
 
 static CUresult destroy_mipmapped(CUmipmappedArray handle)
 {
-    CUresult result = weft_soft_initialised();
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_context_current(&context);
     return result ? result
                   : weft_soft_array_destroy(WEFT_SOFT_HANDLE_MIPMAPPED_ARRAY,
                                             (uint64_t)(uintptr_t)handle);

@@ -241,6 +241,7 @@ void weft_soft_host_install(struct weft_cuda *table)
     table->cuMemAllocHost_v2 = mem_alloc_host;
     table->cuMemHostAlloc = mem_host_alloc;
     table->cuMemFreeHost = mem_free_host;
+    table->cuMemHostRegister = mem_host_register;
     table->cuMemHostRegister_v2 = mem_host_register;
     table->cuMemHostUnregister = mem_host_unregister;
     table->cuMemHostGetDevicePointer_v2 = mem_host_get_device_pointer;

@@ -1,4 +1,4 @@
-/* alloc_until_refused LIMIT: allocates in each of five ways, and in all of them at once, until it
+/* alloc_until_refused LIMIT: allocates in each of seven ways, and in all of them at once, until it
  * is refused. Under `weft run --memory LIMIT` the charge must be what the documentation says, to
  * the byte, at every step; the refusal must be error 2 and fair; and everything must be back after
  * free, synchronise and trim. */
@@ -10,8 +10,9 @@
 /* A pool grows by chunks of at most this much, so it may be refused that much below the limit. */
 #define POOL_CHUNK (2 * MIB)
 
-static const char *const names[] = {"cuMemAlloc",      "cuMemAllocPitch", "cuMemAllocManaged",
-                                    "cuMemAllocAsync", "cuMemCreate",     "all of them"};
+static const char *const names[] = {
+    "cuMemAlloc",  "cuMemAllocPitch", "cuMemAllocManaged",      "cuMemAllocAsync",
+    "cuMemCreate", "cuArray3DCreate", "cuMipmappedArrayCreate", "all of them"};
 
 static struct piece pieces[PIECES_MAX];
 static size_t piece_count;
@@ -60,9 +61,10 @@ static CUresult take(enum kind kind, size_t bytes)
 static void expect_fair(enum kind kind, size_t bytes)
 {
     size_t left = limit - charged();
-    size_t needed = kind == VMM     ? round_to(bytes, VMM_GRANULE)
-                    : kind == ASYNC ? bytes + POOL_CHUNK
-                                    : bytes + 512;
+    size_t needed = kind == VMM                          ? round_to(bytes, VMM_GRANULE)
+                    : kind == ASYNC                      ? bytes + POOL_CHUNK
+                    : kind == ARRAY || kind == MIPMAPPED ? bytes + ARRAY_WIDTH_MAX
+                                                         : bytes + 512;
     if (kind == PITCHED)
         needed = 2 * bytes + 512; /* the pitch is the device's to choose, below twice the width */
     EXPECT(left < needed, "%s of %zu bytes refused with %zu left", names[kind], bytes, left);

@@ -39,18 +39,23 @@ static inline void gpu_start(void)
     CU(cuCtxSetCurrent(context));
 }
 
-/* Five ways to device memory. */
-enum kind { LINEAR, PITCHED, MANAGED, ASYNC, VMM, KINDS };
+/* Seven ways to device memory. */
+enum kind { LINEAR, PITCHED, MANAGED, ASYNC, VMM, ARRAY, MIPMAPPED, KINDS };
 
 struct piece {
     enum kind kind;
     CUdeviceptr address;
+    CUarray array;
+    CUmipmappedArray mipmap;
     size_t bytes; /* as asked for */
     size_t pitch, height;
 };
 
 #define VMM_GRANULE (2 * MIB)
 #define PITCHED_WIDTH 1000
+/* No array has more rows, so that large ones have wider rows. */
+#define ARRAY_ROWS_MAX 32768
+#define ARRAY_WIDTH_MAX 4096
 
 static inline size_t round_to(size_t bytes, size_t unit)
 {
@@ -74,6 +79,19 @@ static inline CUresult piece_create_mapped(struct piece *piece)
     return CUDA_SUCCESS;
 }
 
+/* A flat array of so many bytes, rounded up; a mipmap of it has one level. */
+static inline CUresult piece_create_array(struct piece *piece)
+{
+    size_t width = piece->bytes > 512 * ARRAY_ROWS_MAX ? ARRAY_WIDTH_MAX : 512;
+    piece->bytes = round_to(piece->bytes, width);
+    CUDA_ARRAY3D_DESCRIPTOR shape = {.Width = width,
+                                     .Height = piece->bytes / width,
+                                     .Format = CU_AD_FORMAT_UNSIGNED_INT8,
+                                     .NumChannels = 1};
+    return piece->kind == ARRAY ? cuArray3DCreate(&piece->array, &shape)
+                                : cuMipmappedArrayCreate(&piece->mipmap, &shape, 1);
+}
+
 /* Stream-ordered memory is taken and freed on `stream`. The result is the call's own. */
 static inline CUresult piece_create(struct piece *piece, enum kind kind, size_t bytes,
                                     CUstream stream)
@@ -89,6 +107,9 @@ static inline CUresult piece_create(struct piece *piece, enum kind kind, size_t 
         return cuMemAllocManaged(&piece->address, bytes, CU_MEM_ATTACH_GLOBAL);
     case ASYNC:
         return cuMemAllocAsync(&piece->address, bytes, stream);
+    case ARRAY:
+    case MIPMAPPED:
+        return piece_create_array(piece);
     default:
         return piece_create_mapped(piece);
     }
@@ -101,6 +122,10 @@ static inline void piece_destroy(struct piece *piece, CUstream stream)
     } else if (piece->kind == VMM) {
         CU(cuMemUnmap(piece->address, piece->bytes));
         CU(cuMemAddressFree(piece->address, piece->bytes));
+    } else if (piece->kind == ARRAY) {
+        CU(cuArrayDestroy(piece->array));
+    } else if (piece->kind == MIPMAPPED) {
+        CU(cuMipmappedArrayDestroy(piece->mipmap));
     } else {
         CU(cuMemFree(piece->address));
     }

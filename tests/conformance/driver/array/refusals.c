@@ -139,6 +139,8 @@ static void contexts(const struct program *program)
     static float host[8];
     CUcontext other;
     CUarray line = make(8, 0, 0, 0), theirs;
+    size_t before, after, total;
+    DO(cuMemGetInfo(&before, &total));
     DO(cuCtxCreate(&other, NULL, 0, program->device));
     theirs = make(8, 0, 0, 0);
     EXPECT(cuMemcpyHtoA(line, 0, host, 32), CUDA_ERROR_INVALID_HANDLE);
@@ -158,6 +160,8 @@ static void contexts(const struct program *program)
     DO(cuCtxDestroy(other));
     DO(cuCtxSetCurrent(program->context));
     EXPECT(cuArrayDestroy(theirs), CUDA_ERROR_INVALID_HANDLE);
+    DO(cuMemGetInfo(&after, &total));
+    TRUE(before == after);
     DO(cuArrayDestroy(line));
 }
 
