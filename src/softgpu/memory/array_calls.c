@@ -11,7 +11,7 @@ static CUresult create_any(void **out, const CUDA_ARRAY3D_DESCRIPTOR *descriptor
 {
     struct weft_soft_context *context;
     uint64_t handle;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     if (result != CUDA_SUCCESS)
         return result;
     if (!out || !descriptor)
@@ -193,7 +193,7 @@ static CUresult get_level(CUarray *out, CUmipmappedArray handle, unsigned int le
 static CUresult destroy(CUarray handle)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     return result ? result
                   : weft_soft_array_destroy(WEFT_SOFT_HANDLE_ARRAY, (uint64_t)(uintptr_t)handle);
 }
@@ -201,7 +201,7 @@ static CUresult destroy(CUarray handle)
 static CUresult destroy_mipmapped(CUmipmappedArray handle)
 {
     struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
+    CUresult result = weft_soft_context_current_unsafe(&context);
     return result ? result
                   : weft_soft_array_destroy(WEFT_SOFT_HANDLE_MIPMAPPED_ARRAY,
                                             (uint64_t)(uintptr_t)handle);

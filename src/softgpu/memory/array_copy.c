@@ -26,14 +26,47 @@ static CUresult resolve(const struct end *end, CUcontext context, uint64_t bytes
     return weft_soft_side_resolve(side, end->place, end->address, bytes);
 }
 
+static CUmemorytype type_of(const struct end *end)
+{
+    if (end->place == WEFT_SOFT_PLACE_ANY)
+        return CU_MEMORYTYPE_ARRAY;
+    return end->place == WEFT_SOFT_PLACE_HOST ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+}
+
+static bool is_captured(const struct end *to, const struct end *from, uint64_t bytes,
+                        struct manner manner, CUresult *result)
+{
+    CUgraphNodeParams node = {.type = CU_GRAPH_NODE_TYPE_MEMCPY,
+                              .memcpy.copyParams = {
+                                  .srcMemoryType = type_of(from),
+                                  .srcHost = (const void *)(uintptr_t)from->address,
+                                  .srcDevice = from->address,
+                                  .srcArray = from->array,
+                                  .srcXInBytes = from->offset,
+                                  .dstMemoryType = type_of(to),
+                                  .dstHost = (void *)(uintptr_t)to->address,
+                                  .dstDevice = to->address,
+                                  .dstArray = to->array,
+                                  .dstXInBytes = to->offset,
+                                  .WidthInBytes = bytes,
+                                  .Height = 1,
+                                  .Depth = 1,
+                              }};
+    return weft_soft_transfer_captured(&node, manner.stream, manner.per_thread, manner.wait,
+                                       result);
+}
+
 static CUresult copy(struct end to, struct end from, uint64_t bytes, struct manner manner)
 {
     struct weft_soft_context *context;
     struct weft_soft_transfer transfer = {.width = bytes, .height = 1, .depth = 1};
     uint32_t to_texel = 0, from_texel = 0;
     CUresult result = weft_soft_context_current(&context);
-    if (result == CUDA_SUCCESS)
-        result = resolve(&to, context->handle, bytes, &transfer.to, &to_texel);
+    if (result != CUDA_SUCCESS)
+        return result;
+    if (weft_soft_capture_is_on() && is_captured(&to, &from, bytes, manner, &result))
+        return result;
+    result = resolve(&to, context->handle, bytes, &transfer.to, &to_texel);
     if (result == CUDA_SUCCESS)
         result = resolve(&from, context->handle, bytes, &transfer.from, &from_texel);
     if (result == CUDA_SUCCESS && to_texel && from_texel && to_texel != from_texel)

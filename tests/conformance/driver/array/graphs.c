@@ -132,10 +132,50 @@ static void streams(const struct program *program)
     DO(cuMemFreeHost(flag));
 }
 
+/* The same copies captured: nothing runs before the graph does. */
+static void captures(void)
+{
+    CUDA_ARRAY3D_DESCRIPTOR shape = {BYTES, 0, 0, CU_AD_FORMAT_UNSIGNED_INT8, 1, 0};
+    CUarray line, volume = make();
+    CUdeviceptr device;
+    CUstream stream;
+    CUgraph graph;
+    CUgraphExec exec;
+    size_t count;
+    DO(cuArray3DCreate(&line, &shape));
+    DO(cuMemAlloc(&device, BYTES));
+    DO(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    CUDA_MEMCPY3D in = into(volume, output), out = out_of(volume, output);
+    fill(5);
+    DO(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    DO(cuMemcpyHtoAAsync(line, 0, input, BYTES, stream));
+    DO(cuMemcpyAtoHAsync(output, line, 0, BYTES, stream));
+    DO(cuMemcpy3DAsync(&in, stream));
+    DO(cuMemsetD8Async((CUdeviceptr)device, 0, BYTES, stream));
+    DO(cuMemcpy3DAsync(&out, stream));
+    DO(cuStreamEndCapture(stream, &graph));
+    DO(cuGraphGetNodes(graph, NULL, &count));
+    TRUE(count == 5 && output[0] == 0 && memcmp(output, output + 1, BYTES - 1) == 0);
+    DO(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    for (unsigned int i = 6; i < 9; i++) {
+        fill(i);
+        DO(cuGraphLaunch(exec, stream));
+        DO(cuStreamSynchronize(stream));
+        TRUE(memcmp(input, output, BYTES) == 0);
+    }
+    DO(cuGraphExecDestroy(exec));
+    DO(cuGraphDestroy(graph));
+    DO(cuStreamDestroy(stream));
+    DO(cuMemFree(device));
+    DO(cuArrayDestroy(line));
+    DO(cuArrayDestroy(volume));
+}
+
 int main(void)
 {
     struct program program = program_start();
     launches(program.context);
+    captures();
     streams(&program);
     return 0;
 }
