@@ -167,7 +167,7 @@ bool alu_evaluate(struct alu *alu)
         return compare_pair(alu, second_half);
     if (alu->insn->opcode == WEFT_PTX_SETP && half)
         return compare_pair(alu, half);
-    if (second_half)
+    if (second_half && alu->insn->opcode != WEFT_PTX_CVT)
         return false;
     if (half && alu->insn->opcode != WEFT_PTX_CVT)
         return splits_into_halves(alu->insn->opcode) && evaluate_pair(alu, half);

@@ -68,6 +68,76 @@ static uint64_t to_pair(struct alu *alu, uint8_t half)
     return to_float(&upper, float_source(&upper)) << 16 | to_float(&lower, float_source(&lower));
 }
 
+/* One value of eight bits. e4m3 has no infinity: its largest number is below its one NaN. */
+static uint64_t to_small(const struct weft_ptx_insn *insn, struct real value)
+{
+    bool e4m3 = insn->types[0] == WEFT_PTX_E4M3X2;
+    if (value.class == REAL_NAN)
+        return 0x7f;
+    if (insn->flags & WEFT_PTX_RELU && value.negative)
+        return 0;
+    uint64_t sign = value.negative ? 0x80 : 0;
+    uint64_t most = e4m3 ? 0x7e : 0x7b;
+    value.negative = false;
+    if (value.class == REAL_INFINITE)
+        return sign | most;
+    int fraction = e4m3 ? 3 : 2;
+    int bias = e4m3 ? 7 : 15;
+    struct real least = {.class = REAL_FINITE, .significand = 1, .exponent = 1 - bias};
+    uint64_t bits;
+    if (real_compare(value, least) < 0) /* subnormal, or rounded up to the least normal one */
+        bits = real_pack((struct real_format){e4m3 ? 4 : 5, fraction}, value, WEFT_PTX_RN);
+    else /* in a format with room for larger exponents, then with the right bias */
+        bits = real_pack((struct real_format){8, fraction}, value, WEFT_PTX_RN) -
+               ((127u - (unsigned)bias) << fraction);
+    return sign | (bits > most ? most : bits);
+}
+
+static struct real from_small(uint8_t type, uint64_t bits)
+{
+    if (type == WEFT_PTX_E5M2X2)
+        return real_unpack((struct real_format){5, 2}, bits);
+    unsigned exponent = bits >> 3 & 15;
+    struct real value = {.class = REAL_FINITE,
+                         .negative = bits >> 7 & 1,
+                         .significand = (bits & 7) | (exponent ? 8 : 0),
+                         .exponent = (int)(exponent ? exponent : 1) - 10};
+    if ((bits & 0x7f) == 0x7f)
+        value.class = REAL_NAN;
+    else if (value.significand == 0)
+        value.class = REAL_ZERO;
+    return value;
+}
+
+static bool is_small(uint8_t type)
+{
+    return type == WEFT_PTX_E4M3X2 || type == WEFT_PTX_E5M2X2;
+}
+
+static uint64_t convert_small(const struct alu *alu)
+{
+    const struct weft_ptx_insn *insn = alu->insn;
+    struct real_format half = real_format_of(WEFT_PTX_F16);
+    struct real_format single = real_format_of(WEFT_PTX_F32);
+    uint64_t result = 0;
+    for (unsigned part = 0; part < 2; part++) {
+        uint64_t source = alu->source[0];
+        if (insn->types[1] == WEFT_PTX_F32) {
+            struct real value = real_unpack(single, alu->source[part ? 0 : 1]);
+            result |= to_small(insn, value) << (8 * part);
+        } else if (is_small(insn->types[0])) {
+            struct real value = real_unpack(half, source >> (16 * part) & 0xffff);
+            result |= to_small(insn, value) << (8 * part);
+        } else {
+            struct real value = from_small(insn->types[1], source >> (8 * part) & 0xff);
+            bool zero = insn->flags & WEFT_PTX_RELU && value.negative && value.class != REAL_NAN;
+            uint64_t bits = zero ? 0 : real_pack(half, value, WEFT_PTX_RN);
+            result |= bits << (16 * part);
+        }
+    }
+    return result;
+}
+
 /* cvt.rna.tf32.f32: eleven bits of significand, in place. */
 static uint64_t to_tf32(const struct alu *alu)
 {
@@ -114,7 +184,9 @@ bool alu_convert(struct alu *alu)
     uint8_t to = insn->types[0];
     uint8_t from = insn->types[1];
     uint8_t half = type_half(to);
-    if (half && from == WEFT_PTX_F32)
+    if (is_small(to) || is_small(from))
+        alu->result = convert_small(alu);
+    else if (half && from == WEFT_PTX_F32)
         alu->result = to_pair(alu, half);
     else if (to == WEFT_PTX_TF32)
         alu->result = to_tf32(alu);

@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include "alu.h"
+#include "async.h"
 #include "types.h"
 
 enum step thread_fault(struct thread *thread, enum weft_exec_fault_kind kind, uint64_t address)
@@ -169,6 +170,8 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_DISCARD:
         return STEP_NEXT;
     default:
+        if (async_knows(insn->opcode))
+            return async_perform(thread, insn);
         return execute_alone(thread, insn);
     }
 }

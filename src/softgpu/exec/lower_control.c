@@ -545,9 +545,6 @@ weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode)
     case WEFT_PTX_BARRIER_CLUSTER_ARRIVE:
     case WEFT_PTX_GRIDDEPCONTROL_WAIT:
     case WEFT_PTX_GRIDDEPCONTROL_LAUNCH_DEPENDENTS:
-    case WEFT_PTX_CP_ASYNC_COMMIT_GROUP:
-    case WEFT_PTX_CP_ASYNC_WAIT_GROUP:
-    case WEFT_PTX_CP_ASYNC_WAIT_ALL:
         return lower_nop;
     default:
         return lower_together(opcode);

@@ -119,33 +119,6 @@ static void lower_st(struct weft_exec_lowering *lowering)
     lower_access(lowering, store_op(lowering->insn->types[0]), WEFT_EXEC_OP_st_ordered, 0, 1);
 }
 
-/* cp.async [shared], [global], bytes: a load and a store through temporaries, at once. */
-static void lower_cp_async(struct weft_exec_lowering *lowering)
-{
-    const struct weft_ptx_insn *source = lowering->insn;
-    bool known = source->operand_count == 3 &&
-                 source->operands[2].kind == WEFT_PTX_OPERAND_INTEGER &&
-                 (source->operands[2].bits == 4 || source->operands[2].bits == 8 ||
-                  source->operands[2].bits == 16);
-    if (!known) {
-        weft_exec_unsupported(lowering);
-        return;
-    }
-    bool words = source->operands[2].bits == 4;
-    uint8_t count = source->operands[2].bits == 16 ? 2 : 1;
-    int32_t rows[2] = {weft_exec_temporary(lowering), weft_exec_temporary(lowering)};
-    for (int stores = 0; stores < 2; stores++) {
-        uint32_t op = stores ? (words ? WEFT_EXEC_OP_st_u32_b32 : WEFT_EXEC_OP_st_u64_b64)
-                             : (words ? WEFT_EXEC_OP_ld_u32_b32 : WEFT_EXEC_OP_ld_u64_b64);
-        struct weft_exec_insn *insn = weft_exec_emit(lowering, op);
-        weft_exec_operand_address(lowering, &source->operands[stores ? 0 : 1], insn);
-        insn->space = stores ? WEFT_PTX_SHARED : WEFT_PTX_GLOBAL;
-        insn->count = count;
-        insn->d = rows[0];
-        insn->more[0] = rows[1];
-    }
-}
-
 static uint32_t address_bytes(const struct weft_exec_lowering *lowering,
                               const struct weft_ptx_operand *operand)
 {
@@ -263,8 +236,6 @@ weft_exec_lower_fn weft_exec_lower_memory(uint16_t opcode)
         return lower_ld;
     case WEFT_PTX_ST:
         return lower_st;
-    case WEFT_PTX_CP_ASYNC:
-        return lower_cp_async;
     case WEFT_PTX_CVTA:
         return lower_cvta;
     case WEFT_PTX_ISSPACEP:

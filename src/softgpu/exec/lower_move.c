@@ -256,13 +256,48 @@ static void cvt_to_pair(struct weft_exec_lowering *lowering)
     insn->modifiers = weft_exec_float_modifiers(source);
 }
 
+static bool is_small(uint8_t type)
+{
+    return type == WEFT_PTX_E4M3X2 || type == WEFT_PTX_E5M2X2;
+}
+
+/* cvt.rn.satfinite.e4m3x2.f32 d, a, b; .e4m3x2.f16x2 d, a; .f16x2.e4m3x2 d, a */
+static void cvt_small(struct weft_exec_lowering *lowering)
+{
+    const struct weft_ptx_insn *source = lowering->insn;
+    uint8_t to = source->types[0], from = source->types[1];
+    bool narrows = is_small(to), floats = from == WEFT_PTX_F32;
+    bool known = narrows
+                     ? (floats || from == WEFT_PTX_F16X2) && (source->flags & WEFT_PTX_SATFINITE)
+                     : to == WEFT_PTX_F16X2;
+    if (!known || source->rounding != WEFT_PTX_RN || source->operand_count != (floats ? 3u : 2u)) {
+        weft_exec_unsupported(lowering);
+        return;
+    }
+    int32_t a = weft_exec_operand_row(lowering, &source->operands[1], narrows ? 4 : 2);
+    int32_t b = floats ? weft_exec_operand_row(lowering, &source->operands[2], 4) : a;
+    int32_t d = weft_exec_operand_destination(lowering, &source->operands[0],
+                                              narrows ? WEFT_PTX_B16 : WEFT_PTX_B32);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_cvt_small);
+    insn->d = d;
+    insn->a = a;
+    insn->b = b;
+    insn->kind = to;
+    insn->count = from;
+    insn->modifiers = weft_exec_float_modifiers(source);
+}
+
 static void lower_cvt(struct weft_exec_lowering *lowering)
 {
     const struct weft_ptx_insn *source = lowering->insn;
     uint8_t to = source->types[0];
     uint8_t from = source->types[1];
-    if (to == WEFT_PTX_F16X2 || to == WEFT_PTX_BF16X2) {
+    if ((to == WEFT_PTX_F16X2 || to == WEFT_PTX_BF16X2) && !is_small(from)) {
         cvt_to_pair(lowering);
+        return;
+    }
+    if (is_small(to) || is_small(from)) {
+        cvt_small(lowering);
         return;
     }
     bool finite = to == WEFT_PTX_F16 || to == WEFT_PTX_BF16 || to == WEFT_PTX_TF32;

@@ -2,11 +2,14 @@
  * instructions about addresses. */
 #include <string.h>
 
+#include "softgpu/exec/cluster.h"
 #include "softgpu/exec/memory.h"
 #include "util/util.h"
 
 static char *in_shared(const struct weft_exec_run *run, uint64_t offset, uint32_t bytes)
 {
+    if (offset >= WEFT_EXEC_CLUSTER_STRIDE && offset < 2 * WEFT_EXEC_CLUSTER_STRIDE)
+        offset -= WEFT_EXEC_CLUSTER_STRIDE; /* of rank 0, which is the block itself */
     bool inside = bytes <= run->shared_bytes && offset <= run->shared_bytes - bytes;
     return inside ? run->shared + offset : NULL;
 }

@@ -31,6 +31,11 @@ char *weft_exec_reach(struct weft_exec_run *run, const struct weft_exec_insn *in
 bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                               uint32_t bytes, struct weft_exec_access *access);
 
+/* One atomic operation, `kind` and `count` of the instruction being operation and type; what the
+ * place held before. `shared`: nobody else runs the memory's block. */
+uint64_t weft_exec_exchange_cell(const struct weft_exec_insn *insn, char *to, uint32_t bytes,
+                                 uint64_t b, uint64_t c, bool shared);
+
 /* The [first, first + bytes) part of the window is allocated, every 512 bytes of it. */
 static inline bool weft_exec_is_live(const uint64_t *live, uint64_t first, uint64_t bytes)
 {

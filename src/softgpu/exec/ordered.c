@@ -225,8 +225,8 @@ static uint64_t apply(const struct weft_exec_insn *insn, uint64_t old, uint64_t 
     }
 
 /* The shared memory of a block belongs to the thread that runs it, and needs no lock. */
-static uint64_t exchange(const struct weft_exec_insn *insn, char *to, uint32_t bytes, uint64_t b,
-                         uint64_t c, bool shared)
+uint64_t weft_exec_exchange_cell(const struct weft_exec_insn *insn, char *to, uint32_t bytes,
+                                 uint64_t b, uint64_t c, bool shared)
 {
     switch (bytes) {
     case 2:
@@ -257,8 +257,9 @@ COMMON_HANDLER(atom)
         uint32_t lane = (uint32_t)__builtin_ctz(left);
         char *to = lane_pointer(&access, lane, bytes);
         bool shared = to >= run->shared && to < run->shared + run->shared_bytes;
-        uint64_t old = exchange(insn, to, bytes, weft_exec_lane_read(b_row, row_bytes, lane),
-                                weft_exec_lane_read(c_row, row_bytes, lane), shared);
+        uint64_t old =
+            weft_exec_exchange_cell(insn, to, bytes, weft_exec_lane_read(b_row, row_bytes, lane),
+                                    weft_exec_lane_read(c_row, row_bytes, lane), shared);
         if (insn->d != WEFT_EXEC_NO_ROW)
             weft_exec_lane_write(weft_exec_row(run, insn->d), row_bytes, lane, old);
     }

@@ -21,8 +21,9 @@
 #define WEFT_EXEC_CONSTANT 0x40000000
 #define WEFT_EXEC_BARRIERS 17 /* 16 that programs name, and one for a cluster of one block */
 #define WEFT_EXEC_BARRIER_CLUSTER 16
-#define WEFT_EXEC_WARPS_MAX 32          /* 1024 threads */
-#define WEFT_EXEC_VECTOR_MAX 4          /* .v4 */
+#define WEFT_EXEC_WARPS_MAX 32 /* 1024 threads */
+#define WEFT_EXEC_VECTOR_MAX 4 /* .v4 */
+#define WEFT_EXEC_CLUSTER_BLOCKS_MAX 16
 #define WEFT_EXEC_FRAMES_MAX (1u << 16) /* nested calls of one lane */
 
 /* Rows that every frame begins with. */

@@ -32,7 +32,8 @@ static const struct kernel kernels[] = {
     {"loops", {2, 1, 1}, {33, 1, 1}, 0},          {"stack", {1, 1, 1}, {64, 1, 1}, 0},
     {"aggregates", {1, 1, 1}, {64, 1, 1}, 0},     {"wide", {1, 1, 1}, {64, 1, 1}, 0},
     {"registers", {3, 1, 1}, {4, 2, 3}, 0},       {"vector_atomics", {1, 1, 1}, {64, 1, 1}, 0},
-    {"hints", {1, 1, 1}, {64, 1, 1}, 0},
+    {"hints", {1, 1, 1}, {64, 1, 1}, 0},          {"async_copies", {1, 1, 1}, {64, 1, 1}, 0},
+    {"mbarrier", {1, 1, 1}, {64, 1, 1}, 0},
 };
 
 static void read_kernel(const char *name, char text[TEXT_BYTES_MAX])

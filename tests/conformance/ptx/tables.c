@@ -183,7 +183,13 @@ static const struct form_row half_rows[] = {
     {"cvt{.rn,.rz}{,.relu}.bf16.f32", "0=1"},
     {"cvt.f32.bf16", "0=1"},
     {"cvt{.rn,.rz}.{f16x2,bf16x2}.f32", "0=11"},
-    {"cvt.rna.tf32.f32", "0=1"},
+    {"cvt.rna{,.satfinite}.tf32.f32", "0=1"},
+    {"cvt{.rn,.rz}{,.relu}{,.satfinite}.tf32.f32", "0=1"},
+    {"cvt{.rn,.rz}{,.relu}.satfinite.{f16,bf16}.f32", "0=1"},
+    {"cvt{.rn,.rz}{,.relu}.satfinite.{f16x2,bf16x2}.f32", "0=11"},
+    {"cvt.rn.satfinite{,.relu}.{e4m3x2,e5m2x2}.f32", "h=ff"},
+    {"cvt.rn.satfinite{,.relu}.{e4m3x2,e5m2x2}.f16x2", "h=E"},
+    {"cvt.rn{,.relu}.f16x2.{e4m3x2,e5m2x2}", "E=h"},
     {"atom{.global,.shared,}.add.noftz.{f16,f16x2,bf16,bf16x2}", "0=00", .cell = true},
 };
 

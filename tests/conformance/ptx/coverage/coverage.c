@@ -114,8 +114,6 @@ static const char *reason_for(const char *mnemonic)
     static const struct {
         const char *mnemonic, *reason;
     } reasons[] = {
-        {"cp", "copies that signal a barrier in memory are not there yet"},
-        {"mbarrier", "barriers in memory are not there yet"},
         {"mapa", "there are no clusters of blocks"},
         {"redux", "of floating point, which devices newer than sm_90 have"},
     };
