@@ -6,6 +6,8 @@
 
 #define MACHINE_FRAMES_MAX 1024
 #define MACHINE_BARRIERS 16
+#define MACHINE_CLUSTER_MAX 16
+#define MACHINE_CLUSTER_STRIDE (768u << 10) /* from one rank's shared memory to the next */
 
 /* One activation of a function. */
 struct frame {
@@ -32,10 +34,20 @@ struct thread {
     struct frame *frames;
     uint8_t *local;
     bool carry;
+    bool cluster_arrived;
     uint64_t steps;
 };
 
+/* The blocks that run together, by rank. */
+struct cluster {
+    uint32_t size[3];
+    uint32_t count;
+    struct block *blocks[MACHINE_CLUSTER_MAX];
+};
+
 struct block {
+    struct cluster *cluster;
+    uint32_t rank;
     const struct reference_launch *launch;
     uint32_t ctaid[3];
     uint32_t thread_count;
@@ -131,6 +143,13 @@ bool control_enter(struct thread *thread, const struct weft_ptx_function *functi
 enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn);
 enum step control_return(struct thread *thread);
 void control_leave_all(struct thread *thread);
+
+/* cluster.c: an offset in the window of shared memory, of the block itself or of a rank. */
+void *cluster_shared(struct block *block, uint64_t offset, uint32_t bytes);
+enum step cluster_perform(struct thread *thread, const struct weft_ptx_insn *insn);
+uint64_t cluster_special(const struct block *block, uint32_t special, uint8_t component);
+/* Lets those go who wait at the cluster's barrier, where all threads have arrived. */
+bool cluster_release(struct cluster *cluster);
 
 /* thread.c: runs a thread until it ends, waits, or `steps` are done. */
 enum step thread_run(struct thread *thread, uint64_t steps);

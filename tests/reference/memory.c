@@ -36,7 +36,7 @@ static void *find_generic(struct thread *thread, uint64_t address, uint32_t byte
     struct block *block = thread->block;
     const struct weft_exec_memory *memory = block->launch->memory;
     if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
-        return inside(block->shared, block->shared_bytes, address - memory->shared_base, bytes);
+        return cluster_shared(block, address - memory->shared_base, bytes);
     if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
         return inside(thread->local, block->launch->stack_bytes, address - memory->local_base,
                       bytes);
@@ -58,7 +58,7 @@ void *memory_find(struct thread *thread, uint8_t space, uint64_t address, uint32
     }
     switch (space) {
     case WEFT_PTX_SHARED:
-        found = inside(block->shared, block->shared_bytes, address, bytes);
+        found = cluster_shared(block, address, bytes);
         break;
     case WEFT_PTX_LOCAL:
         found = inside(thread->local, block->launch->stack_bytes, address, bytes);

@@ -65,7 +65,7 @@ static uint64_t special_value(struct thread *thread, uint32_t special, uint8_t c
     case WEFT_PTX_SPECIAL_DYNAMIC_SMEM_SIZE:
         return launch->dynamic_shared_bytes;
     default:
-        return 0;
+        return cluster_special(thread->block, special, component);
     }
 }
 

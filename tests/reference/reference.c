@@ -81,38 +81,80 @@ static enum turn take_turns(struct block *block, int *status)
     return over ? TURN_OVER : moved ? TURN_MOVED : TURN_STUCK;
 }
 
-static int run_block(struct block *block)
+/* One turn of all threads of a cluster, and what they do together. */
+static enum turn turn_cluster(struct cluster *cluster, int *status)
 {
-    int status = start_block(block);
-    while (status == 0) {
-        enum turn turn = take_turns(block, &status);
-        if (turn == TURN_OVER || turn == TURN_FAILED)
-            break;
+    bool moved = false;
+    bool over = true;
+    for (uint32_t r = 0; r < cluster->count; r++) {
+        struct block *block = cluster->blocks[r];
+        enum turn turn = take_turns(block, status);
+        if (turn == TURN_FAILED)
+            return turn;
+        over = over && turn == TURN_OVER;
         bool released = together_release(block);
+        moved = moved || released || turn == TURN_MOVED;
         if (block->fault.kind)
-            status = weft_fail(block->err, WEFT_EFAULT, "a kernel faulted");
-        if (released || turn == TURN_MOVED)
-            continue;
-        block->fault.kind = WEFT_EXEC_FAULT_DEADLOCK;
-        status = weft_fail(block->err, WEFT_EFAULT, "no thread can go on");
+            *status = weft_fail(block->err, WEFT_EFAULT, "a kernel faulted");
+    }
+    moved = cluster_release(cluster) || moved;
+    return *status ? TURN_FAILED : over ? TURN_OVER : moved ? TURN_MOVED : TURN_STUCK;
+}
+
+static int run_cluster(struct cluster *cluster)
+{
+    int status = 0;
+    enum turn turn = TURN_MOVED;
+    for (uint32_t r = 0; r < cluster->count && status == 0; r++)
+        status = start_block(cluster->blocks[r]);
+    while (status == 0 && turn == TURN_MOVED)
+        turn = turn_cluster(cluster, &status);
+    if (turn == TURN_STUCK) {
+        cluster->blocks[0]->fault.kind = WEFT_EXEC_FAULT_DEADLOCK;
+        status = weft_fail(cluster->blocks[0]->err, WEFT_EFAULT, "no thread can go on");
     }
     return status;
+}
+
+/* The cluster number `unit` of the grid, x fastest, and in it the blocks by rank, x fastest too. */
+static void place_block(struct block *block, uint64_t unit)
+{
+    uint32_t rank = block->rank;
+    for (int i = 0; i < 3; i++) {
+        uint32_t size = block->cluster->size[i];
+        uint64_t units = block->launch->grid[i] / size;
+        block->ctaid[i] = (uint32_t)(unit % units) * size + rank % size;
+        unit /= units;
+        rank /= size;
+    }
 }
 
 int reference_run(const struct reference_launch *launch, struct weft_exec_fault *fault,
                   struct weft_err *err)
 {
     struct weft_err own = {0};
-    uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+    struct cluster cluster = {.count = 1};
+    uint64_t units = 1;
+    for (int i = 0; i < 3; i++) {
+        cluster.size[i] = launch->cluster[i] ? launch->cluster[i] : 1;
+        cluster.count *= cluster.size[i];
+        units *= launch->grid[i] / cluster.size[i];
+    }
     int status = 0;
-    for (uint64_t i = 0; i < blocks && status == 0; i++) {
-        struct block block = {.launch = launch, .err = err ? err : &own};
-        block.ctaid[0] = (uint32_t)(i % launch->grid[0]);
-        block.ctaid[1] = (uint32_t)(i / launch->grid[0] % launch->grid[1]);
-        block.ctaid[2] = (uint32_t)(i / launch->grid[0] / launch->grid[1]);
-        status = run_block(&block);
-        *fault = block.fault;
-        finish_block(&block);
+    for (uint64_t unit = 0; unit < units && status == 0; unit++) {
+        struct block blocks[MACHINE_CLUSTER_MAX];
+        for (uint32_t r = 0; r < cluster.count; r++) {
+            blocks[r] = (struct block){
+                .cluster = &cluster, .rank = r, .launch = launch, .err = err ? err : &own};
+            cluster.blocks[r] = &blocks[r];
+            place_block(&blocks[r], unit);
+        }
+        status = run_cluster(&cluster);
+        for (uint32_t r = 0; r < cluster.count; r++) {
+            if (r == 0 || blocks[r].fault.kind)
+                *fault = blocks[r].fault;
+            finish_block(&blocks[r]);
+        }
     }
     return status;
 }

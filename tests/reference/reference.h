@@ -17,6 +17,7 @@ struct reference_launch {
     const struct weft_exec_memory *memory;
     const void *params;
     uint32_t grid[3], block[3];
+    uint32_t cluster[3]; /* blocks of a cluster; zeros: each alone */
     uint32_t dynamic_shared_bytes;
     uint32_t stack_bytes;
     uint32_t sm_count;

@@ -5,6 +5,7 @@
 
 #include "alu.h"
 #include "async.h"
+#include "softgpu/ptx/matrix.h"
 #include "types.h"
 
 enum step thread_fault(struct thread *thread, enum weft_exec_fault_kind kind, uint64_t address)
@@ -155,14 +156,11 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_PREFETCHU:
     case WEFT_PTX_PMEVENT:
         return STEP_NEXT;
-    case WEFT_PTX_WMMA_LOAD:
-    case WEFT_PTX_WMMA_STORE:
-    case WEFT_PTX_WMMA_MMA:
-    case WEFT_PTX_MMA:
-    case WEFT_PTX_LDMATRIX:
-    case WEFT_PTX_STMATRIX:
-    case WEFT_PTX_MOVMATRIX:
-        return meet(thread, insn);
+    case WEFT_PTX_BARRIER_CLUSTER_ARRIVE:
+    case WEFT_PTX_BARRIER_CLUSTER_WAIT:
+    case WEFT_PTX_MAPA:
+    case WEFT_PTX_GETCTARANK:
+        return cluster_perform(thread, insn);
     case WEFT_PTX_CREATEPOLICY:
         operand_write(thread, &insn->operands[0], WEFT_PTX_B64, 1);
         return STEP_NEXT;
@@ -170,6 +168,8 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_DISCARD:
         return STEP_NEXT;
     default:
+        if (weft_ptx_is_matrix(insn->opcode))
+            return meet(thread, insn);
         if (async_knows(insn->opcode))
             return async_perform(thread, insn);
         return execute_alone(thread, insn);

@@ -265,6 +265,7 @@ static bool release_warp(struct block *block, uint32_t warp)
         struct thread *thread = lane_of(block, warp, lane);
         struct meeting meeting;
         if (!thread || thread->state != THREAD_WAITING || !is_warp_level(thread_insn(thread)) ||
+            thread_insn(thread)->opcode == WEFT_PTX_BARRIER_CLUSTER_WAIT ||
             !gather(block, warp, thread, &meeting))
             continue;
         perform(&meeting);

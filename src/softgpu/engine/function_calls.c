@@ -69,13 +69,15 @@ CUresult weft_soft_function_attribute(struct weft_soft_function *function,
         *out = atomic_load(&function->carveout);
         return CUDA_SUCCESS;
     case CU_FUNC_ATTRIBUTE_CACHE_MODE_CA:
+        *out = 0;
+        return CUDA_SUCCESS;
     case CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
     case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
     case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
-        *out = 0; /* there are no clusters yet */
+        *out = weft_soft_function_cluster_attribute(function, attribute);
         return CUDA_SUCCESS;
     default:
         return CUDA_ERROR_INVALID_VALUE;
@@ -102,13 +104,12 @@ CUresult weft_soft_function_set_attribute(struct weft_soft_function *function,
             return CUDA_ERROR_INVALID_VALUE;
         atomic_store(&function->carveout, value);
         return CUDA_SUCCESS;
-    case CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
     case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
     case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return weft_soft_function_set_cluster_attribute(function, attribute, value);
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -329,9 +330,34 @@ static CUresult param_set_texture_reference(CUfunction handle, int unit, CUtexre
     return weft_soft_memory_check_reference(reference);
 }
 
+static CUresult ask_clusters(int *out, CUfunction handle, const CUlaunchConfig *config,
+                             CUresult (*question)(const struct weft_soft_function *function,
+                                                  const CUlaunchConfig *config, int *out))
+{
+    struct weft_soft_function *function;
+    CUresult result = enter(handle, &function);
+    if (result)
+        return result;
+    result = out && config ? question(function, config, out) : CUDA_ERROR_INVALID_VALUE;
+    weft_soft_function_put(function);
+    return result;
+}
+
+static CUresult max_cluster(int *out, CUfunction handle, const CUlaunchConfig *config)
+{
+    return ask_clusters(out, handle, config, weft_soft_function_max_cluster);
+}
+
+static CUresult active_clusters(int *out, CUfunction handle, const CUlaunchConfig *config)
+{
+    return ask_clusters(out, handle, config, weft_soft_function_active_clusters);
+}
+
 void weft_soft_function_install(struct weft_cuda *table)
 {
     table->cuParamSetTexRef = param_set_texture_reference;
+    table->cuOccupancyMaxPotentialClusterSize = max_cluster;
+    table->cuOccupancyMaxActiveClusters = active_clusters;
     table->cuFuncGetAttribute = get_attribute;
     table->cuFuncSetAttribute = set_attribute;
     table->cuFuncSetCacheConfig = set_cache_config;

@@ -21,6 +21,7 @@
 struct request {
     CUfunction function;
     unsigned int grid[3], block[3];
+    unsigned int cluster[3]; /* zeros: as the kernel says, or none */
     unsigned int shared_bytes;
     CUstream stream;
     void **params, **extra;
@@ -36,6 +37,30 @@ static bool has_local_memory(const struct weft_soft_profile *profile, uint64_t t
     uint64_t threads = (uint64_t)profile->sm_count * profile->max_threads_per_sm;
     return thread_bytes <= WEFT_SOFT_LOCAL_BYTES_MAX &&
            thread_bytes <= profile->memory_bytes / threads;
+}
+
+/* The cluster of the launch is the kernel's own, where it has one. */
+static CUresult check_cluster(struct request *request, const struct weft_soft_function *function)
+{
+    uint32_t required[3];
+    weft_soft_function_cluster(function, required);
+    for (int i = 0; i < 3 && required[0]; i++) {
+        if (request->cluster[i] && request->cluster[i] != required[i])
+            return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+        request->cluster[i] = required[i];
+    }
+    if (request->cluster[0] == 0)
+        return function->info.explicit_cluster ? CUDA_ERROR_INVALID_CLUSTER_SIZE : CUDA_SUCCESS;
+    uint64_t blocks = 1;
+    for (int i = 0; i < 3; i++) {
+        if (request->cluster[i] > request->grid[i] || request->grid[i] % request->cluster[i])
+            return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+        blocks *= request->cluster[i];
+        if (blocks > weft_soft_function_cluster_most(function))
+            return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+    }
+    bool known = blocks == 1 || function->module->context->device->profile->cc_major >= 9;
+    return known ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 static CUresult check_shape(struct request *request, const struct weft_soft_function *function)
@@ -56,6 +81,9 @@ static CUresult check_shape(struct request *request, const struct weft_soft_func
         threads > function->info.max_threads_per_block ||
         request->shared_bytes > atomic_load(&function->dynamic_shared_max))
         return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = check_cluster(request, function);
+    if (result)
+        return result;
     request->blocks_per_sm =
         weft_soft_occupancy(profile, &function->info, (uint32_t)threads, request->shared_bytes);
     return request->blocks_per_sm && has_local_memory(profile, function->info.local_bytes)
@@ -150,17 +178,20 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     uint64_t stack = limit * STACK_ALLOWANCE + function->info.local_bytes;
     launch->stack_bytes = (uint32_t)WEFT_MIN(stack, (uint64_t)WEFT_EXEC_LOCAL_WINDOW_BYTES);
     weft_soft_watchdog_arm(grid, context->device);
-    grid->block_count = 1;
-    uint32_t threads = 1;
+    uint32_t threads = 1, blocks = 1;
     for (int i = 0; i < 3; i++) {
         launch->grid[i] = request->grid[i];
         launch->block[i] = request->block[i];
-        grid->block_count *= request->grid[i];
+        launch->cluster[i] = request->cluster[i];
+        blocks *= WEFT_MAX(request->cluster[i], 1u);
         threads *= request->block[i];
     }
-    uint64_t affordable =
-        WEFT_MAX(RESIDENT_BYTES_MAX / block_bytes(grid, &function->info, threads), 1u);
-    uint64_t at_once = (uint64_t)request->blocks_per_sm * profile->sm_count;
+    /* A cluster is run as one. */
+    grid->block_count = weft_exec_launch_units(launch);
+    uint64_t unit_bytes = blocks * block_bytes(grid, &function->info, threads);
+    uint64_t affordable = WEFT_MAX(RESIDENT_BYTES_MAX / unit_bytes, 1u);
+    uint64_t at_once = (uint64_t)request->blocks_per_sm * profile->sm_count / blocks;
+    at_once = WEFT_MAX(at_once, 1u);
     if (!request->cooperative)
         at_once = WEFT_MIN(at_once, affordable);
     grid->resident_max = (uint32_t)at_once;
@@ -363,9 +394,11 @@ static CUresult read_attributes(const CUlaunchConfig *config, struct request *re
             request->cooperative = value->cooperative != 0;
             break;
         case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
-        case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
-            if (value->clusterDim.x > 1 || value->clusterDim.y > 1 || value->clusterDim.z > 1)
-                return CUDA_ERROR_NOT_SUPPORTED;
+            if (!value->clusterDim.x || !value->clusterDim.y || !value->clusterDim.z)
+                return CUDA_ERROR_INVALID_VALUE;
+            request->cluster[0] = value->clusterDim.x;
+            request->cluster[1] = value->clusterDim.y;
+            request->cluster[2] = value->clusterDim.z;
             break;
         case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
         case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
@@ -375,6 +408,7 @@ static CUresult read_attributes(const CUlaunchConfig *config, struct request *re
         case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
         case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
         case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+        case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
         case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
         case CU_LAUNCH_ATTRIBUTE_PRIORITY:
         case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:

@@ -75,6 +75,8 @@ struct weft_soft_function {
     atomic_int carveout;            /* percent; -1: no preference */
     atomic_uint cache_config;
     struct weft_soft_settings settings; /* module->lock */
+    atomic_uint cluster[3];             /* as cuFuncSetAttribute set it; 0: as the kernel says */
+    atomic_int large_clusters, cluster_policy;
 };
 
 /* Takes its own reference to the image. Makes handle and variables. */
@@ -108,6 +110,19 @@ CUresult weft_soft_function_attribute(struct weft_soft_function *function,
                                       CUfunction_attribute attribute, int *out);
 CUresult weft_soft_function_set_attribute(struct weft_soft_function *function,
                                           CUfunction_attribute attribute, int value);
+/* cluster_function.c: the blocks of a cluster that the kernel wants, or zeros; and the most that it
+ * takes. */
+void weft_soft_function_cluster(const struct weft_soft_function *function, uint32_t size[3]);
+uint32_t weft_soft_function_cluster_most(const struct weft_soft_function *function);
+int weft_soft_function_cluster_attribute(const struct weft_soft_function *function,
+                                         CUfunction_attribute attribute);
+CUresult weft_soft_function_set_cluster_attribute(struct weft_soft_function *function,
+                                                  CUfunction_attribute attribute, int value);
+/* How large a cluster of the configuration can be, and how many the device holds at once. */
+CUresult weft_soft_function_max_cluster(const struct weft_soft_function *function,
+                                        const CUlaunchConfig *config, int *out);
+CUresult weft_soft_function_active_clusters(const struct weft_soft_function *function,
+                                            const CUlaunchConfig *config, int *out);
 /* Where parameter `index` lies in the block of parameters; `bytes` may be NULL. */
 CUresult weft_soft_param_info(const struct weft_ptx_function *function, size_t index,
                               size_t *offset, size_t *bytes);

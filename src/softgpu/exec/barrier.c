@@ -74,8 +74,7 @@ static uint32_t first_lane_value(const struct weft_exec_run *run, int32_t row)
 COMMON_HANDLER(bar)
 {
     uint32_t id = first_lane_value(run, insn->a);
-    if (id >= WEFT_EXEC_BARRIERS ||
-        (id == WEFT_EXEC_BARRIER_CLUSTER && insn->source->opcode == WEFT_PTX_BAR)) {
+    if (id >= WEFT_EXEC_BARRIERS) {
         weft_exec_raise(run, insn, run->mask, WEFT_EXEC_FAULT_ILLEGAL_INSTRUCTION, 0);
         return;
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "softgpu/exec/cluster.h"
 #include "softgpu/exec/ops.h"
 #include "util/util.h"
 
@@ -101,8 +102,22 @@ static bool allocate(struct weft_exec_block *block)
     return true;
 }
 
-int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_launch *launch,
-                           struct weft_err *err)
+static void destroy_one(struct weft_exec_block *block)
+{
+    if (block == NULL)
+        return;
+    for (uint32_t w = 0; block->warps && w < block->warp_count; w++)
+        weft_exec_zeros_destroy(block->warps[w].registers, block->warps[w].register_bytes);
+    free(block->warps);
+    free(block->thread_index);
+    free(block->shared);
+    free(block->shared_written);
+    weft_exec_zeros_destroy(block->local, local_bytes(block));
+    free(block);
+}
+
+static int create_one(struct weft_exec_block **out, const struct weft_exec_launch *launch,
+                      struct weft_err *err)
 {
     uint32_t threads = thread_count(launch);
     if (threads == 0 || threads > WEFT_EXEC_WARPS_MAX * WEFT_EXEC_LANES)
@@ -115,7 +130,7 @@ int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_
     block->warp_count = (threads + WEFT_EXEC_LANES - 1) / WEFT_EXEC_LANES;
     block->shared_bytes = launch->kernel->static_shared_bytes + launch->dynamic_shared_bytes;
     if (!allocate(block)) {
-        weft_exec_block_destroy(block);
+        destroy_one(block);
         return weft_fail(err, WEFT_ENOMEM, "a block of %u threads", threads);
     }
     number_threads(block);
@@ -125,16 +140,37 @@ int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_
 
 void weft_exec_block_destroy(struct weft_exec_block *block)
 {
-    if (block == NULL)
-        return;
-    for (uint32_t w = 0; block->warps && w < block->warp_count; w++)
-        weft_exec_zeros_destroy(block->warps[w].registers, block->warps[w].register_bytes);
-    free(block->warps);
-    free(block->thread_index);
-    free(block->shared);
-    free(block->shared_written);
-    weft_exec_zeros_destroy(block->local, local_bytes(block));
-    free(block);
+    struct weft_exec_cluster *cluster = block ? block->cluster : NULL;
+    for (uint32_t r = 0; cluster && r < cluster->count; r++)
+        destroy_one(cluster->blocks[r]);
+    free(cluster);
+}
+
+int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_launch *launch,
+                           struct weft_err *err)
+{
+    uint32_t count = weft_exec_cluster_size(launch, 0) * weft_exec_cluster_size(launch, 1) *
+                     weft_exec_cluster_size(launch, 2);
+    if (count > WEFT_EXEC_CLUSTER_BLOCKS_MAX)
+        return weft_fail(err, WEFT_EINVAL, "%u blocks in a cluster", count);
+    struct weft_exec_cluster *cluster = calloc(1, sizeof(*cluster));
+    int rc = cluster ? 0 : weft_fail(err, WEFT_ENOMEM, "a cluster");
+    for (uint32_t r = 0; rc == 0 && r < count; r++) {
+        rc = create_one(&cluster->blocks[r], launch, err);
+        if (rc)
+            break;
+        cluster->blocks[r]->cluster = cluster;
+        cluster->blocks[r]->rank = r;
+        cluster->count++;
+    }
+    if (rc == 0) {
+        *out = cluster->blocks[0];
+        return 0;
+    }
+    for (uint32_t r = 0; cluster && r < cluster->count; r++)
+        destroy_one(cluster->blocks[r]);
+    free(cluster);
+    return rc;
 }
 
 static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_warp *warp,
@@ -159,12 +195,9 @@ static void start_warp(const struct weft_exec_kernel *kernel, struct weft_exec_w
         warp, (struct weft_exec_group){.pc = kernel->parts[0].first_pc, .mask = warp->threads});
 }
 
-void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32_t sm_id)
+static void start_one(struct weft_exec_block *block, const uint32_t index[3], uint32_t sm_id)
 {
-    const struct weft_exec_launch *launch = block->launch;
-    block->index[0] = (uint32_t)(index % launch->grid[0]);
-    block->index[1] = (uint32_t)(index / launch->grid[0] % launch->grid[1]);
-    block->index[2] = (uint32_t)(index / launch->grid[0] / launch->grid[1]);
+    memcpy(block->index, index, sizeof(block->index));
     block->sm_id = sm_id;
     block->next_warp = 0;
     block->live_warps = block->warp_count;
@@ -175,9 +208,29 @@ void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32
     block->told_unwritten = false;
     if (block->shared_written)
         memset(block->shared_written, 0, block->shared_bytes / 8 + 1);
+    memset(block->cluster_arrived, 0, sizeof(block->cluster_arrived));
     weft_exec_barriers_reset(block);
     for (uint32_t w = 0; w < block->warp_count; w++)
-        start_warp(launch->kernel, &block->warps[w], block->local_stride);
+        start_warp(block->launch->kernel, &block->warps[w], block->local_stride);
+}
+
+void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32_t sm_id)
+{
+    const struct weft_exec_launch *launch = block->launch;
+    struct weft_exec_cluster *cluster = block->cluster;
+    cluster->touched = false;
+    cluster->next = 0;
+    for (uint32_t r = 0; r < cluster->count; r++) {
+        uint32_t rank = r, place[3];
+        uint64_t unit = index;
+        for (uint32_t i = 0; i < 3; i++) {
+            uint32_t size = weft_exec_cluster_size(launch, i), units = launch->grid[i] / size;
+            place[i] = (uint32_t)(unit % units) * size + rank % size;
+            unit /= units;
+            rank /= size;
+        }
+        start_one(cluster->blocks[r], place, sm_id);
+    }
 }
 
 static struct weft_exec_run run_of(struct weft_exec_block *block)
@@ -299,15 +352,56 @@ static enum round run_round(struct weft_exec_block *block, struct weft_exec_run 
     return round;
 }
 
+/* A round of each block of the cluster. They are blocked together only: one may wait for another.
+ */
+static enum round run_cluster(struct weft_exec_cluster *cluster, struct weft_exec_run *runs,
+                              int64_t *left)
+{
+    enum round most = ROUND_BLOCKED;
+    for (uint32_t n = 0; n < cluster->count; n++) {
+        uint32_t rank = cluster->next;
+        if (*left <= 0 || most == ROUND_FAULT)
+            break;
+        cluster->next = (rank + 1) % cluster->count;
+        if (cluster->blocks[rank]->live_warps == 0)
+            continue;
+        enum round round = run_round(cluster->blocks[rank], &runs[rank], left);
+        most = WEFT_MAX(most, round);
+    }
+    return most;
+}
+
+static bool is_live(const struct weft_exec_cluster *cluster)
+{
+    for (uint32_t r = 0; r < cluster->count; r++)
+        if (cluster->blocks[r]->live_warps)
+            return true;
+    return false;
+}
+
+/* The first block answers for all. */
+static void gather_fault(struct weft_exec_cluster *cluster)
+{
+    for (uint32_t r = 0; r < cluster->count; r++)
+        if (cluster->blocks[0]->fault.kind == WEFT_EXEC_FAULT_NONE)
+            cluster->blocks[0]->fault = cluster->blocks[r]->fault;
+}
+
 static enum weft_exec_outcome run_rounds(struct weft_exec_block *block, int64_t *left)
 {
-    struct weft_exec_run run = run_of(block);
-    while (block->live_warps && *left > 0) {
-        switch (run_round(block, &run, left)) {
-        case ROUND_FAULT:
-            return WEFT_EXEC_FAULTED;
+    struct weft_exec_cluster *cluster = block->cluster;
+    struct weft_exec_run runs[WEFT_EXEC_CLUSTER_BLOCKS_MAX];
+    for (uint32_t r = 0; r < cluster->count; r++)
+        runs[r] = run_of(cluster->blocks[r]);
+    while (is_live(cluster) && *left > 0) {
+        switch (run_cluster(cluster, runs, left)) {
         case ROUND_BLOCKED:
-            record_deadlock(block);
+            for (uint32_t r = 0; r < cluster->count; r++)
+                record_deadlock(cluster->blocks[r]);
+            gather_fault(cluster);
+            return WEFT_EXEC_FAULTED;
+        case ROUND_FAULT:
+            gather_fault(cluster);
             return WEFT_EXEC_FAULTED;
         case ROUND_BUSY:
             block->idle_rounds = 0;
@@ -319,7 +413,7 @@ static enum weft_exec_outcome run_rounds(struct weft_exec_block *block, int64_t 
             }
         }
     }
-    return block->live_warps ? WEFT_EXEC_PREEMPTED : WEFT_EXEC_DONE;
+    return is_live(cluster) ? WEFT_EXEC_PREEMPTED : WEFT_EXEC_DONE;
 }
 
 enum weft_exec_outcome weft_exec_block_run(struct weft_exec_block *block, uint64_t budget,

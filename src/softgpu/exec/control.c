@@ -201,6 +201,7 @@ void weft_exec_leave(struct weft_exec_run *run, uint32_t lanes)
     weft_exec_barriers_recheck(run);
     weft_exec_exchange_recheck(run);
     weft_exec_waiting_recheck(run->warp);
+    weft_exec_cluster_recheck(run);
     if (run->active == 0)
         weft_exec_pick(run);
     else

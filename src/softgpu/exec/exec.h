@@ -85,6 +85,9 @@ struct weft_exec_kernel_info {
     uint32_t registers;             /* a plausible count a thread, 1…255 */
     uint32_t max_threads_per_block; /* from .maxntid and .reqntid, else 1024 */
     uint32_t required_block[3];     /* .reqntid, 0 where not given */
+    uint32_t required_cluster[3];   /* .reqnctapercluster, 0 where not given */
+    uint32_t max_cluster_rank;      /* .maxclusterrank: blocks of a cluster, 0 where not given */
+    bool explicit_cluster;          /* .explicitcluster: the launch has to state a cluster */
     bool calls_indirect;
     bool prints;    /* calls the device's printf */
     bool allocates; /* calls the device's malloc or free: give its launches a heap */
@@ -97,6 +100,8 @@ struct weft_exec_launch {
     const struct weft_exec_memory *memory;
     const void *params;         /* kernel_info.param_bytes, 16-byte aligned */
     uint32_t grid[3], block[3]; /* checked by the caller against the device's limits */
+    uint32_t cluster[3]; /* blocks of a cluster; zeros and ones: each block alone. The grid is a
+                            multiple of it along each axis */
     uint32_t dynamic_shared_bytes;
     uint32_t stack_bytes; /* a thread: .local, call frames, alloca; over it the kernel faults */
     uint32_t sm_count;
@@ -154,12 +159,21 @@ enum weft_exec_outcome {
     WEFT_EXEC_FAULTED,
 };
 
-/* Memory for one block of the launch, to be used for one block after the other. WEFT_ENOMEM. */
+/* Memory for one block of the launch, or for the blocks of one cluster, which are one unit; to be
+ * used for one after the other. WEFT_ENOMEM. */
 struct weft_exec_block;
 int weft_exec_block_create(struct weft_exec_block **out, const struct weft_exec_launch *launch,
                            struct weft_err *err);
 void weft_exec_block_destroy(struct weft_exec_block *block);
-/* Sets it to the first instruction of the grid's block number `index` (x fastest). Registers and
+/* So many units make the grid. */
+static inline uint64_t weft_exec_launch_units(const struct weft_exec_launch *launch)
+{
+    uint64_t units = 1;
+    for (int i = 0; i < 3; i++)
+        units *= launch->grid[i] / (launch->cluster[i] ? launch->cluster[i] : 1);
+    return units;
+}
+/* Sets it to the first instruction of the grid's unit number `index` (x fastest). Registers and
  * shared memory start as zeros. */
 void weft_exec_block_start(struct weft_exec_block *block, uint64_t index, uint32_t sm_id);
 /* Runs at least one and, unless it ends, at most about `budget` warp instructions; adds those

@@ -68,9 +68,10 @@ struct weft_exec_insn *weft_exec_emit(struct weft_exec_lowering *lowering, uint3
 static weft_exec_lower_fn find_lowering(uint16_t opcode)
 {
     weft_exec_lower_fn (*const tables[])(uint16_t) = {
-        weft_exec_lower_async,   weft_exec_lower_integer, weft_exec_lower_float,
-        weft_exec_lower_move,    weft_exec_lower_memory,  weft_exec_lower_texture,
-        weft_exec_lower_control, weft_exec_lower_video,   weft_exec_lower_matrix};
+        weft_exec_lower_async,   weft_exec_lower_cluster, weft_exec_lower_integer,
+        weft_exec_lower_float,   weft_exec_lower_move,    weft_exec_lower_memory,
+        weft_exec_lower_texture, weft_exec_lower_control, weft_exec_lower_video,
+        weft_exec_lower_matrix};
     for (size_t i = 0; i < WEFT_ARRAY_COUNT(tables); i++) {
         weft_exec_lower_fn lower = tables[i](opcode);
         if (lower)

@@ -118,6 +118,7 @@ weft_exec_lower_fn weft_exec_lower_texture(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_matrix(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_async(uint16_t opcode);
+weft_exec_lower_fn weft_exec_lower_cluster(uint16_t opcode);
 weft_exec_lower_fn weft_exec_lower_video(uint16_t opcode);
 /* lower_atomic.c: atom and red; ld and st of b128. */
 void weft_exec_lower_atomic(struct weft_exec_lowering *lowering);

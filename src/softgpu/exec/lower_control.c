@@ -368,16 +368,6 @@ static void lower_bar(struct weft_exec_lowering *lowering)
     insn->kind = source->operation;
 }
 
-/* A cluster is one block: nobody has to be told of an arrival, and waiting is a barrier of the
- * block. */
-static void lower_cluster_wait(struct weft_exec_lowering *lowering)
-{
-    int32_t a = weft_exec_constant(lowering, WEFT_EXEC_BARRIER_CLUSTER, 4);
-    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_bar);
-    insn->a = a;
-    insn->kind = WEFT_PTX_BAR_SYNC;
-}
-
 /* The lanes named by the last operand of a .sync instruction; none where it is the older form. */
 static int32_t members_row(struct weft_exec_lowering *lowering)
 {
@@ -497,8 +487,6 @@ static weft_exec_lower_fn lower_together(uint16_t opcode)
     switch (opcode) {
     case WEFT_PTX_BAR:
         return lower_bar;
-    case WEFT_PTX_BARRIER_CLUSTER_WAIT:
-        return lower_cluster_wait;
     case WEFT_PTX_SHFL:
         return lower_shfl;
     case WEFT_PTX_VOTE:
@@ -542,7 +530,6 @@ weft_exec_lower_fn weft_exec_lower_control(uint16_t opcode)
     case WEFT_PTX_DISCARD:
     case WEFT_PTX_PMEVENT:
     case WEFT_PTX_SETMAXNREG:
-    case WEFT_PTX_BARRIER_CLUSTER_ARRIVE:
     case WEFT_PTX_GRIDDEPCONTROL_WAIT:
     case WEFT_PTX_GRIDDEPCONTROL_LAUNCH_DEPENDENTS:
         return lower_nop;

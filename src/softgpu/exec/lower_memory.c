@@ -153,6 +153,7 @@ static void lower_isspacep(struct weft_exec_lowering *lowering)
     int32_t a = weft_exec_operand_row(lowering, &source->operands[1], bytes);
     int32_t d = weft_exec_operand_predicate(lowering, &source->operands[0], NULL);
     struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_isspacep);
+    insn->kind = source->space == WEFT_PTX_SHARED;
     insn->d = d;
     insn->a = a;
     insn->space = source->space == WEFT_PTX_SHARED_CLUSTER ? WEFT_PTX_SHARED : source->space;

@@ -8,10 +8,7 @@
 
 static char *in_shared(const struct weft_exec_run *run, uint64_t offset, uint32_t bytes)
 {
-    if (offset >= WEFT_EXEC_CLUSTER_STRIDE && offset < 2 * WEFT_EXEC_CLUSTER_STRIDE)
-        offset -= WEFT_EXEC_CLUSTER_STRIDE; /* of rank 0, which is the block itself */
-    bool inside = bytes <= run->shared_bytes && offset <= run->shared_bytes - bytes;
-    return inside ? run->shared + offset : NULL;
+    return weft_exec_cluster_shared(run->block, offset, bytes);
 }
 
 static char *in_local(const struct weft_exec_run *run, uint32_t lane, uint64_t offset,
@@ -163,6 +160,7 @@ static uint8_t space_of(const struct weft_exec_run *run, uint64_t address)
     return is_constant(run->kernel, address) ? WEFT_PTX_CONST : WEFT_PTX_GLOBAL;
 }
 
+/* kind: 1 for shared memory of the block itself. */
 COMMON_HANDLER(isspacep)
 {
     uint32_t bits = 0;
@@ -171,7 +169,9 @@ COMMON_HANDLER(isspacep)
         uint64_t address = insn->wide_address
                                ? ((const uint64_t *)weft_exec_source(run, insn->a))[lane]
                                : ((const uint32_t *)weft_exec_source(run, insn->a))[lane];
-        bits |= (uint32_t)(space_of(run, address) == insn->space) << lane;
+        uint64_t offset = address - run->block->launch->memory->shared_base;
+        bool is_own = !insn->kind || offset < WEFT_EXEC_CLUSTER_STRIDE;
+        bits |= (uint32_t)(is_own && space_of(run, address) == insn->space) << lane;
     }
     weft_exec_set_predicate(run, insn->d, bits);
 }

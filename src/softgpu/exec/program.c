@@ -107,6 +107,8 @@ struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_ke
         .calls_indirect = kernel->calls_indirect,
         .prints = kernel->prints,
         .allocates = kernel->allocates,
+        .max_cluster_rank = function->maxclusterrank,
+        .explicit_cluster = function->explicitcluster,
     };
     uint32_t required = threads_of(function->reqntid);
     uint32_t most = threads_of(function->maxntid);
@@ -115,5 +117,8 @@ struct weft_exec_kernel_info weft_exec_kernel_describe(const struct weft_exec_ke
     if (required)
         for (int i = 0; i < 3; i++)
             info.required_block[i] = WEFT_MAX(function->reqntid[i], 1u);
+    if (function->reqnctapercluster[0])
+        for (int i = 0; i < 3; i++)
+            info.required_cluster[i] = WEFT_MAX(function->reqnctapercluster[i], 1u);
     return info;
 }

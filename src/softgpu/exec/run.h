@@ -19,10 +19,10 @@
 #define WEFT_EXEC_NO_GUARD UINT32_MAX
 #define WEFT_EXEC_NO_ROW INT32_MIN
 #define WEFT_EXEC_CONSTANT 0x40000000
-#define WEFT_EXEC_BARRIERS 17 /* 16 that programs name, and one for a cluster of one block */
-#define WEFT_EXEC_BARRIER_CLUSTER 16
-#define WEFT_EXEC_WARPS_MAX 32 /* 1024 threads */
-#define WEFT_EXEC_VECTOR_MAX 4 /* .v4 */
+#define WEFT_EXEC_BARRIERS 16
+#define WEFT_EXEC_BARRIER_CLUSTER 16 /* what groups wait for at the barrier of a cluster */
+#define WEFT_EXEC_WARPS_MAX 32       /* 1024 threads */
+#define WEFT_EXEC_VECTOR_MAX 4       /* .v4 */
 #define WEFT_EXEC_CLUSTER_BLOCKS_MAX 16
 #define WEFT_EXEC_FRAMES_MAX (1u << 16) /* nested calls of one lane */
 
@@ -203,8 +203,19 @@ struct weft_exec_barrier {
     uint32_t arrived[WEFT_EXEC_WARPS_MAX];
 };
 
+/* The blocks that one unit has; a block alone is a cluster of one. */
+struct weft_exec_cluster {
+    uint32_t count;
+    uint32_t next; /* rank whose turn it is */
+    bool touched;  /* anybody arrived at the cluster's barrier */
+    struct weft_exec_block *blocks[WEFT_EXEC_CLUSTER_BLOCKS_MAX]; /* owned; by rank */
+};
+
 struct weft_exec_block {
-    const struct weft_exec_launch *launch; /* borrowed */
+    struct weft_exec_cluster *cluster; /* owned by the block of rank 0 */
+    uint32_t rank;
+    uint32_t cluster_arrived[WEFT_EXEC_WARPS_MAX]; /* lanes at the cluster's barrier */
+    const struct weft_exec_launch *launch;         /* borrowed */
     const weft_exec_handler_fn *handlers;
     uint32_t warp_count, next_warp;
     uint32_t live_warps;
@@ -353,6 +364,7 @@ void weft_exec_leave(struct weft_exec_run *run, uint32_t lanes);
  * for. */
 void weft_exec_barriers_recheck(struct weft_exec_run *run);
 void weft_exec_exchange_recheck(struct weft_exec_run *run);
+void weft_exec_cluster_recheck(struct weft_exec_run *run);
 
 /* Handler tables. */
 extern const weft_exec_handler_fn weft_exec_handlers_baseline[WEFT_EXEC_OP_COUNT];

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "softgpu/exec/ops.h"
+#include "softgpu/exec/cluster.h"
 #include "util/util.h"
 
 static uint64_t wall_ns(void)
@@ -29,17 +29,24 @@ static uint64_t lane_mask(uint8_t special, uint32_t lane)
     }
 }
 
-/* A block is a cluster of its own. */
 static uint64_t cluster(const struct weft_exec_run *run, uint8_t special, uint8_t component)
 {
+    const struct weft_exec_block *block = run->block;
+    const struct weft_exec_launch *launch = block->launch;
+    uint32_t size = component < 3 ? weft_exec_cluster_size(launch, component) : 1;
     switch (special) {
     case WEFT_PTX_SPECIAL_CLUSTERID:
-        return component < 3 ? run->block->index[component] : 0;
+        return component < 3 ? block->index[component] / size : 0;
     case WEFT_PTX_SPECIAL_NCLUSTERID:
-        return component < 3 ? run->block->launch->grid[component] : 1;
+        return component < 3 ? launch->grid[component] / size : 1;
+    case WEFT_PTX_SPECIAL_CLUSTER_CTAID:
+        return component < 3 ? block->index[component] % size : 0;
     case WEFT_PTX_SPECIAL_CLUSTER_NCTAID:
+        return size;
+    case WEFT_PTX_SPECIAL_CLUSTER_CTARANK:
+        return block->rank;
     case WEFT_PTX_SPECIAL_CLUSTER_NCTARANK:
-        return 1;
+        return block->cluster->count;
     default:
         return 0;
     }

@@ -149,6 +149,8 @@ static int derive(const struct weft_soft_device *device, CUdevice_attribute attr
         return weft_soft_watchdog_us(device) != 0;
     case A(ECC_ENABLED):
         return ampere;
+    case A(CLUSTER_LAUNCH):
+        return profile->cc_major >= 9;
     case A(SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO):
         return ampere ? 2 : 32;
     case A(MAX_PERSISTING_L2_CACHE_SIZE):

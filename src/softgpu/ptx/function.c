@@ -141,6 +141,12 @@ static void set_directive(struct weft_ptx_function *function, const char *word,
         function->minnctapersm = values[0];
     else if (strcmp(word, ".maxnreg") == 0)
         function->maxnreg = values[0];
+    else if (strcmp(word, ".reqnctapercluster") == 0)
+        memcpy(function->reqnctapercluster, values, sizeof(function->reqnctapercluster));
+    else if (strcmp(word, ".maxclusterrank") == 0)
+        function->maxclusterrank = values[0];
+    else if (strcmp(word, ".explicitcluster") == 0)
+        function->explicitcluster = true;
     else if (strcmp(word, ".noreturn") == 0)
         function->noreturn = true;
 }

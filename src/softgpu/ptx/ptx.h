@@ -452,6 +452,8 @@ struct weft_ptx_function {
     uint8_t linkage;
     uint32_t maxntid[3], reqntid[3]; /* 0 where not given */
     uint32_t minnctapersm, maxnreg;
+    uint32_t reqnctapercluster[3], maxclusterrank; /* 0 where not given */
+    bool explicitcluster;
     uint32_t parameter_count, return_count, register_count, variable_count, insn_count;
     struct weft_ptx_parameter *parameters, *returns;
     uint32_t parameter_bytes;

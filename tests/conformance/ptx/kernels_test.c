@@ -17,23 +17,40 @@ struct kernel {
     const char *name;
     uint32_t grid[3], block[3];
     uint32_t dynamic_shared_bytes;
+    uint32_t cluster[3];
 };
 
 static const struct kernel kernels[] = {
-    {"nested_if", {1, 1, 1}, {128, 1, 1}, 0},     {"loops", {1, 1, 1}, {128, 1, 1}, 0},
-    {"switch", {1, 1, 1}, {96, 1, 1}, 0},         {"calls", {1, 1, 1}, {64, 1, 1}, 0},
-    {"barriers", {3, 1, 1}, {128, 1, 1}, 0},      {"warp", {1, 1, 1}, {128, 1, 1}, 0},
-    {"atomics", {1, 1, 1}, {96, 1, 1}, 0},        {"constants", {2, 1, 1}, {64, 1, 1}, 0},
-    {"predicates", {1, 1, 1}, {100, 1, 1}, 0},    {"spinlock", {1, 1, 1}, {80, 1, 1}, 0},
-    {"relay", {1, 1, 1}, {160, 1, 1}, 0},         {"spaces", {1, 1, 1}, {128, 1, 1}, 512},
-    {"packing", {1, 1, 1}, {64, 1, 1}, 0},        {"places", {3, 2, 2}, {5, 3, 3}, 48},
-    {"early_exit", {1, 1, 1}, {128, 1, 1}, 0},    {"vectors", {1, 1, 1}, {64, 1, 1}, 0},
-    {"deep_recursion", {1, 1, 1}, {32, 1, 1}, 0}, {"exchange", {1, 1, 1}, {64, 1, 1}, 0},
-    {"loops", {2, 1, 1}, {33, 1, 1}, 0},          {"stack", {1, 1, 1}, {64, 1, 1}, 0},
-    {"aggregates", {1, 1, 1}, {64, 1, 1}, 0},     {"wide", {1, 1, 1}, {64, 1, 1}, 0},
-    {"registers", {3, 1, 1}, {4, 2, 3}, 0},       {"vector_atomics", {1, 1, 1}, {64, 1, 1}, 0},
-    {"hints", {1, 1, 1}, {64, 1, 1}, 0},          {"async_copies", {1, 1, 1}, {64, 1, 1}, 0},
+    {"nested_if", {1, 1, 1}, {128, 1, 1}, 0},
+    {"loops", {1, 1, 1}, {128, 1, 1}, 0},
+    {"switch", {1, 1, 1}, {96, 1, 1}, 0},
+    {"calls", {1, 1, 1}, {64, 1, 1}, 0},
+    {"barriers", {3, 1, 1}, {128, 1, 1}, 0},
+    {"warp", {1, 1, 1}, {128, 1, 1}, 0},
+    {"atomics", {1, 1, 1}, {96, 1, 1}, 0},
+    {"constants", {2, 1, 1}, {64, 1, 1}, 0},
+    {"predicates", {1, 1, 1}, {100, 1, 1}, 0},
+    {"spinlock", {1, 1, 1}, {80, 1, 1}, 0},
+    {"relay", {1, 1, 1}, {160, 1, 1}, 0},
+    {"spaces", {1, 1, 1}, {128, 1, 1}, 512},
+    {"packing", {1, 1, 1}, {64, 1, 1}, 0},
+    {"places", {3, 2, 2}, {5, 3, 3}, 48},
+    {"early_exit", {1, 1, 1}, {128, 1, 1}, 0},
+    {"vectors", {1, 1, 1}, {64, 1, 1}, 0},
+    {"deep_recursion", {1, 1, 1}, {32, 1, 1}, 0},
+    {"exchange", {1, 1, 1}, {64, 1, 1}, 0},
+    {"loops", {2, 1, 1}, {33, 1, 1}, 0},
+    {"stack", {1, 1, 1}, {64, 1, 1}, 0},
+    {"aggregates", {1, 1, 1}, {64, 1, 1}, 0},
+    {"wide", {1, 1, 1}, {64, 1, 1}, 0},
+    {"registers", {3, 1, 1}, {4, 2, 3}, 0},
+    {"vector_atomics", {1, 1, 1}, {64, 1, 1}, 0},
+    {"hints", {1, 1, 1}, {64, 1, 1}, 0},
+    {"async_copies", {1, 1, 1}, {64, 1, 1}, 0},
     {"mbarrier", {1, 1, 1}, {64, 1, 1}, 0},
+    {"cluster", {4, 4, 1}, {48, 1, 1}, 0, {2, 2, 1}},
+    {"cluster", {4, 4, 1}, {48, 1, 1}, 0, {4, 1, 1}},
+    {"cluster", {4, 4, 1}, {48, 1, 1}, 0},
 };
 
 static void read_kernel(const char *name, char text[TEXT_BYTES_MAX])
@@ -71,6 +88,7 @@ static void run_kernel(void **state)
     for (int i = 0; i < 3; i++) {
         run.grid[i] = kernel->grid[i];
         run.block[i] = kernel->block[i];
+        run.cluster[i] = kernel->cluster[i];
     }
     int status = compare_run(&rig, &program, &run, budgets, sizeof budgets / sizeof *budgets, NULL);
     rig_unload(&program);

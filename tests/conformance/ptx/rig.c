@@ -168,8 +168,8 @@ static enum weft_exec_outcome run_block(struct weft_exec_block *block, const str
 static void run_grid(struct weft_exec_block *block, const struct weft_exec_launch *launch,
                      const struct rig_run *run, struct rig_result *out)
 {
-    uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
-    for (uint64_t i = 0; i < blocks && out->status == 0; i++) {
+    uint64_t units = weft_exec_launch_units(launch);
+    for (uint64_t i = 0; i < units && out->status == 0; i++) {
         weft_exec_block_start(block, i, (uint32_t)(i % SM_COUNT));
         enum weft_exec_outcome outcome = run_block(block, run, &out->retired);
         if (outcome == WEFT_EXEC_FAULTED) {
@@ -192,6 +192,7 @@ void rig_execute(struct rig *rig, struct rig_program *program, const struct rig_
         .params = params,
         .grid = {run->grid[0], run->grid[1], run->grid[2]},
         .block = {run->block[0], run->block[1], run->block[2]},
+        .cluster = {run->cluster[0], run->cluster[1], run->cluster[2]},
         .dynamic_shared_bytes = run->dynamic_shared_bytes,
         .stack_bytes = STACK_BYTES,
         .sm_count = SM_COUNT,
@@ -223,6 +224,7 @@ void rig_refer(struct rig *rig, struct rig_program *program, const struct rig_ru
         .params = params,
         .grid = {run->grid[0], run->grid[1], run->grid[2]},
         .block = {run->block[0], run->block[1], run->block[2]},
+        .cluster = {run->cluster[0], run->cluster[1], run->cluster[2]},
         .dynamic_shared_bytes = run->dynamic_shared_bytes,
         .stack_bytes = STACK_BYTES,
         .sm_count = SM_COUNT,

@@ -32,6 +32,7 @@ struct rig_run {
     const void *params;
     uint32_t params_bytes;
     uint32_t grid[3], block[3];
+    uint32_t cluster[3]; /* zeros: none */
     uint32_t dynamic_shared_bytes;
     uint64_t budget; /* warp instructions a turn; 0 for one long turn */
     uint64_t steps_max;

@@ -114,7 +114,6 @@ static const char *reason_for(const char *mnemonic)
     static const struct {
         const char *mnemonic, *reason;
     } reasons[] = {
-        {"mapa", "there are no clusters of blocks"},
         {"redux", "of floating point, which devices newer than sm_90 have"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
