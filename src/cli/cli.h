@@ -31,6 +31,7 @@ struct weft_verb {
 
 int weft_cli_run(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_ls(const struct weft_verb *verb, int argc, char **argv);
+int weft_cli_check(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_ps(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_soft(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_set(const struct weft_verb *verb, int argc, char **argv);

@@ -10,6 +10,8 @@ static const struct weft_verb verbs[] = {
     {"run", "[OPTIONS] [--] PROGRAM [ARGUMENTS]", "run a program on GPUs, or on a part of one",
      weft_cli_run},
     {"ls", "[--json]", "list the devices of this node", weft_cli_ls},
+    {"check", "[--gpu soft[=PROFILE]] [--json] PROGRAM",
+     "say which backends can run a program, and why not", weft_cli_check},
     {"ps", "[--json]", "list tenants, their processes, and what they hold", weft_cli_ps},
     {"set", "TENANT --memory SIZE", "change the limits of a live tenant", weft_cli_set},
     {"soft", "[list|inject DEVICE KIND|clear DEVICE] [OPTIONS]",

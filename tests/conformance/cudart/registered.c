@@ -16,15 +16,17 @@
     } while (0)
 #define OK(call) CHECK((call) == cudaSuccess)
 
-static const char ptx[] = ".version 7.0\n.target sm_75\n.address_size 64\n"
-                          ".visible .global .u32 offset = 5;\n"
-                          ".visible .entry add(.param .u64 out, .param .u32 more) {\n"
-                          " .reg .b64 %d<3>;\n .reg .b32 %r<4>;\n"
-                          " ld.param.u64 %d0, [out];\n ld.param.u32 %r1, [more];\n"
-                          " mov.u32 %r0, %tid.x;\n mul.wide.u32 %d1, %r0, 4;\n"
-                          " add.u64 %d0, %d0, %d1;\n ld.global.u32 %r2, [offset];\n"
-                          " add.u32 %r0, %r0, %r1;\n add.u32 %r0, %r0, %r2;\n"
-                          " st.global.u32 [%d0], %r0;\n ret;\n}\n";
+/* In the sections in which nvcc puts them. */
+#define PTX                                                      \
+    ".version 7.0\n.target sm_75\n.address_size 64\n"            \
+    ".visible .global .u32 offset = 5;\n"                        \
+    ".visible .entry add(.param .u64 out, .param .u32 more) {\n" \
+    " .reg .b64 %d<3>;\n .reg .b32 %r<4>;\n"                     \
+    " ld.param.u64 %d0, [out];\n ld.param.u32 %r1, [more];\n"    \
+    " mov.u32 %r0, %tid.x;\n mul.wide.u32 %d1, %r0, 4;\n"        \
+    " add.u64 %d0, %d0, %d1;\n ld.global.u32 %r2, [offset];\n"   \
+    " add.u32 %r0, %r0, %r1;\n add.u32 %r0, %r0, %r2;\n"         \
+    " st.global.u32 [%d0], %r0;\n ret;\n}\n"
 
 static struct {
     uint32_t magic;
@@ -35,21 +37,23 @@ static struct {
     uint64_t payload_bytes;
     uint32_t packed_bytes, unused[2], sm;
     uint64_t unused_too, flags, unused_three, unpacked_bytes;
-    char text[sizeof(ptx)];
-} __attribute__((packed)) fat = {.magic = 0xba55ed50u,
-                                 .version = 1,
-                                 .head_bytes = 16,
-                                 .bytes = 64 + sizeof(ptx),
-                                 .kind = 1,
-                                 .entry_version = 0x101,
-                                 .entry_bytes = 64,
-                                 .payload_bytes = sizeof(ptx),
-                                 .sm = 75,
-                                 .flags = 0x11};
-static const struct {
+    char text[sizeof(PTX)];
+} __attribute__((packed, aligned(8))) fat
+    __attribute__((section(".nv_fatbin"))) = {.magic = 0xba55ed50u,
+                                              .version = 1,
+                                              .head_bytes = 16,
+                                              .bytes = 64 + sizeof(PTX),
+                                              .kind = 1,
+                                              .entry_version = 0x101,
+                                              .entry_bytes = 64,
+                                              .payload_bytes = sizeof(PTX),
+                                              .sm = 75,
+                                              .flags = 0x11,
+                                              .text = PTX};
+static struct {
     uint32_t magic, version;
     const void *fat, *more;
-} wrapper = {0x466243b1u, 1, &fat, NULL};
+} wrapper __attribute__((section(".nvFatBinSegment"))) = {0x466243b1u, 1, &fat, NULL};
 
 /* Their addresses stand for the kernel and the variable. */
 static void add_stub(void)
@@ -67,8 +71,7 @@ static void check_result(const uint32_t *out, uint32_t first)
 
 int main(void)
 {
-    memcpy(fat.text, ptx, sizeof(ptx));
-    void **handle = __cudaRegisterFatBinary((void *)(uintptr_t)&wrapper);
+    void **handle = __cudaRegisterFatBinary(&wrapper);
     __cudaRegisterFunction(handle, (const char *)(uintptr_t)add_stub, "add", "add", -1, NULL, NULL,
                            NULL, NULL, NULL);
     __cudaRegisterVar(handle, (char *)&offset, "offset", "offset", 0, sizeof(offset), 0, 0);
