@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""samples.py WEFT [NAME…]: NVIDIA's CUDA samples, as Debian packages them, built with -cudart shared and run on the soft GPU.
+
+Opt-in: WEFT_SAMPLES names the folder that holds Samples/ and Common/ (of Debian's nvidia-cuda-samples, in contrib), WEFT_CUDA the
+toolkit that builds them (of Debian's nvidia-cuda-toolkit, in non-free; tools/fetch-samples gets both). With names, only these.
+Prints a line of a Markdown table a sample: docs/conformance.md is its output. Fails where fewer than 95 % of those that need
+neither graphics nor NVIDIA's mathematics libraries, and that compile, succeed.
+"""
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ARCH, PROFILE = "80", "a100-40g"
+BUILD_SECONDS_MAX, RUN_SECONDS_MAX = 600, 600
+SHARE_MIN = 0.95
+WAIVED = 2  # what a sample returns that finds a feature of the device missing
+OTHER_NEEDS = {"graphics": r"-lGL|-lEGL|-lglut|-lGLEW|libGL|vulkan|glfw|FreeImage|X11|VDPAU|freeglut|GLES",
+               "a library of NVIDIA's": r"-lcublas|-lcufft|-lcusolver|-lcusparse|-lnvjpeg|-lnpp|-lcurand|-lnvsci|-lcudla|-lnvgraph|-lcudnn",
+               "MPI": r"mpicxx|-lmpi"}
+NEEDS_TRAITS = {"kernels that launch kernels": r"-lcudadevrt"}
+
+
+def needs(makefile):
+    for what, pattern in {**OTHER_NEEDS, **NEEDS_TRAITS}.items():
+        if re.search(pattern, makefile, re.I):
+            return what
+    return None
+
+
+def run(command, folder, seconds, environment=None):
+    try:
+        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=seconds,
+                               env=environment, stdin=subprocess.DEVNULL)
+        return ended.returncode, ended.stdout + ended.stderr
+    except subprocess.TimeoutExpired:
+        return 124, f"took more than {seconds} s"
+
+
+def last_words(text):
+    """The line that says most of what went wrong, short enough for a table."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"weft:|error|fail|not supported", line, re.I)]
+    return (telling or lines or ["no output"])[0][:140].replace("|", "/")
+
+
+def try_sample(weft, toolkit, folder):
+    makefile = (folder / "Makefile").read_text(errors="replace")
+    reason = needs(makefile)
+    if reason:
+        return "left out", f"needs {reason}"
+    flags = [f"CUDA_PATH={toolkit}", f"SMS={ARCH}", "EXTRA_NVCCFLAGS=-cudart shared", "HOST_COMPILER=" + os.environ.get("WEFT_CXX", "g++-11")]
+    status, output = run(["make", *flags], folder, BUILD_SECONDS_MAX)
+    program = folder / folder.name
+    if status or not program.exists():
+        return "not built", last_words(output)
+    status, output = run([weft, "run", "--gpu", f"soft={PROFILE}", "--", f"./{folder.name}"], folder, RUN_SECONDS_MAX)
+    shutil.rmtree(folder / "build", ignore_errors=True)
+    if status == 0:
+        return "passed", ""
+    if status == WAIVED and re.search(r"waiv", output, re.I):
+        return "waived", last_words(output)
+    return "failed", f"status {status}: {last_words(output)}"
+
+
+def main(arguments):
+    weft, names = os.path.abspath(arguments[0]), set(arguments[1:])
+    samples, toolkit = os.environ.get("WEFT_SAMPLES"), os.environ.get("WEFT_CUDA")
+    if not samples or not toolkit:
+        print("WEFT_SAMPLES and WEFT_CUDA are not set; see tools/fetch-samples")
+        sys.exit(77)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = pathlib.Path(scratch) / "samples"
+        shutil.copytree(samples, copy)
+        folders = sorted(path.parent for path in copy.glob("Samples/*/*/Makefile") if not names or path.parent.name in names)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            results = list(pool.map(lambda folder: try_sample(weft, toolkit, folder), folders))
+    print("| sample | result | why |\n| --- | --- | --- |")
+    for folder, (result, why) in zip(folders, results):
+        print(f"| {folder.parent.name}/{folder.name} | {result} | {why} |")
+    counts = {kind: sum(result == kind for result, _ in results) for kind in ("passed", "waived", "failed", "not built", "left out")}
+    print("\n" + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    tried = counts["passed"] + counts["failed"]
+    sys.exit(0 if tried and counts["passed"] >= SHARE_MIN * tried else 1)
+
+
+main(sys.argv[1:])
