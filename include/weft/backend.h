@@ -4,6 +4,7 @@
 #ifndef WEFT_BACKEND_H
 #define WEFT_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,13 @@ struct weft_backend_config {
     /* Hands a sentence for a person to weftd, and `weft run` prints it. Any thread, never blocks,
      * may drop. */
     void (*report)(const char *text);
+    /* This process begins or ends to pay for device memory that another one allocated and shared
+     * with it: where that one let go or died, and at the import of what nobody pays for. Who limits
+     * the process counts it. `charge` answers false where that would be over the limit, unless
+     * `over_limit`. Any thread; but for the pools that `charge` without `over_limit` trims, they
+     * call nothing of the backend. NULL: nobody counts. */
+    bool (*charge)(uint32_t ordinal, uint64_t bytes, bool over_limit);
+    void (*discharge)(uint32_t ordinal, uint64_t bytes);
 };
 
 struct weft_backend {

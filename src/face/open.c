@@ -107,6 +107,8 @@ static int open_backend(struct weft_face *face, struct weft_cuda *table, struct 
         .devices = face->devices,
         .device_count = face->visible.count,
         .report = report,
+        .charge = weft_quota_charge_shared,
+        .discharge = weft_quota_discharge_shared,
     };
     rc = backend->open(&config, table, err);
     if (rc)

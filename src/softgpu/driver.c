@@ -100,6 +100,8 @@ static void read_environment(void)
 int weft_soft_open(const struct weft_backend_config *config, struct weft_err *err)
 {
     weft_soft.report = config->report;
+    weft_soft.charge = config->charge;
+    weft_soft.discharge = config->discharge;
     read_environment();
     int rc = weft_soft_watchdog_configure(&weft_soft, err);
     if (rc == 0)

@@ -72,6 +72,9 @@ struct weft_soft_driver {
     uint32_t watchdog_us; /* with has_watchdog; 0: no limit */
     bool load_eagerly;    /* CUDA_MODULE_LOADING=EAGER: kernels are made ready with their module */
     void (*report)(const char *text);    /* a sentence for a person, see backend.h */
+    /* What this process pays for others' memory, see backend.h. */
+    bool (*charge)(uint32_t ordinal, uint64_t bytes, bool over_limit);
+    void (*discharge)(uint32_t ordinal, uint64_t bytes);
     struct weft_exec_memory view;        /* the process' window, set up by weft_soft_memory_open */
     struct weft_soft_memory *memory;     /* the memory half's state of the process, owned by it */
     const struct weft_exec_check *check; /* the memory half's; NULL: kernels are not checked */
@@ -142,6 +145,10 @@ CUresult weft_soft_capture_refuse(struct weft_soft_stream *stream);
 CUresult weft_soft_capture_permit(void);
 /* weft_soft_context_current for such a call. */
 CUresult weft_soft_context_current_unsafe(struct weft_soft_context **out);
+
+/* A detached thread with all signals blocked, so that the program's handlers run on its own
+ * threads. The name has at most 15 characters. 0, or an errno value. */
+int weft_soft_thread_create(const char *name, void *(*run)(void *), void *argument);
 
 /* What the memory half offers. */
 

@@ -82,6 +82,19 @@ void weft_quota_release(uint32_t device, uint64_t bytes)
     weft_ledger_discharge(&weft_quota.account, weft_quota.places[device], bytes);
 }
 
+bool weft_quota_charge_shared(uint32_t ordinal, uint64_t bytes, bool over_limit)
+{
+    if (!over_limit)
+        return weft_quota_reserve(ordinal, bytes) == CUDA_SUCCESS;
+    return weft_ledger_charge(&weft_quota.account, weft_quota.places[ordinal], bytes, UINT64_MAX) ==
+           0;
+}
+
+void weft_quota_discharge_shared(uint32_t ordinal, uint64_t bytes)
+{
+    weft_quota_release(ordinal, bytes);
+}
+
 bool weft_quota_entry_put(const struct weft_quota_place *place, uint64_t key, uint64_t bytes)
 {
     struct weft_quota_entry replaced;
@@ -121,7 +134,7 @@ static CUresult mem_get_info_v2(size_t *free, size_t *total)
     weft_quota_vmm_reap();
     weft_quota_pools_refresh(false);
     uint64_t limit = limit_of(place.device);
-    uint64_t held = weft_ledger_total(weft_quota.account.ledger, place.device);
+    uint64_t held = weft_ledger_total(weft_quota.account.ledger, weft_quota.places[place.device]);
     *total = limit;
     *free = WEFT_MIN(held < limit ? limit - held : 0, device_free);
     return CUDA_SUCCESS;

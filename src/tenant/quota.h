@@ -3,6 +3,7 @@
 #ifndef WEFT_TENANT_QUOTA_H
 #define WEFT_TENANT_QUOTA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/ledger.h"
@@ -24,6 +25,10 @@ struct weft_quota_config {
 /* Keeps the entries that it replaces. Once a process, before the table is published. */
 int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *config,
                        struct weft_err *err);
+/* For struct weft_backend_config: memory of other processes that this one pays for. */
+bool weft_quota_charge_shared(uint32_t ordinal, uint64_t bytes, bool over_limit);
+void weft_quota_discharge_shared(uint32_t ordinal, uint64_t bytes);
+
 /* In a child forked before cuInit. */
 void weft_quota_drop_after_fork(void);
 

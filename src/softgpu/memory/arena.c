@@ -43,6 +43,19 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t bytes, u
                                                                : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+CUresult weft_soft_arena_charge(struct weft_soft_device *device, uint64_t bytes)
+{
+    if (charge(device, bytes))
+        return CUDA_SUCCESS;
+    weft_soft_pools_trim(device, false);
+    return charge(device, bytes) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+void weft_soft_arena_discharge(struct weft_soft_device *device, uint64_t bytes)
+{
+    weft_ledger_discharge(&device->account, 0, bytes);
+}
+
 /* Up to here a free writes zeros; above it punches holes. */
 #define WRITTEN_BYTES_MAX (16u << 10)
 

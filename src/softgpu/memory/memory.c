@@ -98,6 +98,7 @@ static void close_memory(struct weft_soft_driver *driver)
     weft_soft_ranges_finish(&memory->reservable);
     weft_soft_foreign_close(&memory->foreign);
     weft_soft_shadow_close(memory);
+    weft_soft_shares_close(&memory->shares);
     weft_soft_window_close(&memory->window);
     weft_soft_texture_table_finish(&memory->textures);
     free(memory);
@@ -127,6 +128,7 @@ int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
     pthread_mutex_init(&driver->memory->lock, NULL);
     pthread_mutex_init(&driver->memory->textures.lock, NULL);
     pthread_mutex_init(&driver->memory->reference_lock, NULL);
+    weft_soft_shares_open(&driver->memory->shares);
     int error = fill(driver, err);
     if (error)
         close_memory(driver);

@@ -9,6 +9,7 @@
 #include "softgpu/memory/foreign.h"
 #include "softgpu/memory/held.h"
 #include "softgpu/memory/ranges.h"
+#include "softgpu/memory/shared.h"
 #include "softgpu/memory/texture_table.h"
 #include "softgpu/memory/tree.h"
 #include "softgpu/memory/window.h"
@@ -51,6 +52,7 @@ struct weft_soft_memory {
     struct weft_soft_ranges host;               /* addresses for pinned memory; memory lock */
     struct weft_soft_ranges reservable;         /* addresses for cuMemAddressReserve; memory lock */
     struct weft_soft_foreign foreign;
+    struct weft_soft_shares shares; /* has a lock of its own */
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
     struct weft_soft_texture_table textures;
     pthread_mutex_t reference_lock; /* of texture references; before the two other locks */
@@ -134,6 +136,10 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t charge, 
                               uint64_t alignment, uint64_t *address);
 void weft_soft_arena_give(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
                           uint64_t address);
+
+/* The charge alone, of memory that lies elsewhere. OUT_OF_MEMORY, as above. */
+CUresult weft_soft_arena_charge(struct weft_soft_device *device, uint64_t bytes);
+void weft_soft_arena_discharge(struct weft_soft_device *device, uint64_t bytes);
 
 /* Gives the pages of small frees back to the host now. */
 void weft_soft_arena_drop_loose(struct weft_soft_device *device);

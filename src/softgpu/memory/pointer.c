@@ -5,6 +5,7 @@
 
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
+#include "softgpu/memory/vmm.h"
 
 #define ATTRIBUTES_MAX 64
 
@@ -86,6 +87,8 @@ static uint64_t value_of(const struct weft_soft_allocation *allocation,
         return allocation->bytes;
     case CU_POINTER_ATTRIBUTE_MAPPED:
         return 1;
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+        return allocation->physical ? allocation->physical->properties.requestedHandleTypes : 0;
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
         return access_of(allocation);
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:

@@ -119,6 +119,24 @@ static CUresult mem_address_free(CUdeviceptr address, size_t bytes)
 
 /* -- memory */
 
+static CUresult take_memory(struct weft_soft_physical *physical)
+{
+    struct weft_soft_device *device = physical->device;
+    if (physical->properties.requestedHandleTypes == CU_MEM_HANDLE_TYPE_NONE)
+        return weft_soft_arena_take(device, physical->bytes, physical->bytes, GRANULE,
+                                    &physical->address);
+    return weft_soft_shared_create(device, WEFT_SOFT_SHARED_PHYSICAL, physical->bytes,
+                                   physical->bytes, &physical->shared);
+}
+
+static void give_memory(struct weft_soft_physical *physical)
+{
+    if (physical->shared)
+        weft_soft_shared_put(physical->shared);
+    else
+        weft_soft_arena_give(physical->device, physical->bytes, physical->bytes, physical->address);
+}
+
 static void physical_put(struct weft_soft_physical *physical)
 {
     lock();
@@ -126,7 +144,7 @@ static void physical_put(struct weft_soft_physical *physical)
     unlock();
     if (!last)
         return;
-    weft_soft_arena_give(physical->device, physical->bytes, physical->bytes, physical->address);
+    give_memory(physical);
     free(physical);
 }
 
@@ -140,23 +158,46 @@ static CUresult check_properties(const CUmemAllocationProp *properties,
 {
     if (!properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED)
         return CUDA_ERROR_INVALID_VALUE;
-    if (properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+    if ((properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE &&
+         properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) ||
         properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
         return CUDA_ERROR_NOT_SUPPORTED;
     return weft_soft_device_get(properties->location.id, device);
 }
 
-static CUresult create(struct weft_soft_physical *physical)
+/* Names memory by a handle; without one the memory goes back. */
+static CUresult open_handle(struct weft_soft_physical *physical)
 {
-    CUresult result = weft_soft_arena_take(physical->device, physical->bytes, physical->bytes,
-                                           GRANULE, &physical->address);
-    if (result != CUDA_SUCCESS)
-        return result;
     physical->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_ALLOCATION, physical, handle_closed);
     if (physical->handle)
         return CUDA_SUCCESS;
-    weft_soft_arena_give(physical->device, physical->bytes, physical->bytes, physical->address);
+    give_memory(physical);
     return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult weft_soft_vmm_open_shared(struct weft_soft_shared *shared,
+                                   CUmemGenericAllocationHandle *handle)
+{
+    struct weft_soft_physical *physical = calloc(1, sizeof(*physical));
+    if (!physical) {
+        weft_soft_shared_put(shared);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *physical = (struct weft_soft_physical){
+        .device = shared->device,
+        .shared = shared,
+        .bytes = shared->bytes,
+        .properties = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+                       .requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
+                       .location = {CU_MEM_LOCATION_TYPE_DEVICE, (int)shared->device->ordinal}},
+        .references = 1,
+        .uses = 1};
+    CUresult result = open_handle(physical);
+    if (result == CUDA_SUCCESS)
+        *handle = physical->handle;
+    else
+        free(physical);
+    return result;
 }
 
 static CUresult mem_create(CUmemGenericAllocationHandle *handle, size_t bytes,
@@ -175,7 +216,9 @@ static CUresult mem_create(CUmemGenericAllocationHandle *handle, size_t bytes,
         return CUDA_ERROR_OUT_OF_MEMORY;
     *physical = (struct weft_soft_physical){
         .device = device, .bytes = bytes, .properties = *properties, .references = 1, .uses = 1};
-    result = create(physical);
+    result = take_memory(physical);
+    if (result == CUDA_SUCCESS)
+        result = open_handle(physical);
     if (result == CUDA_SUCCESS)
         *handle = physical->handle;
     else
@@ -210,6 +253,15 @@ static bool may_map(const struct weft_soft_allocation *mapping)
     return find_reservation(address, mapping->bytes) && !is_mapped_at_all(address, mapping->bytes);
 }
 
+static bool show_memory(const struct weft_soft_physical *physical, uint64_t address, uint64_t bytes,
+                        uint64_t offset)
+{
+    struct weft_soft_window *window = &weft_soft.memory->window;
+    if (physical->shared)
+        return weft_soft_window_map_file(window, address, bytes, physical->shared->fd, offset);
+    return weft_soft_window_map(window, address, physical->address + offset, bytes);
+}
+
 static CUresult map(struct weft_soft_physical *physical, uint64_t address, uint64_t bytes,
                     uint64_t offset)
 {
@@ -228,7 +280,7 @@ static CUresult map(struct weft_soft_physical *physical, uint64_t address, uint6
     lock();
     if (!may_map(mapping))
         result = CUDA_ERROR_INVALID_VALUE;
-    else if (!weft_soft_window_map(&memory->window, address, physical->address + offset, bytes))
+    else if (!show_memory(physical, address, bytes, offset))
         result = CUDA_ERROR_OUT_OF_MEMORY;
     if (result == CUDA_SUCCESS) {
         physical->references++;
@@ -459,6 +511,7 @@ static CUresult mem_retain_allocation_handle(CUmemGenericAllocationHandle *handl
 
 void weft_soft_vmm_install(struct weft_cuda *table)
 {
+    weft_soft_vmm_share_install(table);
     table->cuMemAddressReserve = mem_address_reserve;
     table->cuMemAddressFree = mem_address_free;
     table->cuMemCreate = mem_create;

@@ -157,6 +157,13 @@ bool weft_soft_window_map(struct weft_soft_window *window, uint64_t address, uin
     return duplicate(window, source, bytes, weft_soft_window_alias(window, address));
 }
 
+bool weft_soft_window_map_file(struct weft_soft_window *window, uint64_t address, uint64_t bytes,
+                               int fd, uint64_t offset)
+{
+    return mmap(weft_soft_window_alias(window, address), bytes, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) != MAP_FAILED;
+}
+
 void weft_soft_window_unmap(struct weft_soft_window *window, uint64_t address, uint64_t bytes)
 {
     open_pages(weft_soft_window_alias(window, address), bytes);

@@ -63,6 +63,9 @@ void weft_soft_window_hide(struct weft_soft_window *window, uint64_t address, ui
 /* Lets reserved addresses lead to the memory behind `source`, whole pages, and ends that. */
 bool weft_soft_window_map(struct weft_soft_window *window, uint64_t address, uint64_t source,
                           uint64_t bytes);
+/* The same for memory that is part of a file, from `offset` on. */
+bool weft_soft_window_map_file(struct weft_soft_window *window, uint64_t address, uint64_t bytes,
+                               int fd, uint64_t offset);
 void weft_soft_window_unmap(struct weft_soft_window *window, uint64_t address, uint64_t bytes);
 /* Makes shared memory all zeros and gives its whole pages back to the host. */
 void weft_soft_window_clear(struct weft_soft_window *window, uint64_t address, uint64_t bytes);

@@ -47,3 +47,16 @@ void weft_quota_drop_after_fork(void)
 {
     fake_tenant.quota_dropped++;
 }
+
+bool weft_quota_charge_shared(uint32_t ordinal, uint64_t bytes, bool over_limit)
+{
+    (void)ordinal;
+    (void)bytes;
+    return over_limit;
+}
+
+void weft_quota_discharge_shared(uint32_t ordinal, uint64_t bytes)
+{
+    (void)ordinal;
+    (void)bytes;
+}

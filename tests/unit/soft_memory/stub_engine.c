@@ -214,6 +214,14 @@ CUresult weft_soft_device_get(CUdevice ordinal, struct weft_soft_device **out)
     return CUDA_SUCCESS;
 }
 
+int weft_soft_thread_create(const char *name, void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    (void)name;
+    int rc = pthread_create(&thread, NULL, run, argument);
+    return rc ? rc : pthread_detach(thread);
+}
+
 CUresult weft_soft_stream_get(struct weft_soft_context *context, CUstream handle, bool per_thread,
                               struct weft_soft_stream **out)
 {

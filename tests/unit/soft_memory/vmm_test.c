@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -182,10 +183,40 @@ static void granules_and_kinds(void **state)
     assert_int_equal(granularity, GRANULE);
     CUmemGenericAllocationHandle handle;
     CUmemAllocationProp shared = on_device, elsewhere = on_device;
-    shared.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+    shared.requestedHandleTypes = CU_MEM_HANDLE_TYPE_FABRIC;
     elsewhere.location.id = 1;
     assert_int_equal(cuda.cuMemCreate(&handle, GRANULE, &shared, 0), CUDA_ERROR_NOT_SUPPORTED);
     assert_int_equal(cuda.cuMemCreate(&handle, GRANULE, &elsewhere, 0), CUDA_ERROR_INVALID_DEVICE);
+}
+
+/* The file is another one than the arena, so its charge is by itself: until the last of handles,
+ * mappings and exports is gone. */
+static void a_file_of_memory_is_charged_once(void **state)
+{
+    (void)state;
+    CUmemAllocationProp properties = on_device;
+    CUmemGenericAllocationHandle handle, imported;
+    CUdeviceptr address = reserve(GRANULE);
+    int fd;
+    properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+    assert_int_equal(cuda.cuMemCreate(&handle, GRANULE, &properties, 0), CUDA_SUCCESS);
+    assert_int_equal(
+        cuda.cuMemExportToShareableHandle(&fd, handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
+        CUDA_SUCCESS);
+    assert_int_equal(cuda.cuMemImportFromShareableHandle(&imported, (void *)(intptr_t)fd,
+                                                         CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
+                     CUDA_SUCCESS);
+    assert_int_equal(stub_charged(0), GRANULE);
+    assert_int_equal(cuda.cuMemMap(address, GRANULE, 0, imported, 0), CUDA_SUCCESS);
+    assert_int_equal(cuda.cuMemRelease(handle), CUDA_SUCCESS);
+    assert_int_equal(cuda.cuMemRelease(imported), CUDA_SUCCESS);
+    close(fd);
+    assert_int_equal(stub_charged(0), GRANULE);
+    assert_int_equal(cuda.cuMemUnmap(address, GRANULE), CUDA_SUCCESS);
+    assert_int_equal(stub_charged(0), 0);
+    assert_int_equal(cuda.cuMemAddressFree(address, GRANULE), CUDA_SUCCESS);
+    stub_set_ceiling(0, GRANULE - 1);
+    assert_int_equal(cuda.cuMemCreate(&handle, GRANULE, &properties, 0), CUDA_ERROR_OUT_OF_MEMORY);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_small, close_all)
@@ -196,6 +227,7 @@ int main(void)
         TEST(two_addresses_lead_to_one_memory),        TEST(charged_until_the_last_holder_is_gone),
         TEST(a_retained_handle_is_released_as_often),  TEST(bad_ranges_are_refused),
         TEST(a_wanted_address_is_given_if_it_is_free), TEST(granules_and_kinds),
+        TEST(a_file_of_memory_is_charged_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
