@@ -5,6 +5,7 @@
 #include "softgpu/engine/capture.h"
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/schedule.h"
+#include "softgpu/engine/shared_event.h"
 
 #define EVENT_FLAGS (CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
 
@@ -13,6 +14,7 @@ struct event {
     uint64_t handle;
     unsigned int flags;
     struct weft_soft_child child;
+    struct weft_soft_shared_event *shared; /* referenced; of an INTERPROCESS event, else NULL */
     pthread_mutex_t lock;
     struct weft_soft_fence *fence; /* lock; referenced; NULL: never recorded */
     /* lock, and the graph lock before it for what it points to; owned; NULL: the last record was
@@ -25,26 +27,24 @@ static void release_event(void *object)
     struct event *event = object;
     weft_soft_fence_put(event->fence);
     weft_soft_capture_mark_destroy(event->mark);
+    weft_soft_shared_event_put(event->shared);
     pthread_mutex_destroy(&event->lock);
     weft_soft_context_put(event->context);
     free(event);
 }
 
-static CUresult create(CUevent *out, unsigned int flags)
+/* `shared` is taken over, also on failure. */
+static CUresult create_in(struct weft_soft_context *context, unsigned int flags,
+                          struct weft_soft_shared_event *shared, CUevent *out)
 {
-    struct weft_soft_context *context;
-    CUresult result = weft_soft_context_current(&context);
-    if (result)
-        return result;
-    bool interprocess = flags & CU_EVENT_INTERPROCESS;
-    if (!out || (flags & ~(unsigned int)EVENT_FLAGS) ||
-        (interprocess && !(flags & CU_EVENT_DISABLE_TIMING)))
-        return CUDA_ERROR_INVALID_VALUE;
     struct event *event = calloc(1, sizeof(*event));
-    if (!event)
+    if (!event) {
+        weft_soft_shared_event_put(shared);
         return CUDA_ERROR_OUT_OF_MEMORY;
+    }
     event->context = context;
     event->flags = flags;
+    event->shared = shared;
     pthread_mutex_init(&event->lock, NULL);
     weft_soft_context_retain(context);
     event->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_EVENT, event, release_event);
@@ -52,13 +52,30 @@ static CUresult create(CUevent *out, unsigned int flags)
         release_event(event);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    result = weft_soft_child_adopt(context, &event->child, WEFT_SOFT_HANDLE_EVENT, event->handle);
+    CUresult result =
+        weft_soft_child_adopt(context, &event->child, WEFT_SOFT_HANDLE_EVENT, event->handle);
     if (result) {
         weft_soft_handle_close(WEFT_SOFT_HANDLE_EVENT, event->handle);
         return result;
     }
     *out = (CUevent)(uintptr_t)event->handle;
     return CUDA_SUCCESS;
+}
+
+static CUresult create(CUevent *out, unsigned int flags)
+{
+    struct weft_soft_context *context;
+    struct weft_soft_shared_event *shared = NULL;
+    CUresult result = weft_soft_context_current(&context);
+    if (result)
+        return result;
+    bool interprocess = flags & CU_EVENT_INTERPROCESS;
+    if (!out || (flags & ~(unsigned int)EVENT_FLAGS) ||
+        (interprocess && !(flags & CU_EVENT_DISABLE_TIMING)))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (interprocess)
+        result = weft_soft_shared_event_create(&shared);
+    return result ? result : create_in(context, flags, shared, out);
 }
 
 /* Under a new reference. An event says nothing of a context that failed but its error. */
@@ -152,6 +169,10 @@ static CUresult record_in_stream(struct event *event, struct weft_soft_stream *s
     }
     weft_soft_fence_get(fence);
     op->fence = fence;
+    if (event->shared) {
+        fence->shared = weft_soft_shared_event_get(event->shared);
+        fence->number = weft_soft_shared_event_announce(event->shared);
+    }
     /* Under the event's lock, so that of two records the later in the streams is the one kept. */
     pthread_mutex_lock(&event->lock);
     CUresult result = weft_soft_op_submit(stream, op);
@@ -161,6 +182,8 @@ static CUresult record_in_stream(struct event *event, struct weft_soft_stream *s
         before = event->fence;
         event->fence = fence;
         mark = atomic_exchange(&event->mark, NULL);
+    } else if (event->shared) {
+        weft_soft_shared_event_reach(event->shared, fence->number);
     }
     pthread_mutex_unlock(&event->lock);
     weft_soft_fence_put(before);
@@ -275,9 +298,11 @@ CUresult weft_soft_event_wait(CUevent handle, struct weft_soft_stream *stream)
     CUresult result = enter(handle, &event);
     if (result)
         return result;
-    struct weft_soft_fence *fence = fence_of(event);
+    struct weft_soft_fence *fence = event->shared ? NULL : fence_of(event);
     if (fence)
         result = submit_wait(stream, fence);
+    if (event->shared)
+        result = weft_soft_shared_event_hold(event->shared, stream);
     leave(event);
     return result;
 }
@@ -346,10 +371,12 @@ static CUresult query(CUevent handle)
     CUresult result = enter_waitable(handle, &event);
     if (result)
         return result;
-    struct weft_soft_fence *fence = fence_of(event);
-    if (fence && !atomic_load(&fence->done))
+    struct weft_soft_fence *fence = event->shared ? NULL : fence_of(event);
+    if (event->shared)
+        result = weft_soft_shared_event_query(event->shared);
+    else if (fence && !atomic_load(&fence->done))
         result = CUDA_ERROR_NOT_READY;
-    else if (fence)
+    if (result == CUDA_SUCCESS)
         weft_soft_memory_synchronised(event->context);
     weft_soft_fence_put(fence);
     leave(event);
@@ -362,13 +389,14 @@ static CUresult synchronize(CUevent handle)
     CUresult result = enter_waitable(handle, &event);
     if (result)
         return result;
-    struct weft_soft_fence *fence = fence_of(event);
-    if (fence) {
+    struct weft_soft_fence *fence = event->shared ? NULL : fence_of(event);
+    if (event->shared)
+        weft_soft_shared_event_wait(event->shared);
+    else if (fence)
         weft_soft_fence_wait(fence);
-        result = weft_soft_context_status(event->context);
-        if (result == CUDA_SUCCESS)
-            weft_soft_memory_synchronised(event->context);
-    }
+    result = weft_soft_context_status(event->context);
+    if (result == CUDA_SUCCESS)
+        weft_soft_memory_synchronised(event->context);
     weft_soft_fence_put(fence);
     leave(event);
     return result;
@@ -408,8 +436,39 @@ static CUresult elapsed_time(float *out, CUevent start_handle, CUevent end_handl
     return result;
 }
 
+static CUresult get_handle(CUipcEventHandle *out, CUevent handle)
+{
+    struct event *event;
+    CUresult result = enter(handle, &event);
+    if (result)
+        return result;
+    if (!out)
+        result = CUDA_ERROR_INVALID_VALUE;
+    else if (!event->shared)
+        result = CUDA_ERROR_INVALID_HANDLE;
+    else
+        weft_soft_shared_event_name(event->shared, out->reserved);
+    leave(event);
+    return result;
+}
+
+static CUresult open_handle(CUevent *out, CUipcEventHandle handle)
+{
+    struct weft_soft_context *context;
+    struct weft_soft_shared_event *shared;
+    CUresult result = weft_soft_context_ask(out, &context);
+    if (result)
+        return result;
+    result = weft_soft_shared_event_open(handle.reserved, &shared);
+    if (result)
+        return result;
+    return create_in(context, CU_EVENT_INTERPROCESS | CU_EVENT_DISABLE_TIMING, shared, out);
+}
+
 void weft_soft_event_install(struct weft_cuda *table)
 {
+    table->cuIpcGetEventHandle = get_handle;
+    table->cuIpcOpenEventHandle = open_handle;
     table->cuEventCreate = create;
     table->cuEventDestroy = destroy;
     table->cuEventDestroy_v2 = destroy;

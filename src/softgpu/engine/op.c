@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softgpu/engine/shared_event.h"
 #include "softgpu/handle.h"
 
 /* Launches come at a high rate, and an operation is too large for the allocator's fast path. */
@@ -84,6 +85,7 @@ void weft_soft_fence_put(struct weft_soft_fence *fence)
 {
     if (!fence || atomic_fetch_sub(&fence->references, 1) != 1)
         return;
+    weft_soft_shared_event_put(fence->shared);
     pthread_cond_destroy(&fence->reached);
     free(fence);
 }

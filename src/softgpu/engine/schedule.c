@@ -5,6 +5,7 @@
 
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/injected.h"
+#include "softgpu/engine/shared_event.h"
 #include "softgpu/handle.h"
 
 struct weft_soft_scheduler weft_soft_scheduler = {
@@ -137,6 +138,8 @@ void weft_soft_fence_reach(struct weft_soft_fence *fence)
 {
     fence->time_ns = weft_clock_ns();
     atomic_store(&fence->done, true);
+    if (fence->shared)
+        weft_soft_shared_event_reach(fence->shared, fence->number);
     for (struct weft_soft_op *op = fence->waiting; op; op = op->next_other)
         mark_unsettled(op->stream);
     fence->waiting = NULL;

@@ -38,10 +38,12 @@
 struct weft_soft_fence {
     atomic_uint references;
     atomic_bool done;
-    uint64_t time_ns;             /* written before `done` */
-    struct weft_soft_op *waiting; /* lock; heads of streams that wait for it */
-    pthread_cond_t reached;       /* with the lock */
-    uint32_t sleepers;            /* lock */
+    uint64_t time_ns;                      /* written before `done` */
+    struct weft_soft_op *waiting;          /* lock; heads of streams that wait for it */
+    pthread_cond_t reached;                /* with the lock */
+    uint32_t sleepers;                     /* lock */
+    struct weft_soft_shared_event *shared; /* referenced; who else is told; NULL as a rule */
+    uint64_t number;                       /* of this record, there */
 };
 
 /* A block that has begun: kept with its memory until the grid ends. */

@@ -1,6 +1,7 @@
 /* The records of what is allocated, by address, and how each kind ends. */
 #include <stdlib.h>
 
+#include "softgpu/memory/ipc.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
 #include "softgpu/memory/shadow.h"
@@ -31,6 +32,7 @@ static uint64_t live_bytes(const struct weft_soft_allocation *allocation)
     case WEFT_SOFT_MANAGED:
     case WEFT_SOFT_HOST:
     case WEFT_SOFT_OWN:
+    case WEFT_SOFT_IMPORTED:
         return allocation->bytes;
     case WEFT_SOFT_POOLED:
         return allocation->extent;
@@ -124,6 +126,7 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     uint64_t address = weft_soft_allocation_address(allocation);
+    weft_soft_ipc_revoke(allocation);
     end_life(allocation);
     switch (allocation->kind) {
     case WEFT_SOFT_MANAGED:
@@ -149,6 +152,9 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
         break;
     case WEFT_SOFT_MAPPED:
         weft_soft_vmm_unmap(allocation);
+        break;
+    case WEFT_SOFT_IMPORTED:
+        weft_soft_ipc_unmap(allocation);
         break;
     }
     free(allocation);

@@ -207,6 +207,7 @@ void weft_soft_memory_install(struct weft_cuda *table)
     weft_soft_graph_memory_install(table);
     weft_soft_async_install(table);
     weft_soft_vmm_install(table);
+    weft_soft_ipc_install(table);
     weft_soft_copy_install(table);
     weft_soft_shape_install(table);
     weft_soft_set_install(table);

@@ -71,6 +71,9 @@ enum weft_soft_allocation_kind {
     WEFT_SOFT_MAPPED = 32,   /* cuMemMap: addresses of a reservation that lead to memory */
     WEFT_SOFT_OWN = 64,      /* the driver's: no call of the program frees it */
     WEFT_SOFT_GRAPHED = 128, /* of an allocation node, launched and not freed yet */
+    WEFT_SOFT_MAPPED = 32,    /* cuMemMap: addresses of a reservation that lead to memory */
+    WEFT_SOFT_OWN = 64,       /* the driver's: no call of the program frees it */
+    WEFT_SOFT_IMPORTED = 128, /* another process' by an IPC handle */
 };
 
 /* What cuMemAdvise and cuMemPrefetchAsync said last of a managed allocation. */
@@ -99,6 +102,8 @@ struct weft_soft_allocation {
     struct weft_soft_graph_piece *piece; /* GRAPHED: under a reference */
     uint64_t physical_offset, physical_id;
     CUmemAccess_flags access[WEFT_DEVICES_MAX]; /* MAPPED */
+    struct weft_soft_ticket *ticket; /* LINEAR: owned; memory lock; NULL: no IPC handle was asked */
+    struct weft_soft_import *import; /* IMPORTED: owned */
 };
 
 /* One a context; context->memory points to it. */
@@ -177,6 +182,7 @@ void weft_soft_managed_install(struct weft_cuda *table);
 void weft_soft_pool_install(struct weft_cuda *table);
 void weft_soft_async_install(struct weft_cuda *table);
 void weft_soft_vmm_install(struct weft_cuda *table);
+void weft_soft_ipc_install(struct weft_cuda *table);
 void weft_soft_copy_install(struct weft_cuda *table);
 void weft_soft_shape_install(struct weft_cuda *table);
 void weft_soft_set_install(struct weft_cuda *table);

@@ -87,6 +87,8 @@ static uint64_t value_of(const struct weft_soft_allocation *allocation,
         return allocation->bytes;
     case CU_POINTER_ATTRIBUTE_MAPPED:
         return 1;
+    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+        return allocation->kind == WEFT_SOFT_LINEAR;
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
         return allocation->physical ? allocation->physical->properties.requestedHandleTypes : 0;
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
