@@ -18,6 +18,16 @@ static void unlock(void)
     pthread_mutex_unlock(&weft_soft.memory->lock);
 }
 
+/* Segments of a file go back to it at once; what the others would pay for gets less. Memory lock.
+ */
+static void give_to_file(struct weft_soft_pool *pool, const struct weft_soft_segment *segment)
+{
+    weft_soft_window_clear(&weft_soft.memory->window, segment->address, segment->bytes);
+    weft_soft_ranges_give(&pool->unreserved, segment->address, segment->bytes);
+    weft_soft_shared_note_charge(pool->shared, pool->reserved_bytes);
+    weft_soft_arena_discharge(pool->device, segment->bytes);
+}
+
 /* Takes segments that are all free out of the pool, until `keep_bytes` are left. */
 static struct weft_soft_segment *detach(struct weft_soft_pool *pool, uint64_t keep_bytes)
 {
@@ -31,6 +41,11 @@ static struct weft_soft_segment *detach(struct weft_soft_pool *pool, uint64_t ke
         }
         pool->reserved_bytes -= segment->bytes;
         *place = segment->next;
+        if (pool->shared) {
+            give_to_file(pool, segment);
+            free(segment);
+            continue;
+        }
         segment->next = detached;
         detached = segment;
     }
@@ -69,6 +84,22 @@ void weft_soft_pools_trim(struct weft_soft_device *device, bool to_threshold)
     } while (segments);
 }
 
+static void finish(struct weft_soft_pool *pool)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    if (pool->base) {
+        lock();
+        weft_soft_window_unmap(&memory->window, pool->base, pool->shared->bytes);
+        weft_soft_ranges_give(&memory->reservable, pool->base, pool->shared->bytes);
+        unlock();
+    }
+    if (pool->shared)
+        weft_soft_shared_put(pool->shared);
+    weft_soft_ranges_finish(&pool->unreserved);
+    weft_soft_ranges_finish(&pool->free);
+    free(pool);
+}
+
 /* The last reference is gone: nothing of the pool is in use. */
 static void destroy(void *object)
 {
@@ -82,34 +113,82 @@ static void destroy(void *object)
     if (*place)
         *place = pool->next;
     unlock();
-    weft_soft_ranges_finish(&pool->free);
-    free(pool);
+    finish(pool);
 }
 
-CUresult weft_soft_pool_create(struct weft_soft_device *device, uint64_t limit_bytes,
-                               uint64_t *handle)
+static struct weft_soft_pool *new_pool(struct weft_soft_device *device, uint64_t limit_bytes)
 {
-    struct weft_soft_arena *arena = device->memory;
     struct weft_soft_pool *pool = calloc(1, sizeof(*pool));
     if (!pool)
-        return CUDA_ERROR_OUT_OF_MEMORY;
+        return NULL;
     pool->device = device;
     pool->limit_bytes =
         limit_bytes ? weft_round_up(limit_bytes, WEFT_SOFT_GRANULE_BYTES) : UINT64_MAX;
     pool->access[device->ordinal] = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
     for (size_t i = 0; i < WEFT_ARRAY_COUNT(pool->reuse); i++)
         pool->reuse[i] = 1;
+    return pool;
+}
+
+/* Names the pool and adds it to its device; it is the caller's where that fails. */
+static CUresult open_pool(struct weft_soft_pool *pool, uint64_t *handle)
+{
+    struct weft_soft_arena *arena = pool->device->memory;
     pool->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_POOL, pool, destroy);
-    if (!pool->handle) {
-        free(pool);
+    if (!pool->handle)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    }
     lock();
     pool->next = arena->pools;
     arena->pools = pool;
     unlock();
     *handle = pool->handle;
     return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_pool_create(struct weft_soft_device *device, uint64_t limit_bytes,
+                               uint64_t *handle)
+{
+    struct weft_soft_pool *pool = new_pool(device, limit_bytes);
+    CUresult result = pool ? open_pool(pool, handle) : CUDA_ERROR_OUT_OF_MEMORY;
+    if (result)
+        free(pool);
+    return result;
+}
+
+/* Lets a part of the addresses lead to the whole file. */
+static bool map_file(struct weft_soft_pool *pool)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    uint64_t bytes = pool->shared->bytes;
+    struct weft_soft_ranges *unused = pool->imported ? &pool->free : &pool->unreserved;
+    lock();
+    bool taken =
+        weft_soft_ranges_take(&memory->reservable, bytes, WEFT_SOFT_GRANULE_BYTES, &pool->base);
+    bool mapped =
+        taken && weft_soft_ranges_add(unused, pool->base, bytes) &&
+        weft_soft_window_map_file(&memory->window, pool->base, bytes, pool->shared->fd, 0);
+    if (taken && !mapped)
+        weft_soft_ranges_give(&memory->reservable, pool->base, bytes);
+    unlock();
+    if (!mapped)
+        pool->base = 0;
+    return mapped;
+}
+
+CUresult weft_soft_pool_create_shared(struct weft_soft_shared *shared, bool imported,
+                                      uint64_t *handle)
+{
+    struct weft_soft_pool *pool = new_pool(shared->device, shared->bytes);
+    if (!pool) {
+        weft_soft_shared_put(shared);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    pool->shared = shared;
+    pool->imported = imported;
+    CUresult result = map_file(pool) ? open_pool(pool, handle) : CUDA_ERROR_OUT_OF_MEMORY;
+    if (result)
+        finish(pool);
+    return result;
 }
 
 struct weft_soft_pool *weft_soft_pool_get(uint64_t handle)
@@ -161,6 +240,20 @@ static bool take_reserved(struct weft_soft_pool *pool, const struct weft_soft_st
     return true; /* it has been counted as used all the time */
 }
 
+static CUresult take_from_file(struct weft_soft_pool *pool, struct weft_soft_segment *segment)
+{
+    CUresult result = weft_soft_arena_charge(pool->device, segment->bytes);
+    if (result != CUDA_SUCCESS)
+        return result;
+    lock();
+    bool taken = weft_soft_ranges_take(&pool->unreserved, segment->bytes, WEFT_SOFT_GRANULE_BYTES,
+                                       &segment->address);
+    unlock();
+    if (!taken)
+        weft_soft_arena_discharge(pool->device, segment->bytes);
+    return taken ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 /* Reserves a segment of which the piece is the beginning. */
 static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t *address)
 {
@@ -168,8 +261,10 @@ static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t 
     if (!segment)
         return CUDA_ERROR_OUT_OF_MEMORY;
     segment->bytes = weft_round_up(extent, WEFT_SOFT_GRANULE_BYTES);
-    CUresult result = weft_soft_arena_take(pool->device, segment->bytes, segment->bytes,
-                                           WEFT_SOFT_GRANULE_BYTES, &segment->address);
+    CUresult result = pool->shared
+                          ? take_from_file(pool, segment)
+                          : weft_soft_arena_take(pool->device, segment->bytes, segment->bytes,
+                                                 WEFT_SOFT_GRANULE_BYTES, &segment->address);
     if (result != CUDA_SUCCESS) {
         free(segment);
         return result;
@@ -184,11 +279,17 @@ static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t 
         pool->reserved_high_bytes = WEFT_MAX(pool->reserved_high_bytes, pool->reserved_bytes);
         *address = segment->address;
     }
+    if (added && pool->shared)
+        weft_soft_shared_note_charge(pool->shared, pool->reserved_bytes);
+    if (!added && pool->shared)
+        give_to_file(pool, segment);
     bool taken = added && weft_soft_ranges_take_at(&pool->free, segment->address, extent);
     if (taken)
         count_used(pool, extent);
     unlock();
-    if (!added)
+    if (!added && pool->shared)
+        free(segment);
+    else if (!added)
         give_back(pool->device, segment);
     return taken ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -196,6 +297,8 @@ static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t 
 CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
                              uint64_t *extent, uint64_t *address)
 {
+    if (pool->imported)
+        return CUDA_ERROR_INVALID_VALUE; /* who made it allocates */
     lock();
     bool taken = take_reserved(pool, stream, extent, address);
     unlock();
@@ -206,7 +309,8 @@ static void take_back(struct weft_soft_pool *pool, uint64_t address, uint64_t ex
 {
     weft_soft_window_set_live(&weft_soft.memory->window, address, extent, false);
     weft_soft_ranges_give(&pool->free, address, extent);
-    pool->used_bytes -= extent;
+    if (!pool->imported)
+        pool->used_bytes -= extent;
 }
 
 void weft_soft_pool_give(struct weft_soft_pool *pool, uint64_t address, uint64_t extent)

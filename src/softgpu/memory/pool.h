@@ -5,6 +5,7 @@
 #define WEFT_SOFTGPU_MEMORY_POOL_H
 
 #include "softgpu/memory/ranges.h"
+#include "softgpu/memory/shared.h"
 #include "softgpu/soft.h"
 
 /* Device memory that a pool reserved at once. */
@@ -26,7 +27,13 @@ struct weft_soft_pool {
     struct weft_soft_pool *next; /* memory lock; the device's pools */
     struct weft_soft_device *device;
     uint64_t handle;
+    /* Of a pool that other processes may have: its file, under a reference, and its part of the
+     * addresses, which leads to all of the file. NULL: segments come from the arena. */
+    struct weft_soft_shared *shared;
+    uint64_t base;
+    bool imported; /* made by another process; `free` is what was not imported of it */
     /* What follows is the memory lock's. */
+    struct weft_soft_ranges unreserved; /* addresses of the file outside the segments */
     struct weft_soft_ranges free;       /* addresses, inside the segments */
     struct weft_soft_segment *segments; /* owned */
     struct weft_soft_returning *returning;
@@ -41,6 +48,9 @@ struct weft_soft_pool {
 /* Adds a pool to the device and names it by a handle. `limit_bytes` 0: the device is the limit. */
 CUresult weft_soft_pool_create(struct weft_soft_device *device, uint64_t limit_bytes,
                                uint64_t *handle);
+/* A pool in a file, of which the reference is taken over, also on failure. OUT_OF_MEMORY. */
+CUresult weft_soft_pool_create_shared(struct weft_soft_shared *shared, bool imported,
+                                      uint64_t *handle);
 /* A pool by handle, under a new reference; NULL where it is none. */
 struct weft_soft_pool *weft_soft_pool_get(uint64_t handle);
 void weft_soft_pool_put(struct weft_soft_pool *pool);
@@ -54,6 +64,9 @@ CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft
 void weft_soft_pool_give(struct weft_soft_pool *pool, uint64_t address, uint64_t extent);
 void weft_soft_pool_announce(struct weft_soft_returning *returning);
 void weft_soft_pool_settle(struct weft_soft_returning *returning);
+
+/* The calls of pools that several processes have. */
+void weft_soft_pool_share_install(struct weft_cuda *table);
 
 /* Gives reserved memory that nobody uses back to the device until no more
  * than `keep_bytes` are reserved. */

@@ -20,6 +20,18 @@ static CUmemoryPool pool_handle(uint64_t handle)
     return (CUmemoryPool)(uintptr_t)handle;
 }
 
+/* The file is as large as the pool may become. */
+static CUresult create_shared(struct weft_soft_device *device, uint64_t limit_bytes,
+                              uint64_t *handle)
+{
+    uint64_t most = device->profile->memory_bytes;
+    uint64_t bytes = limit_bytes ? WEFT_MIN(limit_bytes, most) : most;
+    struct weft_soft_shared *shared;
+    CUresult result = weft_soft_shared_create(
+        device, WEFT_SOFT_SHARED_POOL, weft_round_up(bytes, WEFT_SOFT_GRANULE_BYTES), 0, &shared);
+    return result ? result : weft_soft_pool_create_shared(shared, false, handle);
+}
+
 static CUresult mem_pool_create(CUmemoryPool *out, const CUmemPoolProps *props)
 {
     CUresult result = weft_soft_initialised();
@@ -27,14 +39,16 @@ static CUresult mem_pool_create(CUmemoryPool *out, const CUmemPoolProps *props)
         return result;
     if (!out || !props || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
         return CUDA_ERROR_INVALID_VALUE;
-    if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+    bool shared = props->handleTypes == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+    if ((props->handleTypes != CU_MEM_HANDLE_TYPE_NONE && !shared) ||
         props->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
         return CUDA_ERROR_NOT_SUPPORTED;
     struct weft_soft_device *device;
     uint64_t handle;
     if (weft_soft_device_get(props->location.id, &device) != CUDA_SUCCESS)
         return CUDA_ERROR_INVALID_VALUE;
-    result = weft_soft_pool_create(device, props->maxSize, &handle);
+    result = shared ? create_shared(device, props->maxSize, &handle)
+                    : weft_soft_pool_create(device, props->maxSize, &handle);
     if (result == CUDA_SUCCESS)
         *out = pool_handle(handle);
     return result;
@@ -107,6 +121,8 @@ static CUresult set_attribute(struct weft_soft_pool *pool, CUmemPool_attribute a
                               void *value)
 {
     int *reuse = attribute_reuse(pool, attribute);
+    if (pool->imported)
+        return CUDA_ERROR_INVALID_VALUE; /* who made it says how it behaves */
     if (reuse) {
         *reuse = *(const int *)value != 0;
         return CUDA_SUCCESS;
@@ -261,7 +277,7 @@ static CUresult device_set_mem_pool(CUdevice ordinal, CUmemoryPool handle)
         return result;
     struct weft_soft_arena *arena = device->memory;
     pthread_mutex_lock(&weft_soft.memory->lock);
-    if (pool->device == device)
+    if (pool->device == device && !pool->imported)
         arena->current_pool = pool->handle;
     else
         result = CUDA_ERROR_INVALID_VALUE;
@@ -308,6 +324,7 @@ static CUresult mem_set_mem_pool(CUmemLocation *location, CUmemAllocationType ty
 
 void weft_soft_pool_install(struct weft_cuda *table)
 {
+    weft_soft_pool_share_install(table);
     table->cuMemPoolCreate = mem_pool_create;
     table->cuMemPoolDestroy = mem_pool_destroy;
     table->cuMemPoolTrimTo = mem_pool_trim_to;

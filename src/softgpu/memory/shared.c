@@ -98,6 +98,14 @@ static uint64_t read_charged(const struct weft_soft_shared *shared)
     return WEFT_MIN(bytes, shared->bytes);
 }
 
+void weft_soft_shared_note_charge(const struct weft_soft_shared *shared, uint64_t bytes)
+{
+    off_t place = (off_t)(shared->bytes + offsetof(struct header, charged_bytes));
+    /* The file is there and large enough: it cannot fail. */
+    ssize_t written = pwrite(shared->fd, &bytes, sizeof(bytes), place);
+    (void)written;
+}
+
 /* Who paid is gone: what it paid for is this process' now, whatever its limit; the lock is held. */
 static void adopt(struct weft_soft_shared *shared)
 {

@@ -58,6 +58,8 @@ CUresult weft_soft_shared_import(int fd, enum weft_soft_shared_kind kind,
                                  struct weft_soft_shared **out);
 /* A descriptor for the program, which closes it. */
 CUresult weft_soft_shared_export(struct weft_soft_shared *shared, int *fd);
+/* What the next one would pay for, of memory of which this process pays the parts by itself. */
+void weft_soft_shared_note_charge(const struct weft_soft_shared *shared, uint64_t bytes);
 void weft_soft_shared_get(struct weft_soft_shared *shared);
 void weft_soft_shared_put(struct weft_soft_shared *shared);
 
