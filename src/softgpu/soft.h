@@ -42,9 +42,10 @@ struct weft_soft_device {
     uint8_t uuid[WEFT_UUID_BYTES];
     int arena_fd; /* borrowed from the grant */
     void *memory; /* the memory half's state of this device (struct weft_soft_arena), owned by it */
-    struct weft_soft_context *primary; /* driver.lock; NULL until first retained */
-    uint32_t primary_references;       /* driver.lock */
-    uint32_t primary_flags;            /* driver.lock */
+    const struct weft_exec_memory *view; /* what its kernels may reach, the memory half's */
+    struct weft_soft_context *primary;   /* driver.lock; NULL until first retained */
+    uint32_t primary_references;         /* driver.lock */
+    uint32_t primary_flags;              /* driver.lock */
 };
 
 /* A context. The handle table counts its references: its handle holds one, streams and threads in
@@ -162,6 +163,13 @@ void weft_soft_memory_context_destroy(struct weft_soft_context *context);
 /* The engine calls it after a stream, an event or a context has been waited for: pools give back
  * what they keep over their threshold. */
 void weft_soft_memory_synchronised(struct weft_soft_context *context);
+
+/* Kernels of the context's device may reach memory of the other's, or no more. INVALID_DEVICE for
+ * two of one device, TOO_MANY_PEERS, and ALREADY or NOT_ENABLED. */
+CUresult weft_soft_memory_enable_peer(struct weft_soft_context *context,
+                                      const struct weft_soft_context *other);
+CUresult weft_soft_memory_disable_peer(struct weft_soft_context *context,
+                                       const struct weft_soft_context *other);
 
 /* Device memory for the driver's own use (module variables), zeroed, 512-byte aligned and charged
  * like any other. */

@@ -323,8 +323,10 @@ static CUresult enable_peer_access(CUcontext peer, unsigned int flags)
         return CUDA_ERROR_INVALID_VALUE;
     if ((result = weft_soft_context_get(peer, &other)))
         return result;
+    result = other == context ? CUDA_ERROR_INVALID_CONTEXT
+                              : weft_soft_memory_enable_peer(context, other);
     weft_soft_context_put(other);
-    return other == context ? CUDA_ERROR_INVALID_DEVICE : CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+    return result;
 }
 
 static CUresult disable_peer_access(CUcontext peer)
@@ -333,8 +335,9 @@ static CUresult disable_peer_access(CUcontext peer)
     CUresult result = weft_soft_context_current(&context);
     if (result || (result = weft_soft_context_get(peer, &other)))
         return result;
+    result = weft_soft_memory_disable_peer(context, other);
     weft_soft_context_put(other);
-    return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+    return result;
 }
 
 /* There is no profiler to start or stop, and so nothing to refuse. */

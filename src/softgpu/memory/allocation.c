@@ -47,10 +47,18 @@ static uint64_t live_bytes(const struct weft_soft_allocation *allocation)
 
 static void set_live(struct weft_soft_allocation *allocation, bool live)
 {
-    if (live_bytes(allocation) > 0)
-        weft_soft_window_set_live(&weft_soft.memory->window,
-                                  weft_soft_allocation_address(allocation), live_bytes(allocation),
-                                  live);
+    uint64_t address = weft_soft_allocation_address(allocation);
+    if (live_bytes(allocation) == 0)
+        return;
+    if (live)
+        weft_soft_reach_set(allocation, address, live_bytes(allocation));
+    else
+        weft_soft_reach_clear(address, live_bytes(allocation));
+}
+
+void weft_soft_allocation_refresh(struct weft_soft_allocation *allocation)
+{
+    set_live(allocation, true);
 }
 
 void weft_soft_allocation_publish(struct weft_soft_allocation *allocation,

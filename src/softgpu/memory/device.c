@@ -195,8 +195,7 @@ static CUresult get_pair(CUdevice ordinal, CUdevice peer, struct weft_soft_devic
     return result ? result : weft_soft_device_get(peer, other);
 }
 
-/* Memory is copied between devices, but cuCtxEnablePeerAccess refuses: kernels stay on their own
- * device. */
+/* All soft devices of a process lie in one window, so each can reach all others. */
 static CUresult device_can_access_peer(int *can, CUdevice ordinal, CUdevice peer)
 {
     struct weft_soft_device *device, *other;
@@ -205,7 +204,7 @@ static CUresult device_can_access_peer(int *can, CUdevice ordinal, CUdevice peer
         return result;
     if (!can)
         return CUDA_ERROR_INVALID_VALUE;
-    *can = 0;
+    *can = device != other;
     return CUDA_SUCCESS;
 }
 
@@ -222,9 +221,11 @@ static CUresult device_get_p2p_attribute(int *value, CUdevice_P2PAttribute attri
     case CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK:
     case CU_DEVICE_P2P_ATTRIBUTE_CUDA_ARRAY_ACCESS_SUPPORTED:
     case CU_DEVICE_P2P_ATTRIBUTE_ONLY_PARTIAL_NATIVE_ATOMIC_SUPPORTED:
+        *value = 0;
+        return CUDA_SUCCESS;
     case CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED:
     case CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED:
-        *value = 0;
+        *value = 1;
         return CUDA_SUCCESS;
     }
     return CUDA_ERROR_INVALID_VALUE;

@@ -99,6 +99,7 @@ static void close_memory(struct weft_soft_driver *driver)
     weft_soft_foreign_close(&memory->foreign);
     weft_soft_shadow_close(memory);
     weft_soft_shares_close(&memory->shares);
+    weft_soft_reach_close(memory);
     weft_soft_window_close(&memory->window);
     weft_soft_texture_table_finish(&memory->textures);
     free(memory);
@@ -130,10 +131,12 @@ int weft_soft_memory_open(struct weft_soft_driver *driver, struct weft_err *err)
     pthread_mutex_init(&driver->memory->reference_lock, NULL);
     weft_soft_shares_open(&driver->memory->shares);
     int error = fill(driver, err);
+    if (error == 0) {
+        set_view(driver, driver->memory);
+        error = weft_soft_reach_open(driver, err);
+    }
     if (error)
         close_memory(driver);
-    else
-        set_view(driver, driver->memory);
     return error;
 }
 
@@ -142,8 +145,10 @@ void weft_soft_memory_drop_after_fork(struct weft_soft_driver *driver)
     if (!driver->memory)
         return;
     close_memory(driver);
-    for (size_t i = 0; i < driver->device_count; i++)
+    for (size_t i = 0; i < driver->device_count; i++) {
         driver->devices[i].memory = NULL;
+        driver->devices[i].view = NULL;
+    }
     driver->view = (struct weft_exec_memory){0};
 }
 
@@ -172,6 +177,7 @@ void weft_soft_memory_context_destroy(struct weft_soft_context *context)
     struct weft_soft_holdings *holdings = context->memory;
     if (!holdings)
         return;
+    weft_soft_reach_end_context(context);
     weft_soft_texture_end_all(context->handle);
     weft_soft_held_close_all(holdings);
     for (struct weft_soft_allocation *allocation; (allocation = claim_first(holdings)) != NULL;)

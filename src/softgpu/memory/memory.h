@@ -37,6 +37,11 @@ struct weft_soft_arena {
     struct weft_soft_graph_store graph_store;
     uint64_t default_pool;                 /* handles */
     uint64_t current_pool;                 /* memory lock */
+    uint64_t default_pool;        /* handles */
+    uint64_t current_pool;        /* memory lock */
+    uint64_t *live;               /* bits as the window's: what the device's kernels may reach */
+    struct weft_exec_memory view; /* the window as they see it */
+    uint32_t peers[WEFT_DEVICES_MAX];      /* memory lock; contexts that may reach that device */
     uint64_t loose[WEFT_SOFT_LOOSE_PAGES]; /* memory lock; page addresses by their number, or 0 */
 };
 
@@ -106,10 +111,20 @@ struct weft_soft_allocation {
     struct weft_soft_import *import; /* IMPORTED: owned */
 };
 
+/* Contexts that one may have enabled access to. */
+#define WEFT_SOFT_PEERS_MAX 256
+
+struct weft_soft_peer {
+    CUcontext context;
+    uint32_t ordinal;
+};
+
 /* One a context; context->memory points to it. */
 struct weft_soft_holdings {
-    struct weft_soft_allocation *first; /* memory lock */
-    struct weft_soft_held *held;        /* memory lock; arrays and references to textures */
+    struct weft_soft_peer peers[WEFT_SOFT_PEERS_MAX]; /* memory lock */
+    uint32_t peer_count;                              /* memory lock */
+    struct weft_soft_allocation *first;               /* memory lock */
+    struct weft_soft_held *held; /* memory lock; arrays and references to textures */
 };
 
 /* For calls that need neither context nor device: NOT_INITIALIZED before cuInit. */
@@ -166,6 +181,22 @@ void weft_soft_allocation_unlink(struct weft_soft_allocation *allocation);
 void weft_soft_allocation_release(struct weft_soft_allocation *allocation);
 /* Claims, waits for what runs in its context, releases. INVALID_VALUE. */
 CUresult weft_soft_allocation_free(uint64_t address, uint32_t kinds);
+
+/* Says anew who may reach it; memory lock held. What is mapped is left to cuMemSetAccess. */
+void weft_soft_allocation_refresh(struct weft_soft_allocation *allocation);
+
+/* reach.c: which device's kernels may reach what. */
+
+int weft_soft_reach_open(struct weft_soft_driver *driver, struct weft_err *err);
+void weft_soft_reach_close(struct weft_soft_memory *memory);
+/* The part of the allocation is alive for those who may reach it; or for nobody. Memory lock. */
+void weft_soft_reach_set(const struct weft_soft_allocation *allocation, uint64_t address,
+                         uint64_t bytes);
+void weft_soft_reach_clear(uint64_t address, uint64_t bytes);
+/* The pool's access list has changed; memory lock. */
+void weft_soft_reach_pool_changed(const struct weft_soft_pool *pool);
+/* What the context had enabled ends. */
+void weft_soft_reach_end_context(struct weft_soft_context *context);
 
 /* linear.c: device and managed memory. */
 CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t bytes,

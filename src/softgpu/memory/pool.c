@@ -307,7 +307,7 @@ CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft
 
 static void take_back(struct weft_soft_pool *pool, uint64_t address, uint64_t extent)
 {
-    weft_soft_window_set_live(&weft_soft.memory->window, address, extent, false);
+    weft_soft_reach_clear(address, extent);
     weft_soft_ranges_give(&pool->free, address, extent);
     if (!pool->imported)
         pool->used_bytes -= extent;

@@ -218,6 +218,8 @@ static CUresult mem_pool_set_access(CUmemoryPool handle, const CUmemAccessDesc *
     pthread_mutex_lock(&weft_soft.memory->lock);
     for (size_t i = 0; result == CUDA_SUCCESS && i < count; i++)
         pool->access[map[i].location.id] = map[i].flags;
+    if (result == CUDA_SUCCESS)
+        weft_soft_reach_pool_changed(pool);
     pthread_mutex_unlock(&weft_soft.memory->lock);
     weft_soft_pool_put(pool);
     return result;

@@ -317,7 +317,7 @@ void weft_soft_vmm_unmap(struct weft_soft_allocation *mapping)
     struct weft_soft_window *window = &weft_soft.memory->window;
     uint64_t address = weft_soft_allocation_address(mapping);
     lock();
-    weft_soft_window_set_live(window, address, mapping->bytes, false);
+    weft_soft_reach_clear(address, mapping->bytes);
     weft_soft_window_unmap(window, address, mapping->bytes);
     unlock();
     physical_put(mapping->physical);
@@ -395,7 +395,10 @@ static void set_access(struct weft_soft_allocation *mapping, uint64_t address, u
     uint64_t stop = WEFT_MIN(end, weft_soft_allocation_address(mapping) + mapping->bytes);
     for (size_t i = 0; i < count; i++)
         mapping->access[desc[i].location.id] = desc[i].flags;
-    weft_soft_window_set_live(&weft_soft.memory->window, start, stop - start, may_anybody(mapping));
+    if (may_anybody(mapping))
+        weft_soft_reach_set(mapping, start, stop - start);
+    else
+        weft_soft_reach_clear(start, stop - start);
 }
 
 static CUresult mem_set_access(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *desc,

@@ -190,15 +190,30 @@ static void change_bits(uint64_t *live, uint64_t bit, uint64_t count, bool on)
     __atomic_store_n(&live[bit / 64], on ? word | mask : word & ~mask, __ATOMIC_RELAXED);
 }
 
+uint64_t *weft_soft_window_new_live(const struct weft_soft_window *window)
+{
+    void *map = reserve(window->live_bytes);
+    if (map && open_pages(map, window->live_bytes))
+        return map;
+    unmap(map, window->live_bytes);
+    return NULL;
+}
+
 void weft_soft_window_set_live(struct weft_soft_window *window, uint64_t address, uint64_t bytes,
                                bool live)
+{
+    weft_soft_window_mark(window, window->live, address, bytes, live);
+}
+
+void weft_soft_window_mark(const struct weft_soft_window *window, uint64_t *bits, uint64_t address,
+                           uint64_t bytes, bool live)
 {
     uint64_t bit = (address - window->base) / WEFT_SOFT_BLOCK_BYTES;
     uint64_t end =
         (address + bytes - window->base + WEFT_SOFT_BLOCK_BYTES - 1) / WEFT_SOFT_BLOCK_BYTES;
     while (bit < end) {
         uint64_t count = WEFT_MIN(64 - bit % 64, end - bit);
-        change_bits(window->live, bit, count, live);
+        change_bits(bits, bit, count, live);
         bit += count;
     }
 }

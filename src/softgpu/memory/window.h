@@ -73,6 +73,10 @@ void weft_soft_window_clear(struct weft_soft_window *window, uint64_t address, u
 /* Says of every block that [address, address + bytes) touches whether it is allocated. */
 void weft_soft_window_set_live(struct weft_soft_window *window, uint64_t address, uint64_t bytes,
                                bool live);
+/* The same in other bits, and room for such. NULL where there is no address space. */
+void weft_soft_window_mark(const struct weft_soft_window *window, uint64_t *bits, uint64_t address,
+                           uint64_t bytes, bool live);
+uint64_t *weft_soft_window_new_live(const struct weft_soft_window *window);
 bool weft_soft_window_is_live(const struct weft_soft_window *window, uint64_t address,
                               uint64_t bytes);
 

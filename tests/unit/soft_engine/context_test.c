@@ -113,7 +113,7 @@ static void describes_itself(void **state)
     CUcontext other = create();
     RIG_OK(cuda.cuCtxGetId(NULL, &other_id));
     assert_true(id != other_id);
-    assert_int_equal(cuda.cuCtxEnablePeerAccess(context, 0), CUDA_ERROR_PEER_ACCESS_UNSUPPORTED);
+    assert_int_equal(cuda.cuCtxEnablePeerAccess(other, 0), CUDA_ERROR_INVALID_CONTEXT);
     assert_int_equal(cuda.cuCtxDisablePeerAccess(context), CUDA_ERROR_PEER_ACCESS_NOT_ENABLED);
     RIG_OK(cuda.cuCtxDestroy_v2(other));
     RIG_OK(cuda.cuCtxDestroy_v2(context));
