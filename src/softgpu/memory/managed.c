@@ -4,7 +4,7 @@
 
 #include <weft/cuda_table.h>
 
-#include "softgpu/memory/memory.h"
+#include "softgpu/memory/managed.h"
 #include "util/util.h"
 
 #define ACCESSED_BY_HOST (1u << WEFT_DEVICES_MAX)
@@ -121,6 +121,20 @@ static CUresult mem_advise(CUdeviceptr address, size_t bytes, CUmem_advise advic
     return mem_advise_at(address, bytes, advice, from_device(device));
 }
 
+CUresult weft_soft_managed_prefetch(uint64_t address, uint64_t bytes, const CUmemLocation *location,
+                                    bool note)
+{
+    CUresult result = location ? check_location(*location) : CUDA_SUCCESS;
+    if (result != CUDA_SUCCESS)
+        return result;
+    pthread_mutex_lock(&weft_soft.memory->lock);
+    struct weft_soft_allocation *allocation = find_managed(address, bytes);
+    if (allocation && location && note)
+        allocation->advice.prefetched = *location;
+    pthread_mutex_unlock(&weft_soft.memory->lock);
+    return allocation ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult prefetch(CUdeviceptr address, size_t bytes, CUmemLocation location,
                          unsigned int flags, CUstream handle, bool per_thread)
 {
@@ -137,12 +151,8 @@ static CUresult prefetch(CUdeviceptr address, size_t bytes, CUmemLocation locati
     weft_soft_stream_put(stream);
     if (result != CUDA_SUCCESS)
         return result;
-    pthread_mutex_lock(&weft_soft.memory->lock);
-    struct weft_soft_allocation *allocation = flags == 0 ? find_managed(address, bytes) : NULL;
-    if (allocation)
-        allocation->advice.prefetched = location;
-    pthread_mutex_unlock(&weft_soft.memory->lock);
-    return allocation ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return flags ? CUDA_ERROR_INVALID_VALUE
+                 : weft_soft_managed_prefetch(address, bytes, &location, true);
 }
 
 static CUresult prefetch_legacy(CUdeviceptr address, size_t bytes, CUdevice device, CUstream stream)
@@ -279,6 +289,7 @@ static CUresult attach_thread(CUstream stream, CUdeviceptr address, size_t bytes
 
 void weft_soft_managed_install(struct weft_cuda *table)
 {
+    weft_soft_managed_batch_install(table);
     table->cuMemAllocManaged = mem_alloc_managed;
     table->cuMemAdvise = mem_advise;
     table->cuMemAdvise_v2 = mem_advise_at;

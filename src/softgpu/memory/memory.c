@@ -215,6 +215,7 @@ void weft_soft_memory_install(struct weft_cuda *table)
     weft_soft_vmm_install(table);
     weft_soft_ipc_install(table);
     weft_soft_copy_install(table);
+    weft_soft_batch_install(table);
     weft_soft_shape_install(table);
     weft_soft_set_install(table);
     weft_soft_pointer_install(table);

@@ -215,6 +215,7 @@ void weft_soft_async_install(struct weft_cuda *table);
 void weft_soft_vmm_install(struct weft_cuda *table);
 void weft_soft_ipc_install(struct weft_cuda *table);
 void weft_soft_copy_install(struct weft_cuda *table);
+void weft_soft_batch_install(struct weft_cuda *table);
 void weft_soft_shape_install(struct weft_cuda *table);
 void weft_soft_set_install(struct weft_cuda *table);
 void weft_soft_pointer_install(struct weft_cuda *table);
