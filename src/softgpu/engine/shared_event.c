@@ -8,7 +8,8 @@
 
 #include "util/util.h"
 
-/* So many records are told apart; of an older one it is enough that there are newer ones. */
+/* Records have so many places. One that takes an older one's does not end who waits for that:
+ * numbers only grow, and each record is reached. */
 #define RECORDS 64
 /* A record: its number above the pid that made it. */
 #define PID_BITS 22
@@ -140,9 +141,7 @@ static bool is_dead(int pidfd)
 
 static bool is_reached(struct weft_soft_shared_event *event, uint64_t number)
 {
-    struct record *record = record_of(event, number);
-    return number == 0 || atomic_load(&record->reached) >= number ||
-           atomic_load(&record->announced) >> PID_BITS > number;
+    return number == 0 || atomic_load(&record_of(event, number)->reached) >= number;
 }
 
 /* False where there is nothing to wait for. */

@@ -36,6 +36,10 @@ static void run_recorder(int socket)
     DO(cuEventRecord(event, stream));
     EXPECT(cuEventQuery(event), CUDA_ERROR_NOT_READY);
     share_send(socket, &step, -1);
+    share_receive(socket, &step); /* who waits for that one waits on, however many follow */
+    for (int i = 0; i < 200; i++)
+        DO(cuEventRecord(event, stream));
+    share_send(socket, &step, -1);
     share_receive(socket, &step);
     __atomic_store_n(word, 1, __ATOMIC_SEQ_CST);
     DO(cuEventSynchronize(event));
@@ -73,6 +77,9 @@ static void run_waiter(int socket)
     DO(cuStreamSynchronize(other));
     TRUE(word[0] == 0 && word[1] == 1);
     share_send(socket, &step, -1);
+    share_receive(socket, &step);
+    EXPECT(cuStreamQuery(waits), CUDA_ERROR_NOT_READY);
+    share_send(socket, &step, -1);
     if (step.words[0])
         DO(cuEventSynchronize(event));
     DO(cuStreamSynchronize(waits)); /* ends with the record, or with who made it */
@@ -97,6 +104,8 @@ int main(int count, char **arguments)
     share_next(&recorder, &step, -1); /* records */
     step.words[0] = strcmp(how, "killed, host") == 0;
     share_next(&waiter, &step, -1); /* begins to wait */
+    share_next(&recorder, &step, -1);
+    share_next(&waiter, &step, -1); /* still waits */
     if (strcmp(how, "reached") == 0)
         share_next(&recorder, &step, -1);
     else
