@@ -151,6 +151,19 @@ CUresult weft_soft_context_current_unsafe(struct weft_soft_context **out);
  * threads. The name has at most 15 characters. 0, or an errno value. */
 int weft_soft_thread_create(const char *name, void *(*run)(void *), void *argument);
 
+/* A place in a stream: behind the operation of its context's number `order`. */
+struct weft_soft_point {
+    uint64_t stream; /* its id */
+    uint64_t order;
+};
+#define WEFT_SOFT_FOLLOWED_MAX 16
+/* Where the stream ends now. */
+struct weft_soft_point weft_soft_stream_end(struct weft_soft_stream *stream);
+/* Places in other streams that come before whatever is submitted to this one from now on, since it
+ * waits for events there: of the last WEFT_SOFT_FOLLOWED_MAX streams. Returns how many. */
+uint32_t weft_soft_stream_followed(struct weft_soft_stream *stream,
+                                   struct weft_soft_point points[WEFT_SOFT_FOLLOWED_MAX]);
+
 /* What the memory half offers. */
 
 /* Makes window, alias and live bits; maps every device's arena. Starts no thread. */

@@ -85,6 +85,43 @@ static void wait_for_room(struct weft_soft_context *context)
     engine->room_waiters--;
 }
 
+/* Notes that the stream waits for a place in another one; the one known longest makes room. */
+static void follow(struct weft_soft_stream *stream, const struct weft_soft_point *point)
+{
+    struct weft_soft_point *place = &stream->followed[0];
+    for (uint32_t i = 0; i < WEFT_SOFT_FOLLOWED_MAX; i++) {
+        if (stream->followed[i].stream == point->stream) {
+            place = &stream->followed[i];
+            break;
+        }
+        if (stream->followed[i].order < place->order)
+            place = &stream->followed[i];
+    }
+    if (place->stream != point->stream || place->order < point->order)
+        *place = *point;
+}
+
+struct weft_soft_point weft_soft_stream_end(struct weft_soft_stream *stream)
+{
+    weft_soft_scheduler_lock();
+    uint64_t order = stream->last ? stream->last->order : atomic_load(&stream->completed_order);
+    weft_soft_scheduler_unlock();
+    return (struct weft_soft_point){stream->id, order};
+}
+
+uint32_t weft_soft_stream_followed(struct weft_soft_stream *stream,
+                                   struct weft_soft_point points[WEFT_SOFT_FOLLOWED_MAX])
+{
+    uint32_t count = 0;
+    weft_soft_scheduler_lock();
+    for (uint32_t i = 0; i < WEFT_SOFT_FOLLOWED_MAX; i++) {
+        if (stream->followed[i].stream)
+            points[count++] = stream->followed[i];
+    }
+    weft_soft_scheduler_unlock();
+    return count;
+}
+
 CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_op *op)
 {
     struct weft_soft_context *context = stream->context;
@@ -105,6 +142,10 @@ CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_o
     op->order = ++engine->order;
     op->grid.launch.grid_id = ++weft_soft_scheduler.next_id;
     engine->pending_count++;
+    if (op->kind == WEFT_SOFT_OP_RECORD)
+        op->fence->point = (struct weft_soft_point){stream->id, op->order};
+    if (op->kind == WEFT_SOFT_OP_WAIT && op->fence->point.stream)
+        follow(stream, &op->fence->point);
     if (stream->last) {
         stream->last->next = op;
     } else {

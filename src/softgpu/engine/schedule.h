@@ -44,6 +44,7 @@ struct weft_soft_fence {
     uint32_t sleepers;                     /* lock */
     struct weft_soft_shared_event *shared; /* referenced; who else is told; NULL as a rule */
     uint64_t number;                       /* of this record, there */
+    struct weft_soft_point point;          /* lock; where it was recorded */
 };
 
 /* A block that has begun: kept with its memory until the grid ends. */
@@ -116,6 +117,7 @@ struct weft_soft_stream {
     struct weft_soft_captured *_Atomic captured;
     pthread_cond_t progressed; /* with the lock */
     uint64_t wake_order; /* lock; the smallest order that a sleeper waits for, UINT64_MAX: none */
+    struct weft_soft_point followed[WEFT_SOFT_FOLLOWED_MAX]; /* lock; stream 0: none */
     struct weft_soft_child child;
     CUstreamAttrValue access_policy; /* context.lock; kept for who asks, without effect */
     CUsynchronizationPolicy synchronization_policy; /* context.lock */

@@ -3,6 +3,7 @@
 
 #include <weft/cuda_table.h>
 
+#include "softgpu/handle.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
 #include "util/util.h"
@@ -130,6 +131,20 @@ static void free_release(void *argument)
     free(pending);
 }
 
+/* Submits the free of a piece, and notes where it stands for those that wait for an event there. */
+static CUresult submit_piece(struct weft_soft_stream *stream, struct pending_free *pending)
+{
+    struct weft_soft_pool *pool = pending->piece.pool;
+    const struct weft_soft_returning *piece = &pending->piece;
+    struct weft_soft_task task = {free_run, free_release, pending};
+    weft_soft_handle_retain(pool->handle);
+    CUresult result = weft_soft_stream_submit(stream, &task);
+    if (result == CUDA_SUCCESS)
+        weft_soft_pool_place(pool, piece, weft_soft_stream_end(stream));
+    weft_soft_pool_put(pool);
+    return result;
+}
+
 static CUresult submit_free(struct weft_soft_allocation *allocation,
                             struct weft_soft_stream *stream, struct pending_free *pending)
 {
@@ -142,9 +157,9 @@ static CUresult submit_free(struct weft_soft_allocation *allocation,
                                          .extent = allocation->extent};
         free(allocation);
         weft_soft_pool_announce(&pending->piece);
-    } else {
-        pending->allocation = allocation;
+        return submit_piece(stream, pending);
     }
+    pending->allocation = allocation;
     return weft_soft_stream_submit(
         stream,
         &(struct weft_soft_task){.run = free_run, .release = free_release, .argument = pending});

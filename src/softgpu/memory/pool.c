@@ -207,19 +207,45 @@ static void count_used(struct weft_soft_pool *pool, uint64_t bytes)
     pool->used_high_bytes = WEFT_MAX(pool->used_high_bytes, pool->used_bytes);
 }
 
-/* The smallest piece that returns in the same stream and is not much too large; memory lock. */
-static struct weft_soft_returning **
-find_returning(struct weft_soft_pool *pool, const struct weft_soft_stream *stream, uint64_t extent)
+static bool is_before(const struct weft_soft_returning *piece, const struct weft_soft_point *points,
+                      uint32_t count)
+{
+    for (uint32_t i = 0; i < count && piece->point.stream; i++) {
+        if (points[i].stream == piece->point.stream && points[i].order >= piece->point.order)
+            return true;
+    }
+    return false;
+}
+
+/* The smallest piece that returns in the same stream, or before one of the points, and is not much
+ * too large; memory lock. */
+static struct weft_soft_returning **find_returning(struct weft_soft_pool *pool,
+                                                   const struct weft_soft_stream *stream,
+                                                   const struct weft_soft_point *points,
+                                                   uint32_t count, uint64_t extent)
 {
     struct weft_soft_returning **best = NULL, **place = &pool->returning;
     for (int looked = 0; *place && looked < RETURNING_MAX; looked++) {
         const struct weft_soft_returning *piece = *place;
-        if (piece->stream == stream && piece->extent >= extent && piece->extent / 2 <= extent &&
+        bool before = piece->stream == stream || is_before(piece, points, count);
+        if (before && piece->extent >= extent && piece->extent / 2 <= extent &&
             (!best || piece->extent < (*best)->extent))
             best = place;
         place = &(*place)->next;
     }
     return best;
+}
+
+static bool hand_out(struct weft_soft_returning **place, uint64_t *extent, uint64_t *address)
+{
+    if (!place)
+        return false;
+    struct weft_soft_returning *piece = *place;
+    *place = piece->next;
+    piece->settled = true;
+    *extent = piece->extent;
+    *address = piece->address;
+    return true; /* it has been counted as used all the time */
 }
 
 static bool take_reserved(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
@@ -229,15 +255,20 @@ static bool take_reserved(struct weft_soft_pool *pool, const struct weft_soft_st
         count_used(pool, *extent);
         return true;
     }
-    struct weft_soft_returning **place = find_returning(pool, stream, *extent);
-    if (!place)
-        return false;
-    struct weft_soft_returning *piece = *place;
-    *place = piece->next;
-    piece->settled = true;
-    *extent = piece->extent;
-    *address = piece->address;
-    return true; /* it has been counted as used all the time */
+    return hand_out(find_returning(pool, stream, NULL, 0, *extent), extent, address);
+}
+
+/* A piece whose free comes before what follows in `stream`, which waits for an event behind it. */
+static bool take_followed(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
+                          uint64_t *extent, uint64_t *address)
+{
+    struct weft_soft_point points[WEFT_SOFT_FOLLOWED_MAX];
+    uint32_t count = weft_soft_stream_followed(stream, points);
+    lock();
+    bool taken = pool->reuse[0] &&
+                 hand_out(find_returning(pool, stream, points, count, *extent), extent, address);
+    unlock();
+    return taken;
 }
 
 static CUresult take_from_file(struct weft_soft_pool *pool, struct weft_soft_segment *segment)
@@ -294,14 +325,17 @@ static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t 
     return taken ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
+CUresult weft_soft_pool_take(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
                              uint64_t *extent, uint64_t *address)
 {
     if (pool->imported)
         return CUDA_ERROR_INVALID_VALUE; /* who made it allocates */
     lock();
     bool taken = take_reserved(pool, stream, extent, address);
+    bool returning = pool->returning;
     unlock();
+    if (!taken && returning)
+        taken = take_followed(pool, stream, extent, address);
     return taken ? CUDA_SUCCESS : take_new(pool, *extent, address);
 }
 
@@ -325,6 +359,18 @@ void weft_soft_pool_announce(struct weft_soft_returning *returning)
     lock();
     returning->next = returning->pool->returning;
     returning->pool->returning = returning;
+    unlock();
+}
+
+void weft_soft_pool_place(struct weft_soft_pool *pool, const struct weft_soft_returning *returning,
+                          struct weft_soft_point point)
+{
+    lock();
+    struct weft_soft_returning *piece = pool->returning;
+    for (int looked = 0; piece && piece != returning && looked < RETURNING_MAX; looked++)
+        piece = piece->next;
+    if (piece == returning && piece)
+        piece->point = point;
     unlock();
 }
 

@@ -1,6 +1,7 @@
 /* A stream-ordered pool: device memory that it has reserved and charged in segments, and hands out
- * in pieces. A piece that was freed in a stream can be handed out again in the same stream at once,
- * and in others as soon as the free's turn has come. */
+ * in pieces. A piece that was freed in a stream can be handed out again at once in the same stream
+ * and in those that wait for an event behind the free, and in others as soon as the free's turn has
+ * come. */
 #ifndef WEFT_SOFTGPU_MEMORY_POOL_H
 #define WEFT_SOFTGPU_MEMORY_POOL_H
 
@@ -20,7 +21,8 @@ struct weft_soft_returning {
     struct weft_soft_pool *pool;           /* under a reference */
     const struct weft_soft_stream *stream; /* compared only, and held alive by the task before it */
     uint64_t address, extent;
-    bool settled; /* memory lock; handed out again, or back in the pool */
+    struct weft_soft_point point; /* memory lock; of the free; stream 0: not known yet */
+    bool settled;                 /* memory lock; handed out again, or back in the pool */
 };
 
 struct weft_soft_pool {
@@ -57,12 +59,15 @@ void weft_soft_pool_put(struct weft_soft_pool *pool);
 
 /* A piece for `stream`, which may be one that returns in it. OUT_OF_MEMORY. `extent` becomes the
  * piece's true size. */
-CUresult weft_soft_pool_take(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
+CUresult weft_soft_pool_take(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
                              uint64_t *extent, uint64_t *address);
 /* A piece comes back at once, or in its turn: `returning` is the caller's, with pool, address and
  * extent filled in. The pool's reference stays with the caller. */
 void weft_soft_pool_give(struct weft_soft_pool *pool, uint64_t address, uint64_t extent);
 void weft_soft_pool_announce(struct weft_soft_returning *returning);
+/* Where the free of an announced piece stands; the piece may be settled, and gone, by now. */
+void weft_soft_pool_place(struct weft_soft_pool *pool, const struct weft_soft_returning *returning,
+                          struct weft_soft_point point);
 void weft_soft_pool_settle(struct weft_soft_returning *returning);
 
 /* The calls of pools that several processes have. */

@@ -294,6 +294,19 @@ CUresult weft_soft_context_current_unsafe(struct weft_soft_context **out)
     return weft_soft_context_current(out);
 }
 
+struct weft_soft_point weft_soft_stream_end(struct weft_soft_stream *stream)
+{
+    return (struct weft_soft_point){(uint64_t)(stream - streams) + 1, stream->count};
+}
+
+uint32_t weft_soft_stream_followed(struct weft_soft_stream *stream,
+                                   struct weft_soft_point points[WEFT_SOFT_FOLLOWED_MAX])
+{
+    (void)stream;
+    (void)points;
+    return 0;
+}
+
 bool weft_soft_stream_idle(struct weft_soft_stream *stream)
 {
     return stream->count == 0;
