@@ -72,7 +72,7 @@ struct weft_soft_driver {
     bool has_watchdog;    /* WEFT_SOFT_WATCHDOG is set, and goes before the device's own */
     uint32_t watchdog_us; /* with has_watchdog; 0: no limit */
     bool load_eagerly;    /* CUDA_MODULE_LOADING=EAGER: kernels are made ready with their module */
-    void (*report)(const char *text);    /* a sentence for a person, see backend.h */
+    void (*report)(const char *text); /* a sentence for a person, see backend.h */
     /* What this process pays for others' memory, see backend.h. */
     bool (*charge)(uint32_t ordinal, uint64_t bytes, bool over_limit);
     void (*discharge)(uint32_t ordinal, uint64_t bytes);

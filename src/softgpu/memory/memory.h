@@ -35,8 +35,8 @@ struct weft_soft_arena {
     struct weft_soft_ranges free; /* addresses; memory lock */
     struct weft_soft_pool *pools; /* memory lock; all of the device's, linked */
     struct weft_soft_graph_store graph_store;
-    uint64_t default_pool;                 /* handles */
-    uint64_t current_pool;                 /* memory lock */
+    uint64_t default_pool;        /* handles */
+    uint64_t current_pool;        /* memory lock */
     uint64_t default_pool;        /* handles */
     uint64_t current_pool;        /* memory lock */
     uint64_t *live;               /* bits as the window's: what the device's kernels may reach */
@@ -73,9 +73,9 @@ enum weft_soft_allocation_kind {
     WEFT_SOFT_POOLED = 4,
     WEFT_SOFT_HOST = 8,
     WEFT_SOFT_REGISTERED = 16,
-    WEFT_SOFT_MAPPED = 32,   /* cuMemMap: addresses of a reservation that lead to memory */
-    WEFT_SOFT_OWN = 64,      /* the driver's: no call of the program frees it */
-    WEFT_SOFT_GRAPHED = 128, /* of an allocation node, launched and not freed yet */
+    WEFT_SOFT_MAPPED = 32,    /* cuMemMap: addresses of a reservation that lead to memory */
+    WEFT_SOFT_OWN = 64,       /* the driver's: no call of the program frees it */
+    WEFT_SOFT_GRAPHED = 128,  /* of an allocation node, launched and not freed yet */
     WEFT_SOFT_MAPPED = 32,    /* cuMemMap: addresses of a reservation that lead to memory */
     WEFT_SOFT_OWN = 64,       /* the driver's: no call of the program frees it */
     WEFT_SOFT_IMPORTED = 128, /* another process' by an IPC handle */
