@@ -157,9 +157,6 @@ static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOp
         result = weft_soft_stream_captures(stream)
                      ? capture(stream, ops, count)
                      : weft_soft_memory_ops_submit(stream, ops, count);
-    result = weft_soft_capture_refuse(stream);
-    if (result == CUDA_SUCCESS)
-        result = weft_soft_memory_ops_submit(stream, ops, count);
     weft_soft_stream_put(stream);
     return result;
 }

@@ -37,8 +37,6 @@ struct weft_soft_arena {
     struct weft_soft_graph_store graph_store;
     uint64_t default_pool;        /* handles */
     uint64_t current_pool;        /* memory lock */
-    uint64_t default_pool;        /* handles */
-    uint64_t current_pool;        /* memory lock */
     uint64_t *live;               /* bits as the window's: what the device's kernels may reach */
     struct weft_exec_memory view; /* the window as they see it */
     uint32_t peers[WEFT_DEVICES_MAX];      /* memory lock; contexts that may reach that device */
@@ -76,9 +74,7 @@ enum weft_soft_allocation_kind {
     WEFT_SOFT_MAPPED = 32,    /* cuMemMap: addresses of a reservation that lead to memory */
     WEFT_SOFT_OWN = 64,       /* the driver's: no call of the program frees it */
     WEFT_SOFT_GRAPHED = 128,  /* of an allocation node, launched and not freed yet */
-    WEFT_SOFT_MAPPED = 32,    /* cuMemMap: addresses of a reservation that lead to memory */
-    WEFT_SOFT_OWN = 64,       /* the driver's: no call of the program frees it */
-    WEFT_SOFT_IMPORTED = 128, /* another process' by an IPC handle */
+    WEFT_SOFT_IMPORTED = 256, /* another process' by an IPC handle */
 };
 
 /* What cuMemAdvise and cuMemPrefetchAsync said last of a managed allocation. */

@@ -62,6 +62,7 @@ static bool may_reach(const struct weft_soft_allocation *allocation, uint32_t or
         break;
     case WEFT_SOFT_LINEAR:
     case WEFT_SOFT_OWN:
+    case WEFT_SOFT_GRAPHED:
         break;
     }
     return owner->ordinal == ordinal || arena->peers[owner->ordinal] > 0;
