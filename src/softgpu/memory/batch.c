@@ -133,10 +133,10 @@ static CUresult copy_batch(const struct batch *batch, size_t *failed)
     struct weft_soft_stream *stream;
     size_t ignored;
     size_t *where = failed ? failed : &ignored;
-    *where = SIZE_MAX;
     CUresult result = enter(batch->stream, batch->per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
+    *where = SIZE_MAX;
     if (!batch->to || !batch->from || !batch->sizes || batch->count == 0 ||
         batch->count > BATCH_MAX || !attributes_are_sound(batch))
         result = CUDA_ERROR_INVALID_VALUE;
@@ -278,10 +278,10 @@ static CUresult copy_boxes(size_t count, const CUDA_MEMCPY3D_BATCH_OP *ops, size
     struct weft_soft_stream *stream;
     size_t ignored;
     size_t *where = failed ? failed : &ignored;
-    *where = SIZE_MAX;
     CUresult result = enter(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
+    *where = SIZE_MAX;
     if (!ops || count == 0 || count > BATCH_MAX || flags != 0)
         result = CUDA_ERROR_INVALID_VALUE;
     else
