@@ -78,7 +78,7 @@ void weft_soft_graph_segment_put(struct weft_soft_graph_segment *segment)
         keep_chunk(segment);
     }
     lock();
-    weft_soft_window_set_live(&weft_soft.memory->window, segment->address, segment->bytes, false);
+    weft_soft_reach_clear(segment->address, segment->bytes);
     weft_soft_ranges_give(&weft_soft.memory->reservable, segment->address, segment->bytes);
     unlock();
     free(segment);
@@ -249,8 +249,13 @@ CUresult weft_soft_graph_piece_back(struct weft_soft_graph_piece *piece)
 
 static void set_live(const struct weft_soft_graph_piece *piece, bool live)
 {
+    const struct weft_soft_allocation like = {.kind = WEFT_SOFT_GRAPHED,
+                                              .device = piece->segment->device};
     lock();
-    weft_soft_window_set_live(&weft_soft.memory->window, piece->address, piece->bytes, live);
+    if (live)
+        weft_soft_reach_set(&like, piece->address, piece->bytes);
+    else
+        weft_soft_reach_clear(piece->address, piece->bytes);
     unlock();
 }
 
