@@ -73,7 +73,8 @@ struct weft_cli_program {
     char **argv;
     const char *library_dir;
     const char *socket;
-    bool own_runtime; /* our libcudart stands in front: NVIDIA's works with NVIDIA's driver alone */
+    bool own_runtime; /* our libcudart stands in front: NVIDIA's works with NVIDIA's driver alone;
+                       * and NVRTC is asked for PTX */
 };
 /* Starts it with the environment of a tenant's program; returns when it has ended, signals handed
  * on and reports printed meanwhile. Returns the exit status for the shell. */

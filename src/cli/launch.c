@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define PUMP_FRAMES_MAX 1024 /* reports printed before signals are looked at again */
 #define SYNC_TIMEOUT_MS 2000
@@ -40,13 +41,24 @@ static int put_first(const char *name, const char *ours)
     return setenv(name, both, 1);
 }
 
+/* What stands in for NVIDIA's libraries where the devices are not NVIDIA's. */
+static int put_runtime_first(const char *library_dir)
+{
+    char runtime[WEFT_PLACES_PATH_BYTES], nvrtc[WEFT_PLACES_PATH_BYTES];
+    if (weft_places_join(library_dir, "cudart", runtime, NULL) ||
+        weft_places_join(library_dir, "nvrtc-ptx.so", nvrtc, NULL) ||
+        put_first("LD_LIBRARY_PATH", runtime))
+        return -1;
+    /* The loader complains at every start about a library that is not there. */
+    return access(nvrtc, R_OK) == 0 ? put_first("LD_PRELOAD", nvrtc) : 0;
+}
+
 static int set_environment(const struct weft_cli_program *program)
 {
-    char face[WEFT_PLACES_PATH_BYTES], runtime[WEFT_PLACES_PATH_BYTES];
-    if (weft_places_join(program->library_dir, "libcuda.so.1", face, NULL) ||
-        weft_places_join(program->library_dir, "cudart", runtime, NULL))
+    char face[WEFT_PLACES_PATH_BYTES];
+    if (weft_places_join(program->library_dir, "libcuda.so.1", face, NULL))
         return -1;
-    if (program->own_runtime && put_first("LD_LIBRARY_PATH", runtime))
+    if (program->own_runtime && put_runtime_first(program->library_dir))
         return -1;
     if (put_first("LD_PRELOAD", face) || put_first("LD_LIBRARY_PATH", program->library_dir))
         return -1;
