@@ -1,5 +1,6 @@
 /* The calls of stream capture. */
 #include "softgpu/engine/capture.h"
+#include "softgpu/flavours.h"
 
 static CUresult exchange_mode(CUstreamCaptureMode *mode)
 {
@@ -227,40 +228,29 @@ static CUresult update(CUstream handle, bool per_thread, const struct change *ch
     return leave(stream, result ? result : change_point(part, change));
 }
 
-/* Each call twice: stream 0 is the legacy stream, or the thread's own. PAIR makes both. */
-#define PAIR(name, parameters, body)         \
-    static CUresult name##_legacy parameters \
-    {                                        \
-        const bool per_thread = false;       \
-        return body;                         \
-    }                                        \
-    static CUresult name##_thread parameters \
-    {                                        \
-        const bool per_thread = true;        \
-        return body;                         \
-    }
-
-PAIR(begin_v1, (CUstream stream), begin(stream, per_thread, CU_STREAM_CAPTURE_MODE_GLOBAL, NULL))
-PAIR(begin_v2, (CUstream stream, CUstreamCaptureMode mode), begin(stream, per_thread, mode, NULL))
-PAIR(end, (CUstream stream, CUgraph *out), end(stream, per_thread, out))
-PAIR(is_capturing, (CUstream stream, CUstreamCaptureStatus *status),
-     ask(stream, per_thread, &(struct question){.status = status}))
-PAIR(info_v1, (CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id),
-     ask(stream, per_thread, &(struct question){.status = status, .id = id}))
-PAIR(info_v2,
-     (CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-      const CUgraphNode **nodes, size_t *count),
-     ask(stream, per_thread, &(struct question){status, id, graph, nodes, NULL, count}))
-PAIR(info_v3,
-     (CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-      const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count),
-     ask(stream, per_thread, &(struct question){status, id, graph, nodes, edges, count}))
-PAIR(update_v1, (CUstream stream, CUgraphNode *nodes, size_t count, unsigned int flags),
-     update(stream, per_thread, &(struct change){nodes, NULL, count, flags}))
-PAIR(update_v2,
-     (CUstream stream, CUgraphNode *nodes, const CUgraphEdgeData *edges, size_t count,
-      unsigned int flags),
-     update(stream, per_thread, &(struct change){nodes, edges, count, flags}))
+WEFT_SOFT_PAIR(begin_v1, (CUstream stream),
+               begin(stream, per_thread, CU_STREAM_CAPTURE_MODE_GLOBAL, NULL))
+WEFT_SOFT_PAIR(begin_v2, (CUstream stream, CUstreamCaptureMode mode),
+               begin(stream, per_thread, mode, NULL))
+WEFT_SOFT_PAIR(end, (CUstream stream, CUgraph *out), end(stream, per_thread, out))
+WEFT_SOFT_PAIR(is_capturing, (CUstream stream, CUstreamCaptureStatus *status),
+               ask(stream, per_thread, &(struct question){.status = status}))
+WEFT_SOFT_PAIR(info_v1, (CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id),
+               ask(stream, per_thread, &(struct question){.status = status, .id = id}))
+WEFT_SOFT_PAIR(info_v2,
+               (CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+                const CUgraphNode **nodes, size_t *count),
+               ask(stream, per_thread, &(struct question){status, id, graph, nodes, NULL, count}))
+WEFT_SOFT_PAIR(info_v3,
+               (CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+                const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count),
+               ask(stream, per_thread, &(struct question){status, id, graph, nodes, edges, count}))
+WEFT_SOFT_PAIR(update_v1, (CUstream stream, CUgraphNode *nodes, size_t count, unsigned int flags),
+               update(stream, per_thread, &(struct change){nodes, NULL, count, flags}))
+WEFT_SOFT_PAIR(update_v2,
+               (CUstream stream, CUgraphNode *nodes, const CUgraphEdgeData *edges, size_t count,
+                unsigned int flags),
+               update(stream, per_thread, &(struct change){nodes, edges, count, flags}))
 
 static CUresult begin_to_graph(CUstream stream, bool per_thread, const struct target *target,
                                const CUgraphEdgeData *edges, CUstreamCaptureMode mode)
@@ -269,10 +259,11 @@ static CUresult begin_to_graph(CUstream stream, bool per_thread, const struct ta
     return result ? result : begin(stream, per_thread, mode, target);
 }
 
-PAIR(begin_to_graph,
-     (CUstream stream, CUgraph graph, const CUgraphNode *nodes, const CUgraphEdgeData *edges,
-      size_t count, CUstreamCaptureMode mode),
-     begin_to_graph(stream, per_thread, &(struct target){graph, nodes, count}, edges, mode))
+WEFT_SOFT_PAIR(begin_to_graph,
+               (CUstream stream, CUgraph graph, const CUgraphNode *nodes,
+                const CUgraphEdgeData *edges, size_t count, CUstreamCaptureMode mode),
+               begin_to_graph(stream, per_thread, &(struct target){graph, nodes, count}, edges,
+                              mode))
 
 void weft_soft_capture_install(struct weft_cuda *table)
 {

@@ -1,6 +1,7 @@
 /* Copies between arrays of one dimension, and between them and runs of bytes elsewhere. */
 #include <weft/cuda_table.h>
 
+#include "softgpu/flavours.h"
 #include "softgpu/memory/array.h"
 #include "softgpu/memory/memory.h"
 
@@ -102,33 +103,21 @@ static struct manner later(CUstream stream, bool per_thread)
         .stream = stream, .per_thread = per_thread, .wait = WEFT_SOFT_WAIT_NEVER};
 }
 
-/* name_legacy and name_thread, which differ in what stream 0 means: `per_thread` in the body. */
-#define PAIR(name, parameters, body)         \
-    static CUresult name##_legacy parameters \
-    {                                        \
-        const bool per_thread = false;       \
-        return body;                         \
-    }                                        \
-    static CUresult name##_thread parameters \
-    {                                        \
-        const bool per_thread = true;        \
-        return body;                         \
-    }
-
-PAIR(dtoa, (CUarray to, size_t offset, CUdeviceptr from, size_t bytes),
-     copy(in_array(to, offset), on_device(from), bytes, now(per_thread)))
-PAIR(atod, (CUdeviceptr to, CUarray from, size_t offset, size_t bytes),
-     copy(on_device(to), in_array(from, offset), bytes, now(per_thread)))
-PAIR(htoa, (CUarray to, size_t offset, const void *from, size_t bytes),
-     copy(in_array(to, offset), on_host(from), bytes, now(per_thread)))
-PAIR(atoh, (void *to, CUarray from, size_t offset, size_t bytes),
-     copy(on_host(to), in_array(from, offset), bytes, now(per_thread)))
-PAIR(atoa, (CUarray to, size_t to_offset, CUarray from, size_t from_offset, size_t bytes),
-     copy(in_array(to, to_offset), in_array(from, from_offset), bytes, now(per_thread)))
-PAIR(htoa_async, (CUarray to, size_t offset, const void *from, size_t bytes, CUstream stream),
-     copy(in_array(to, offset), on_host(from), bytes, later(stream, per_thread)))
-PAIR(atoh_async, (void *to, CUarray from, size_t offset, size_t bytes, CUstream stream),
-     copy(on_host(to), in_array(from, offset), bytes, later(stream, per_thread)))
+WEFT_SOFT_PAIR(dtoa, (CUarray to, size_t offset, CUdeviceptr from, size_t bytes),
+               copy(in_array(to, offset), on_device(from), bytes, now(per_thread)))
+WEFT_SOFT_PAIR(atod, (CUdeviceptr to, CUarray from, size_t offset, size_t bytes),
+               copy(on_device(to), in_array(from, offset), bytes, now(per_thread)))
+WEFT_SOFT_PAIR(htoa, (CUarray to, size_t offset, const void *from, size_t bytes),
+               copy(in_array(to, offset), on_host(from), bytes, now(per_thread)))
+WEFT_SOFT_PAIR(atoh, (void *to, CUarray from, size_t offset, size_t bytes),
+               copy(on_host(to), in_array(from, offset), bytes, now(per_thread)))
+WEFT_SOFT_PAIR(atoa, (CUarray to, size_t to_offset, CUarray from, size_t from_offset, size_t bytes),
+               copy(in_array(to, to_offset), in_array(from, from_offset), bytes, now(per_thread)))
+WEFT_SOFT_PAIR(htoa_async,
+               (CUarray to, size_t offset, const void *from, size_t bytes, CUstream stream),
+               copy(in_array(to, offset), on_host(from), bytes, later(stream, per_thread)))
+WEFT_SOFT_PAIR(atoh_async, (void *to, CUarray from, size_t offset, size_t bytes, CUstream stream),
+               copy(on_host(to), in_array(from, offset), bytes, later(stream, per_thread)))
 
 void weft_soft_array_copy_install(struct weft_cuda *table)
 {

@@ -1,7 +1,8 @@
 /* Copies of one run of bytes. Every call exists for the legacy default stream and, as _ptds or
- * _ptsz, for the thread's own; PAIR makes both from one body. */
+ * _ptsz, for the thread's own; WEFT_SOFT_PAIR makes both from one body. */
 #include <weft/cuda_table.h>
 
+#include "softgpu/flavours.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/transfer.h"
 
@@ -86,35 +87,22 @@ static CUresult copy_later(uint64_t to, enum weft_soft_place to_place, uint64_t 
 #define HOST WEFT_SOFT_PLACE_HOST
 #define ADDRESS(pointer) ((uint64_t)(uintptr_t)(pointer))
 
-/* name_legacy and name_thread, which differ in what stream 0 means: `per_thread` in the body. */
-#define PAIR(name, parameters, body)         \
-    static CUresult name##_legacy parameters \
-    {                                        \
-        const bool per_thread = false;       \
-        return body;                         \
-    }                                        \
-    static CUresult name##_thread parameters \
-    {                                        \
-        const bool per_thread = true;        \
-        return body;                         \
-    }
-
-PAIR(memcpy_any, (CUdeviceptr to, CUdeviceptr from, size_t bytes),
-     copy_now(to, ANY, from, ANY, bytes, per_thread))
-PAIR(memcpy_any_async, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),
-     copy_later(to, ANY, from, ANY, bytes, stream, per_thread))
-PAIR(memcpy_htod, (CUdeviceptr to, const void *from, size_t bytes),
-     copy_now(to, DEVICE, ADDRESS(from), HOST, bytes, per_thread))
-PAIR(memcpy_htod_async, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream),
-     copy_later(to, DEVICE, ADDRESS(from), HOST, bytes, stream, per_thread))
-PAIR(memcpy_dtoh, (void *to, CUdeviceptr from, size_t bytes),
-     copy_now(ADDRESS(to), HOST, from, DEVICE, bytes, per_thread))
-PAIR(memcpy_dtoh_async, (void *to, CUdeviceptr from, size_t bytes, CUstream stream),
-     copy_later(ADDRESS(to), HOST, from, DEVICE, bytes, stream, per_thread))
-PAIR(memcpy_dtod, (CUdeviceptr to, CUdeviceptr from, size_t bytes),
-     copy_now(to, DEVICE, from, DEVICE, bytes, per_thread))
-PAIR(memcpy_dtod_async, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),
-     copy_later(to, DEVICE, from, DEVICE, bytes, stream, per_thread))
+WEFT_SOFT_PAIR(memcpy_any, (CUdeviceptr to, CUdeviceptr from, size_t bytes),
+               copy_now(to, ANY, from, ANY, bytes, per_thread))
+WEFT_SOFT_PAIR(memcpy_any_async, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),
+               copy_later(to, ANY, from, ANY, bytes, stream, per_thread))
+WEFT_SOFT_PAIR(memcpy_htod, (CUdeviceptr to, const void *from, size_t bytes),
+               copy_now(to, DEVICE, ADDRESS(from), HOST, bytes, per_thread))
+WEFT_SOFT_PAIR(memcpy_htod_async, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream),
+               copy_later(to, DEVICE, ADDRESS(from), HOST, bytes, stream, per_thread))
+WEFT_SOFT_PAIR(memcpy_dtoh, (void *to, CUdeviceptr from, size_t bytes),
+               copy_now(ADDRESS(to), HOST, from, DEVICE, bytes, per_thread))
+WEFT_SOFT_PAIR(memcpy_dtoh_async, (void *to, CUdeviceptr from, size_t bytes, CUstream stream),
+               copy_later(ADDRESS(to), HOST, from, DEVICE, bytes, stream, per_thread))
+WEFT_SOFT_PAIR(memcpy_dtod, (CUdeviceptr to, CUdeviceptr from, size_t bytes),
+               copy_now(to, DEVICE, from, DEVICE, bytes, per_thread))
+WEFT_SOFT_PAIR(memcpy_dtod_async, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),
+               copy_later(to, DEVICE, from, DEVICE, bytes, stream, per_thread))
 
 /* All devices share the window, so between contexts only the handles have to be right. */
 static CUresult check_contexts(CUcontext to, CUcontext from)
@@ -136,28 +124,29 @@ static CUresult copy_peer(const struct linear_copy *peer, CUcontext to, CUcontex
     return result == CUDA_SUCCESS ? copy(peer) : result;
 }
 
-PAIR(memcpy_peer,
-     (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t bytes),
-     copy_peer(&(struct linear_copy){.to = to,
-                                     .from = from,
-                                     .bytes = bytes,
-                                     .to_place = DEVICE,
-                                     .from_place = DEVICE,
-                                     .per_thread = per_thread,
-                                     .wait = WEFT_SOFT_WAIT_HOST},
-               to_context, from_context))
-PAIR(memcpy_peer_async,
-     (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t bytes,
-      CUstream stream),
-     copy_peer(&(struct linear_copy){.to = to,
-                                     .from = from,
-                                     .bytes = bytes,
-                                     .to_place = DEVICE,
-                                     .from_place = DEVICE,
-                                     .stream = stream,
-                                     .per_thread = per_thread,
-                                     .wait = WEFT_SOFT_WAIT_NEVER},
-               to_context, from_context))
+WEFT_SOFT_PAIR(memcpy_peer,
+               (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
+                size_t bytes),
+               copy_peer(&(struct linear_copy){.to = to,
+                                               .from = from,
+                                               .bytes = bytes,
+                                               .to_place = DEVICE,
+                                               .from_place = DEVICE,
+                                               .per_thread = per_thread,
+                                               .wait = WEFT_SOFT_WAIT_HOST},
+                         to_context, from_context))
+WEFT_SOFT_PAIR(memcpy_peer_async,
+               (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
+                size_t bytes, CUstream stream),
+               copy_peer(&(struct linear_copy){.to = to,
+                                               .from = from,
+                                               .bytes = bytes,
+                                               .to_place = DEVICE,
+                                               .from_place = DEVICE,
+                                               .stream = stream,
+                                               .per_thread = per_thread,
+                                               .wait = WEFT_SOFT_WAIT_NEVER},
+                         to_context, from_context))
 
 void weft_soft_copy_install(struct weft_cuda *table)
 {
