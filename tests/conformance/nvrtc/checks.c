@@ -1,46 +1,34 @@
-/* The table of checks, and the loop over it. */
+/* The loop over the table of checks, and what they share. */
 #include "checks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-const struct check checks[] = {
-    {"vector_add", check_vectors},
-    {"product", check_products},
-    {"reduce", check_reductions},
-    {"histogram", check_histograms},
-    {"nbody", check_nbody},
-    {"mandelbrot", check_mandelbrot},
-    {"mathematics", check_mathematics},
-    {"recursion", check_recursion},
-    {"locks", check_locks},
-    {"bits", check_bits},
-    {"sorting", check_sorting},
-};
-const size_t check_count = sizeof checks / sizeof *checks;
-
-static int run_check(struct stage *stage, const struct check *check, const char *architecture)
+static int run_check(struct stage *stage, const struct check *check, unsigned architecture)
 {
     char *ptx = compile_kernels(check->file, architecture);
     int status = ptx ? stage->load(stage, ptx) : -1;
     if (status == 0)
         status = check->run(stage);
-    printf("%s %s for %s on the %s\n", status ? "FAILED" : "ok", check->file, architecture,
+    printf("%s %s for compute_%u on the %s\n", status ? "FAILED" : "ok", check->file, architecture,
            stage->name);
     fflush(stdout);
     free(ptx);
     return status ? 1 : 0;
 }
 
-int stage_run_checks(struct stage *stage)
+int stage_run_checks(struct stage *stage, unsigned oldest, unsigned newest)
 {
-    static const char *const architectures[] = {"compute_75", "compute_90"};
     const char *only = getenv("WEFT_ONLY");
     int failed = 0;
-    for (size_t i = 0; i < check_count; i++)
-        for (size_t a = 0; a < 2; a++)
-            if (!only || strcmp(only, checks[i].file) == 0)
-                failed += run_check(stage, &checks[i], architectures[a]);
+    for (size_t i = 0; i < check_count; i++) {
+        if (only && strcmp(only, checks[i].file) != 0)
+            continue;
+        for (const unsigned *architecture = check_architectures; *architecture; architecture++)
+            if (*architecture >= checks[i].least && *architecture >= oldest &&
+                *architecture <= newest)
+                failed += run_check(stage, &checks[i], *architecture);
+    }
     printf("%d failed\n", failed);
     return failed;
 }

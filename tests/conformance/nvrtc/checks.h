@@ -19,6 +19,10 @@ int check_recursion(struct stage *stage);
 int check_locks(struct stage *stage);
 int check_bits(struct stage *stage);
 int check_sorting(struct stage *stage);
+int check_wmma(struct stage *stage);
+int check_tiles(struct stage *stage);
+int check_copies(struct stage *stage);
+int check_clusters(struct stage *stage);
 
 uint32_t check_random(uint32_t *state);
 /* Between -8 and 8. */

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "stage.h"
 
@@ -54,6 +55,25 @@ const char *compile_unavailable(void)
     return get_nvrtc() ? NULL : "no CUDA toolkit: libnvrtc.so is not found";
 }
 
+/* The toolkit's headers; NULL where there are none. */
+static const char *find_headers(void)
+{
+    static const char *const folders[] = {"/usr/local/cuda/include",
+                                          "/usr/local/cuda-13.0/include"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/mma.h", folders[i]);
+        if (access(path, R_OK) == 0)
+            return folders[i];
+    }
+    return NULL;
+}
+
+const char *compile_headers_unavailable(void)
+{
+    return find_headers() ? NULL : "no CUDA toolkit: mma.h is not found";
+}
+
 static void print_log(const struct nvrtc *nvrtc, struct nvrtc_program *program)
 {
     size_t bytes = 0;
@@ -80,12 +100,16 @@ static char *read_source(const char *file)
     return text;
 }
 
-char *compile_kernels(const char *file, const char *architecture)
+char *compile_kernels(const char *file, unsigned architecture)
 {
     const struct nvrtc *nvrtc = get_nvrtc();
-    char option[64];
-    snprintf(option, sizeof option, "--gpu-architecture=%s", architecture);
-    const char *options[] = {option, "-default-device"};
+    const char *headers = find_headers() ? find_headers() : ".";
+    char option[64], include[512], cccl[512];
+    snprintf(option, sizeof option, "--gpu-architecture=compute_%u", architecture);
+    snprintf(include, sizeof include, "--include-path=%s", headers);
+    snprintf(cccl, sizeof cccl, "--include-path=%s/cccl", headers);
+    const char *options[] = {option, "-default-device", "--std=c++17", include, cccl};
+    const int option_count = (int)(sizeof options / sizeof *options);
     struct nvrtc_program *program = NULL;
     char *source = read_source(file);
     char *ptx = NULL;
@@ -94,7 +118,7 @@ char *compile_kernels(const char *file, const char *architecture)
         free(source);
         return NULL;
     }
-    if (nvrtc->compile(program, 2, options) != 0)
+    if (nvrtc->compile(program, option_count, options) != 0)
         print_log(nvrtc, program);
     else if (nvrtc->ptx_size(program, &bytes) == 0 && (ptx = calloc(1, bytes + 1)))
         nvrtc->ptx(program, ptx);

@@ -23,6 +23,7 @@ struct stage_launch {
     unsigned shared_bytes;
     unsigned argument_count;
     struct stage_argument arguments[STAGE_ARGUMENTS_MAX];
+    unsigned cluster; /* blocks of a cluster, along x; 0: not stated. The driver's alone */
 };
 
 /* All but `alloc` return 0, or print why not and return -1. Memory is zeroed, and freed with the
@@ -41,17 +42,23 @@ struct stage {
 struct check {
     const char *file;
     int (*run)(struct stage *stage);
+    unsigned least; /* the architecture from which on, 90 of compute_90; 0: any */
 };
+/* What the program runs: table.c or table_newer.c. */
 extern const struct check checks[];
 extern const size_t check_count;
+/* Ended by 0. A device that is older leaves the rest out. */
+extern const unsigned check_architectures[];
 
-/* Compiles kernels/FILE.cu for `architecture` ("compute_75"); the text is the caller's to free.
- * NULL, with the compiler's log printed, where it does not compile. */
-char *compile_kernels(const char *file, const char *architecture);
-/* Why there is no compiler here, or NULL where there is one. */
+/* Compiles kernels/FILE.cu for `architecture` (75); the text is the caller's to free. NULL, with
+ * the compiler's log printed, where it does not compile. */
+char *compile_kernels(const char *file, unsigned architecture);
+/* Why there is no compiler here, or no toolkit's headers where they are needed; NULL where they are
+ * there. */
 const char *compile_unavailable(void);
+const char *compile_headers_unavailable(void);
 
-/* Runs all checks for both architectures; the number that failed. */
-int stage_run_checks(struct stage *stage);
+/* Runs all checks for all architectures from `oldest` to `newest`; the number that failed. */
+int stage_run_checks(struct stage *stage, unsigned oldest, unsigned newest);
 
 #endif

@@ -1,6 +1,7 @@
 /* The checks as a user's program: CUDA C compiled at run time, loaded and launched through the
  * driver API. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <weft/cuda.h>
 
@@ -25,13 +26,17 @@ static int told(CUresult result, const char *what)
     return -1;
 }
 
-static int start(void)
+static int start(unsigned *newest)
 {
     CUdevice device;
+    int major = 0, minor = 0;
     CUcontext context;
     if (told(cuInit(0), "cuInit") || told(cuDeviceGet(&device, 0), "cuDeviceGet") ||
         told(cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain"))
         return -1;
+    cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+    cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+    *newest = (unsigned)(10 * major + minor);
     return told(cuCtxSetCurrent(context), "cuCtxSetCurrent");
 }
 
@@ -87,24 +92,40 @@ static int launch_kernel(struct stage *stage, const struct stage_launch *launch)
         return -1;
     const unsigned *grid = launch->grid;
     const unsigned *block = launch->block;
-    CUresult result = cuLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1],
-                                     block[2], launch->shared_bytes, NULL, arguments, NULL);
+    CUlaunchAttribute cluster = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+                                 .value.clusterDim = {launch->cluster, 1, 1}};
+    CUlaunchConfig config = {.gridDimX = grid[0],
+                             .gridDimY = grid[1],
+                             .gridDimZ = grid[2],
+                             .blockDimX = block[0],
+                             .blockDimY = block[1],
+                             .blockDimZ = block[2],
+                             .sharedMemBytes = launch->shared_bytes,
+                             .attrs = &cluster,
+                             .numAttrs = launch->cluster ? 1 : 0};
+    CUresult result = cuLaunchKernelEx(&config, function, arguments, NULL);
     if (told(result, launch->kernel))
         return -1;
     return told(cuCtxSynchronize(), launch->kernel);
 }
 
-int main(void)
+/* [OLDEST]: with the toolkit's headers, for that architecture and newer ones. */
+int main(int argc, char **argv)
 {
+    unsigned oldest = argc > 1 ? (unsigned)atoi(argv[1]) : 0, newest = 0;
     static struct driver_stage own = {
         .stage = {"driver", load, alloc, write_memory, read_memory, launch_kernel}};
     if (compile_unavailable()) {
         printf("%s\n", compile_unavailable());
         return 77;
     }
-    if (start())
+    if (oldest && compile_headers_unavailable()) {
+        printf("%s\n", compile_headers_unavailable());
+        return 77;
+    }
+    if (start(&newest))
         return 1;
-    int failed = stage_run_checks(&own.stage);
+    int failed = stage_run_checks(&own.stage, oldest, newest);
     failed += drop(&own) != 0;
     return failed ? 1 : 0;
 }

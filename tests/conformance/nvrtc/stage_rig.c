@@ -85,7 +85,7 @@ int main(int argc, char **argv)
     own.on_reference = argc > 1 && strcmp(argv[1], "reference") == 0;
     own.stage.name = own.on_reference ? "reference" : "executor";
     rig_init(&own.rig);
-    int failed = stage_run_checks(&own.stage);
+    int failed = stage_run_checks(&own.stage, 0, UINT32_MAX);
     rig_unload(&own.program);
     rig_finish(&own.rig);
     return failed ? 1 : 0;

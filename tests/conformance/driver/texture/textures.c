@@ -298,7 +298,7 @@ int main(void)
     REQUIRE(cuDeviceGet(&device, 0));
     REQUIRE(cuDevicePrimaryCtxRetain(&context, device));
     REQUIRE(cuCtxSetCurrent(context));
-    char *ptx = compile_kernels("textures", "compute_75");
+    char *ptx = compile_kernels("textures", 75);
     if (!ptx)
         return 1;
     REQUIRE(cuModuleLoadData(&module, ptx));
