@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "image/fatbin.h"
 #include "softgpu/engine/linked.h"
@@ -58,9 +59,22 @@ static CUresult read_one(char **text, size_t *text_bytes, const void *image, siz
     return rc ? result_of(rc) : CUDA_SUCCESS;
 }
 
+/* What nvcc links beside a program whose kernels launch kernels: NVIDIA's device runtime, written
+ * for what drivers have inside. Known by a variable of its own. It is left out, so that the
+ * program's other kernels run and those that need it are refused by name. */
+static bool is_device_runtime(const void *image)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t bytes;
+    return read_one(&text, &bytes, image, SIZE_MAX, UINT32_MAX, NULL) == CUDA_SUCCESS &&
+           strstr(text, "__CNPRT_VERSION_NUMBER__");
+}
+
 static CUresult gather(struct gathered *gathered, const void *image, uint32_t sm,
                        struct weft_err *err)
 {
+    if (is_device_runtime(image))
+        return CUDA_SUCCESS;
     if (gathered->count == gathered->room) {
         uint32_t room = gathered->room ? 2 * gathered->room : 8;
         void *texts = realloc(gathered->texts, room * sizeof(*gathered->texts));
@@ -85,7 +99,7 @@ static CUresult read_linked(struct weft_soft_fat_content *out,
     _cleanup_(gathered_finish) struct gathered gathered = {0};
     const void *image;
     int rc;
-    while ((rc = weft_fatbin_linked(wrapper, gathered.count, &image, err)) == 0 && image) {
+    for (uint32_t i = 0; (rc = weft_fatbin_linked(wrapper, i, &image, err)) == 0 && image; i++) {
         CUresult result = gather(&gathered, image, sm, err);
         if (result)
             return result;

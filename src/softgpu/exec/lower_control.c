@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "softgpu/exec/lower.h"
+#include "softgpu/ptx/link.h"
 #include "util/util.h"
 
 static void lower_bra(struct weft_exec_lowering *lowering)
@@ -289,6 +290,11 @@ static void lower_call_outside(struct weft_exec_lowering *lowering,
         lower_malloc(lowering);
     else if (strcmp(callee->name, "free") == 0)
         lower_free(lowering);
+    else if (!lowering->failed && weft_ptx_is_device_runtime(callee->name))
+        lowering->failed = weft_fail(lowering->err, WEFT_ENOSYS,
+                                     "ptx:%u: %s of %s: the soft GPU has no CUDA runtime for "
+                                     "kernels, which cannot launch kernels there",
+                                     source->line, source->text, callee->name);
     else if (!lowering->failed)
         lowering->failed = weft_fail(lowering->err, WEFT_ENOSYS,
                                      "ptx:%u: %s of %s, which has no body, is not supported",

@@ -24,9 +24,17 @@ struct linking {
     struct weft_err *err;
 };
 
-/* Functions that every device has. */
+bool weft_ptx_is_device_runtime(const char *name)
+{
+    return strncmp(name, "cuda", strlen("cuda")) == 0;
+}
+
+/* Functions that every device has, and those of the device runtime: a kernel that calls one of them
+ * cannot run, but the others of its module can. */
 static bool is_of_the_device(const char *name)
 {
+    if (weft_ptx_is_device_runtime(name))
+        return true;
     static const char *const offered[] = {"vprintf", "__assertfail", "malloc", "free"};
     for (size_t i = 0; i < WEFT_ARRAY_COUNT(offered); i++)
         if (strcmp(name, offered[i]) == 0)

@@ -7,6 +7,10 @@
 
 #define WEFT_PTX_LINK_INPUTS_MAX 4096
 
+/* A function without a body that is called so is of the CUDA runtime for kernels, with which they
+ * launch kernels. */
+bool weft_ptx_is_device_runtime(const char *name);
+
 struct weft_ptx_link_input {
     const char *name;               /* for messages; borrowed */
     struct weft_ptx_module *module; /* owned; NULL after the call, also where it failed */

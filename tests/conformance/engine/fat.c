@@ -26,6 +26,18 @@ static const char caller[] =
 static const char callee[] = PTX_HEAD ".visible .func (.param .b32 r) answer() {\n"
                                       " st.param.b32 [r], 77;\n ret;\n}\n";
 
+/* A kernel that launches another, and what nvcc links beside it. */
+static const char launcher[] =
+    PTX_HEAD ".extern .func (.param .b32 r) cudaLaunchDeviceV2(.param .b64 b, .param .b64 s);\n"
+             ".visible .entry launch() {\n .param .b32 r0;\n .param .b64 b0;\n .param .b64 s0;\n"
+             " call (r0), cudaLaunchDeviceV2, (b0, s0);\n ret;\n}\n";
+static const char device_runtime[] =
+    ".version 7.8\n.target sm_90\n.address_size 64\n"
+    ".visible .global .align 4 .u32 __CNPRT_VERSION_NUMBER__ = 6000;\n"
+    ".extern .func (.param .b32 r) cnpLaunchDeviceV2(.param .b64 b, .param .b64 s);\n"
+    ".visible .func (.param .b32 r) cudaLaunchDeviceV2(.param .b64 b, .param .b64 s) {\n"
+    " call (r), cnpLaunchDeviceV2, (b, s);\n ret;\n}\n";
+
 struct wrapper {
     uint32_t magic, version;
     const void *image, *more;
@@ -139,6 +151,32 @@ static void check_linked(void)
     OK(cuLibraryUnload(library));
 }
 
+/* Kernels that launch kernels are refused, the others of such a program run. */
+static void check_device_runtime(void)
+{
+    static struct fat stub, first, second, third, runtime;
+    const void *linked[] = {first.bytes, runtime.bytes, second.bytes, third.bytes, NULL};
+    struct wrapper wrapper = {0x466243b1u, 2, stub.bytes, linked};
+    CUmodule module;
+    CUfunction function;
+    begin(&first);
+    add(&first, 1, 75, FLAGS, launcher, 64);
+    begin(&runtime);
+    add(&runtime, 2, 75, FLAGS, "\177ELF", 64);
+    add(&runtime, 1, 90, FLAGS | FLAG_LZ4, device_runtime, 64);
+    begin(&second);
+    add(&second, 1, 75, FLAGS, caller, 64);
+    begin(&third);
+    add(&third, 1, 75, FLAGS, callee, 64);
+    CHECK(run(&wrapper) == 77);
+    OK(cuModuleLoadData(&module, &wrapper));
+    CUresult result = cuModuleGetFunction(&function, module, "launch");
+    if (result == CUDA_SUCCESS)
+        result = cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL);
+    CHECK(result == CUDA_ERROR_NOT_SUPPORTED);
+    OK(cuModuleUnload(module));
+}
+
 static void check_refused(struct fat *fat)
 {
     begin(fat);
@@ -195,6 +233,7 @@ int main(int argc, char **argv)
     start(PTX_HEAD);
     check_choice(&fat);
     check_linked();
+    check_device_runtime();
     check_refused(&fat);
     check_damaged(&fat, argc > 1 ? strtoul(argv[1], NULL, 10) : 0);
     CHECK(run((begin(&fat), add(&fat, 1, 60, FLAGS, PTX_OF("sm_60", "60"), 64), fat.bytes)) == 60);
