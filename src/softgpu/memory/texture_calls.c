@@ -53,13 +53,21 @@ static CUresult create_surface(CUsurfObject *out, const CUDA_RESOURCE_DESC *reso
     return open_object(&description, &source, out);
 }
 
+/* Programs destroy an object when they have launched what reads it: that is waited for. */
 static CUresult destroy(uint64_t handle, bool is_surface)
 {
     struct weft_soft_context *context;
+    struct weft_soft_texture_source source;
     CUresult result = weft_soft_context_current(&context);
     if (result != CUDA_SUCCESS)
         return result;
-    return weft_soft_texture_close(handle, is_surface) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    if (!weft_soft_texture_source(handle, is_surface, &source))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (weft_soft_context_get(source.context, &context) == CUDA_SUCCESS) {
+        result = weft_soft_context_wait(context);
+        weft_soft_context_put(context);
+    }
+    return weft_soft_texture_close(handle, is_surface) ? result : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult destroy_texture(CUtexObject handle)
