@@ -16,19 +16,6 @@ static uint64_t long_at(const struct weft_exec_run *run, int32_t row, uint32_t l
     return ((const uint64_t *)weft_exec_source(run, row))[lane];
 }
 
-static char *find(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint8_t space,
-                  uint32_t lane, uint64_t address, uint32_t bytes, uint32_t align)
-{
-    if (address & (align - 1)) {
-        weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_MISALIGNED, address);
-        return NULL;
-    }
-    char *host = weft_exec_host_pointer(run, space, lane, address, bytes);
-    if (host == NULL)
-        weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
-    return host;
-}
-
 /* Of the bytes of a cp.async, those that are read; the others are zeros. */
 static uint32_t bytes_read(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
                            uint32_t lane)
@@ -50,12 +37,14 @@ COMMON_HANDLER(cp_async)
     uint32_t size = (uint32_t)insn->immediate;
     for (uint32_t left = run->mask; left; left &= left - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(left), read = bytes_read(run, insn, lane);
-        char *to = find(run, insn, WEFT_PTX_SHARED, lane, long_at(run, insn->d, lane), size, size);
+        struct weft_exec_touch target = {WEFT_PTX_SHARED, WEFT_EXEC_ACCESS_WRITE, lane, size,
+                                         long_at(run, insn->d, lane)};
+        struct weft_exec_touch source = {WEFT_PTX_GLOBAL, WEFT_EXEC_ACCESS_READ, lane, read,
+                                         long_at(run, insn->a, lane)};
+        char *to = weft_exec_reach_as(run, insn, &target, size);
         if (to == NULL)
             return;
-        const char *from = NULL;
-        if (read)
-            from = find(run, insn, WEFT_PTX_GLOBAL, lane, long_at(run, insn->a, lane), read, size);
+        const char *from = read ? weft_exec_reach_as(run, insn, &source, size) : NULL;
         if (read && from == NULL)
             return;
         if (read)
@@ -85,20 +74,24 @@ static void combine_piece(const struct weft_exec_insn *insn, char *to, const cha
 static bool move_bulk(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                       const struct bulk *bulk)
 {
+    struct weft_exec_touch target = {bulk->to_space,
+                                     insn->kind ? WEFT_EXEC_ACCESS_UPDATE : WEFT_EXEC_ACCESS_WRITE,
+                                     bulk->lane, 0, bulk->to};
+    struct weft_exec_touch source = {bulk->from_space, WEFT_EXEC_ACCESS_READ, bulk->lane, 0,
+                                     bulk->from};
     for (uint64_t at = 0; at < bulk->bytes;) {
-        /* To the next multiple, so that no piece is longer than what is found at once. */
-        uint64_t piece = WEFT_MIN(bulk->bytes - at, (uint64_t)PIECE_BYTES);
-        char *to =
-            find(run, insn, bulk->to_space, bulk->lane, bulk->to + at, (uint32_t)piece, BULK_UNIT);
-        const char *from = to ? find(run, insn, bulk->from_space, bulk->lane, bulk->from + at,
-                                     (uint32_t)piece, BULK_UNIT)
-                              : NULL;
+        uint32_t piece = (uint32_t)WEFT_MIN(bulk->bytes - at, (uint64_t)PIECE_BYTES);
+        target.bytes = source.bytes = piece;
+        char *to = weft_exec_reach_as(run, insn, &target, BULK_UNIT);
+        const char *from = to ? weft_exec_reach_as(run, insn, &source, BULK_UNIT) : NULL;
         if (from == NULL)
             return false;
         if (insn->kind)
-            combine_piece(insn, to, from, (uint32_t)piece, bulk->to_space != WEFT_PTX_GLOBAL);
+            combine_piece(insn, to, from, piece, bulk->to_space != WEFT_PTX_GLOBAL);
         else
             memmove(to, from, piece);
+        target.address += piece;
+        source.address += piece;
         at += piece;
     }
     return true;
@@ -112,7 +105,9 @@ static bool perform_bulk(struct weft_exec_run *run, const struct weft_exec_insn 
         return false;
     if (insn->c == WEFT_EXEC_NO_ROW)
         return true;
-    char *word = find(run, insn, WEFT_PTX_SHARED, bulk->lane, barrier, 8, 8);
+    struct weft_exec_touch touch = {WEFT_PTX_SHARED, WEFT_EXEC_ACCESS_UPDATE, bulk->lane, 8,
+                                    barrier};
+    char *word = weft_exec_reach_as(run, insn, &touch, 8);
     if (word)
         weft_exec_mbarrier_complete((uint64_t *)word, bulk->bytes);
     return word != NULL;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "softgpu/exec/cluster.h"
 #include "softgpu/exec/run.h"
 
 #define FIRST_ROOM 8
@@ -27,35 +28,70 @@ void weft_exec_variables_finish(struct weft_exec_variables *variables)
     *variables = (struct weft_exec_variables){0};
 }
 
-/* What an instruction does with memory. Of one that is not known here it is only checked where it
- * goes, and what it may have written counts as written. */
+/* What an instruction does with memory. The 52 ops of plain loads stand together. What one that is
+ * not known here may have written counts as written. */
 static enum weft_exec_access_kind access_kind(const struct weft_exec_insn *insn)
 {
-    if ((insn->op >= WEFT_EXEC_OP_ld_u8_b16 && insn->op <= WEFT_EXEC_OP_ld_u64_b64) ||
-        insn->op == WEFT_EXEC_OP_ld_ordered || insn->op == WEFT_EXEC_OP_wmma_load ||
-        insn->op == WEFT_EXEC_OP_ldmatrix)
+    if (insn->op >= WEFT_EXEC_OP_ld_u8_b16 && insn->op <= WEFT_EXEC_OP_ld_u64_b64)
         return WEFT_EXEC_ACCESS_READ;
-    return insn->op == WEFT_EXEC_OP_atom ? WEFT_EXEC_ACCESS_UPDATE : WEFT_EXEC_ACCESS_WRITE;
+    switch (insn->op) {
+    case WEFT_EXEC_OP_ld_ordered:
+    case WEFT_EXEC_OP_wmma_load:
+    case WEFT_EXEC_OP_ldmatrix:
+        return WEFT_EXEC_ACCESS_READ;
+    case WEFT_EXEC_OP_atom:
+        return WEFT_EXEC_ACCESS_UPDATE;
+    case WEFT_EXEC_OP_atom_wide: /* a plain read, or an exchange */
+        return insn->kind == WEFT_PTX_OP_NONE ? WEFT_EXEC_ACCESS_READ : WEFT_EXEC_ACCESS_UPDATE;
+    case WEFT_EXEC_OP_check_address: /* the elements come one by one */
+        return WEFT_EXEC_ACCESS_NONE;
+    default:
+        return WEFT_EXEC_ACCESS_WRITE;
+    }
 }
 
-/* A place in a space; of device memory the address. */
+struct weft_exec_touch weft_exec_touch_of(const struct weft_exec_insn *insn, uint32_t lane,
+                                          uint64_t address, uint32_t bytes)
+{
+    return (struct weft_exec_touch){.space = insn->space,
+                                    .kind = (uint8_t)access_kind(insn),
+                                    .lane = lane,
+                                    .bytes = bytes,
+                                    .address = address};
+}
+
+/* A place in a space; of device memory the address, of shared memory that of its block. */
 struct place {
     uint8_t space;
     uint64_t offset;
+    const struct weft_exec_block *block;
 };
 
-static struct place place_of(const struct weft_exec_run *run, uint8_t space, uint64_t address)
+/* Shared memory of this block, or of one of its cluster. */
+static struct place in_shared(const struct weft_exec_run *run, uint64_t offset)
+{
+    const struct weft_exec_block *block = run->block;
+    uint64_t rank = offset / WEFT_EXEC_CLUSTER_STRIDE;
+    if (rank > 0 && rank <= block->cluster->count)
+        block = block->cluster->blocks[rank - 1];
+    return (struct place){WEFT_PTX_SHARED, offset % WEFT_EXEC_CLUSTER_STRIDE, block};
+}
+
+static struct place place_of(const struct weft_exec_run *run, const struct weft_exec_touch *touch)
 {
     const struct weft_exec_memory *memory = run->block->launch->memory;
-    if (space != WEFT_PTX_GENERIC)
-        return (struct place){space, address};
+    uint64_t address = touch->address;
+    if (touch->space == WEFT_PTX_SHARED)
+        return in_shared(run, address);
+    if (touch->space != WEFT_PTX_GENERIC)
+        return (struct place){touch->space, address, run->block};
     if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
-        return (struct place){WEFT_PTX_SHARED, address - memory->shared_base};
+        return in_shared(run, address - memory->shared_base);
     if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
-        return (struct place){WEFT_PTX_LOCAL, address - memory->local_base};
+        return (struct place){WEFT_PTX_LOCAL, address - memory->local_base, run->block};
     if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
-        return (struct place){WEFT_PTX_PARAM, address - memory->param_base};
-    return (struct place){WEFT_PTX_GLOBAL, address};
+        return (struct place){WEFT_PTX_PARAM, address - memory->param_base, run->block};
+    return (struct place){WEFT_PTX_GLOBAL, address, run->block};
 }
 
 /* The named memory of a space; NULL where it has none. */
@@ -132,45 +168,61 @@ static void set_written(uint8_t *bits, uint64_t first, uint32_t count)
 }
 
 static void tell_unwritten(struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                           uint32_t lane, uint64_t address, uint32_t bytes)
+                           const struct weft_exec_touch *touch)
 {
     struct weft_exec_block *block = run->block;
     struct weft_exec_fault fault;
     if (block->told_unwritten)
         return;
     block->told_unwritten = true;
-    weft_exec_describe_fault(run, insn, lane, WEFT_EXEC_FAULT_UNWRITTEN, address, &fault);
-    weft_exec_check_explain(run, insn, address, bytes, &fault);
+    weft_exec_describe_fault(run, insn, touch->lane, WEFT_EXEC_FAULT_UNWRITTEN, touch->address,
+                             &fault);
+    weft_exec_check_explain(run, touch, &fault);
     if (block->launch->tell_unwritten)
         block->launch->tell_unwritten(block->launch->tell_context, &fault);
 }
 
-bool weft_exec_check_lane(struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                          uint32_t lane, uint64_t address, uint32_t bytes)
+/* The bits that say what is written of device memory at `address`, in *first its place in them;
+ * NULL where nobody keeps them. The extent was just looked up. */
+static uint8_t *device_bits(const struct weft_exec_run *run, uint64_t address, uint64_t *first)
 {
-    struct place place = place_of(run, insn->space, address);
+    const struct weft_exec_extent *extent = &run->block->extent;
+    if (!extent->tracked || address - extent->first >= extent->bytes)
+        return NULL;
+    *first = address - run->window_base;
+    return run->block->launch->check->written;
+}
+
+bool weft_exec_check_lane(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                          const struct weft_exec_touch *touch)
+{
+    struct place place = place_of(run, touch);
     bool named = variables_of(run, place.space) != NULL;
-    bool inside =
-        named ? is_in_a_variable(run, place, bytes) : is_in_an_extent(run, place.offset, bytes);
+    bool inside = named ? is_in_a_variable(run, place, touch->bytes)
+                        : is_in_an_extent(run, place.offset, touch->bytes);
     if (!inside)
         return false;
     uint8_t *bits = NULL;
     uint64_t first = place.offset;
-    if (place.space == WEFT_PTX_SHARED) {
-        bits = run->block->shared_written;
-    } else if (!named && run->block->extent.tracked &&
-               place.offset - run->block->extent.first < run->block->extent.bytes) {
-        bits = run->block->launch->check->written;
-        first -= run->window_base;
-    }
+    if (place.space == WEFT_PTX_SHARED)
+        bits = place.block->shared_written;
+    else if (!named)
+        bits = device_bits(run, place.offset, &first);
     if (!bits)
         return true;
-    enum weft_exec_access_kind kind = access_kind(insn);
-    if ((kind & WEFT_EXEC_ACCESS_READ) && !all_written(bits, first, bytes))
-        tell_unwritten(run, insn, lane, address, bytes);
-    if (kind & WEFT_EXEC_ACCESS_WRITE)
-        set_written(bits, first, bytes);
+    if ((touch->kind & WEFT_EXEC_ACCESS_READ) && !all_written(bits, first, touch->bytes))
+        tell_unwritten(run, insn, touch);
+    if (touch->kind & WEFT_EXEC_ACCESS_WRITE)
+        set_written(bits, first, touch->bytes);
     return true;
+}
+
+void weft_exec_check_note(struct weft_exec_run *run, uint64_t address, uint32_t bytes)
+{
+    uint64_t first = 0;
+    uint8_t *bits = is_in_an_extent(run, address, bytes) ? device_bits(run, address, &first) : NULL;
+    if (bits)
+        set_written(bits, first, bytes);
 }
 
 /* The variable that ends nearest before the place, or holds its start. */
@@ -186,14 +238,14 @@ static const struct weft_exec_variable *nearest(const struct weft_exec_variables
     return best;
 }
 
-void weft_exec_check_explain(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                             uint64_t address, uint32_t bytes, struct weft_exec_fault *fault)
+void weft_exec_check_explain(const struct weft_exec_run *run, const struct weft_exec_touch *touch,
+                             struct weft_exec_fault *fault)
 {
-    struct place place = place_of(run, insn->space, address);
+    struct place place = place_of(run, touch);
     const struct weft_exec_variables *variables = variables_of(run, place.space);
     fault->space = place.space == WEFT_PTX_CONST ? WEFT_PTX_GLOBAL : place.space;
-    fault->bytes = bytes;
-    fault->is_write = !(access_kind(insn) & WEFT_EXEC_ACCESS_READ);
+    fault->bytes = touch->bytes;
+    fault->is_write = touch->kind == WEFT_EXEC_ACCESS_WRITE;
     const struct weft_exec_variable *variable = variables ? nearest(variables, place.offset) : NULL;
     if (!variable)
         return;

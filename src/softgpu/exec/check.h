@@ -39,19 +39,31 @@ bool weft_exec_variables_add(struct weft_exec_variables *variables,
                              const struct weft_exec_variable *variable);
 void weft_exec_variables_finish(struct weft_exec_variables *variables);
 
-/* One lane's access to memory that is there: false after a fault, where it is not in what was
- * allocated. Writes are noted, reads of what nothing has written told. */
-bool weft_exec_check_lane(struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                          uint32_t lane, uint64_t address, uint32_t bytes);
-/* Fills in what a fault at that access says of it. */
-void weft_exec_check_explain(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                             uint64_t address, uint32_t bytes, struct weft_exec_fault *fault);
-
-/* The 52 ops of plain loads stand together, and so do those of stores. */
 enum weft_exec_access_kind {
+    WEFT_EXEC_ACCESS_NONE = 0, /* only where it goes matters */
     WEFT_EXEC_ACCESS_READ = 1,
     WEFT_EXEC_ACCESS_WRITE = 2,
     WEFT_EXEC_ACCESS_UPDATE = 3, /* reads and writes */
 };
+
+/* What one lane does with memory. */
+struct weft_exec_touch {
+    uint8_t space, kind; /* enum weft_exec_access_kind */
+    uint32_t lane, bytes;
+    uint64_t address;
+};
+/* Of an instruction with one address, which says what it does. */
+struct weft_exec_touch weft_exec_touch_of(const struct weft_exec_insn *insn, uint32_t lane,
+                                          uint64_t address, uint32_t bytes);
+
+/* One lane's access to memory that is there: false where it is not in what was allocated. Writes
+ * are noted, reads of what nothing has written told. */
+bool weft_exec_check_lane(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                          const struct weft_exec_touch *touch);
+/* Notes a write to device memory whose place needs no check. */
+void weft_exec_check_note(struct weft_exec_run *run, uint64_t address, uint32_t bytes);
+/* Fills in what a fault at that access says of it. */
+void weft_exec_check_explain(const struct weft_exec_run *run, const struct weft_exec_touch *touch,
+                             struct weft_exec_fault *fault);
 
 #endif

@@ -56,18 +56,30 @@ static void arrive(uint64_t *barrier, uint64_t count, uint64_t bytes, bool drops
     *barrier = settled(word, bytes_of(word) + bytes, pending_of(word) - count, expected);
 }
 
+static uint8_t access_of(uint8_t kind)
+{
+    switch (kind) {
+    case WEFT_EXEC_MBARRIER_INIT:
+    case WEFT_EXEC_MBARRIER_INVAL:
+        return WEFT_EXEC_ACCESS_WRITE;
+    case WEFT_EXEC_MBARRIER_STATE:
+    case WEFT_EXEC_MBARRIER_PARITY:
+        return WEFT_EXEC_ACCESS_READ;
+    default:
+        return WEFT_EXEC_ACCESS_UPDATE;
+    }
+}
+
 /* The barrier of a lane; NULL after a fault. */
 static uint64_t *find(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lane,
                       uint64_t address)
 {
-    if (address & 7) {
-        weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_MISALIGNED, address);
-        return NULL;
-    }
-    void *host = weft_exec_host_pointer(run, insn->space, lane, address, 8);
-    if (host == NULL)
-        weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
-    return host;
+    struct weft_exec_touch touch = {.space = insn->space,
+                                    .kind = access_of(insn->kind),
+                                    .lane = lane,
+                                    .bytes = sizeof(uint64_t),
+                                    .address = address};
+    return (uint64_t *)weft_exec_reach_as(run, insn, &touch, sizeof(uint64_t));
 }
 
 static uint32_t word_at(const struct weft_exec_run *run, int32_t row, uint32_t lane)

@@ -66,28 +66,34 @@ char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uin
 }
 
 static void raise_access(struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                         uint32_t lane, uint64_t address, uint32_t bytes,
-                         enum weft_exec_fault_kind kind)
+                         const struct weft_exec_touch *touch, enum weft_exec_fault_kind kind)
 {
-    weft_exec_raise(run, insn, 1u << lane, kind, address);
+    weft_exec_raise(run, insn, 1u << touch->lane, kind, touch->address);
     if (run->block->launch->check)
-        weft_exec_check_explain(run, insn, address, bytes, &run->block->fault);
+        weft_exec_check_explain(run, touch, &run->block->fault);
+}
+
+char *weft_exec_reach_as(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                         const struct weft_exec_touch *touch, uint32_t align)
+{
+    if (touch->address & (align - 1)) {
+        raise_access(run, insn, touch, WEFT_EXEC_FAULT_MISALIGNED);
+        return NULL;
+    }
+    char *host =
+        weft_exec_host_pointer(run, touch->space, touch->lane, touch->address, touch->bytes);
+    if (host == NULL || (run->block->launch->check && !weft_exec_check_lane(run, insn, touch))) {
+        raise_access(run, insn, touch, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS);
+        return NULL;
+    }
+    return host;
 }
 
 char *weft_exec_reach(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lane,
                       uint64_t address, uint32_t bytes, uint32_t align)
 {
-    if (address & (align - 1)) {
-        raise_access(run, insn, lane, address, bytes, WEFT_EXEC_FAULT_MISALIGNED);
-        return NULL;
-    }
-    char *host = weft_exec_host_pointer(run, insn->space, lane, address, bytes);
-    if (host == NULL ||
-        (run->block->launch->check && !weft_exec_check_lane(run, insn, lane, address, bytes))) {
-        raise_access(run, insn, lane, address, bytes, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS);
-        return NULL;
-    }
-    return host;
+    struct weft_exec_touch touch = weft_exec_touch_of(insn, lane, address, bytes);
+    return weft_exec_reach_as(run, insn, &touch, align);
 }
 
 bool weft_exec_resolve_slowly(struct weft_exec_run *run, const struct weft_exec_insn *insn,

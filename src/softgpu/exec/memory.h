@@ -25,6 +25,9 @@ char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uin
  * NULL after a fault. */
 char *weft_exec_reach(struct weft_exec_run *run, const struct weft_exec_insn *insn, uint32_t lane,
                       uint64_t address, uint32_t bytes, uint32_t align);
+/* The same for one of the addresses of an instruction that has several. */
+char *weft_exec_reach_as(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                         const struct weft_exec_touch *touch, uint32_t align);
 
 /* Lane by lane: mixed spaces, registered host memory, and the fault that names the lane. offset
  * holds addresses. */

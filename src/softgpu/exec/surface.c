@@ -18,7 +18,8 @@ struct access {
     CUarray_format format;
     uint32_t channels, texel_bytes;
     uint32_t bytes; /* of the access */
-    bool is_texel;  /* it is one whole texel, wherever that lies */
+    uint64_t address;
+    bool is_texel; /* it is one whole texel, wherever that lies */
 };
 
 enum reach { REACH_INSIDE, REACH_OUTSIDE, REACH_FAULT };
@@ -98,7 +99,15 @@ static enum reach reach(struct access *access, char **host)
         return fail(access, WEFT_EXEC_FAULT_MISALIGNED, address);
     *host =
         weft_exec_host_pointer(access->run, WEFT_PTX_GLOBAL, access->lane, address, access->bytes);
+    access->address = address;
     return *host ? REACH_INSIDE : fail(access, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
+}
+
+/* The checker believes what it has not seen written to be so. */
+static void note_written(const struct access *access)
+{
+    if (access->run->block->launch->check)
+        weft_exec_check_note(access->run, access->address, access->bytes);
 }
 
 static struct access begin_access(struct weft_exec_run *run, const struct weft_exec_insn *insn)
@@ -196,6 +205,7 @@ COMMON_HANDLER(sust)
             return;
         if (found == REACH_OUTSIDE)
             continue;
+        note_written(&access);
         if (sample->formatted) {
             store_formatted(&access, host);
             continue;
@@ -259,7 +269,9 @@ COMMON_HANDLER(sured)
         enum reach found = reach(&access, &host);
         if (found == REACH_FAULT)
             return;
-        if (found == REACH_INSIDE)
+        if (found == REACH_INSIDE) {
+            note_written(&access);
             reduce(&access, host);
+        }
     }
 }

@@ -24,6 +24,15 @@ DEFECTS = {
     "shared_unwritten": (0, r"nothing has written: .*4 bytes of shared memory, at byte 4 of right \(16 bytes\)"),
     "local_past_end": (700, r"wrote 4 bytes of local memory, 0 bytes past the end of own \(12 bytes\)"),
     "param_past_end": (700, r"read 8 bytes of parameter memory, the last 4 of them past the end of n \(4 bytes\)"),
+    "copy_of_unwritten": (0, r"nothing has written: .*4 bytes at .*, at byte 516 of the 1000 bytes"),
+    "bulk_past_end": (700, r"wrote 16 bytes at .*, the last 8 of them past the end of the 1000 bytes"),
+    "bulk_of_unwritten": (0, r"nothing has written: .*16 bytes of shared memory, at byte 0 of right \(16 bytes\)"),
+    "mbarrier_unwritten": (0, r"nothing has written: .*8 bytes of shared memory, at byte 0 of right \(16 bytes\)"),
+    "cluster_past_end": (700, r"wrote 4 bytes of shared memory, 0 bytes past the end of right \(16 bytes\)"),
+    "cluster_unwritten": (0, r"nothing has written: .*4 bytes of shared memory, at byte 8 of right \(16 bytes\)"),
+    "unwritten_vector_atom": (0, r"nothing has written: .*4 bytes at .*, at byte 512 of the 1000 bytes"),
+    "vector_atom_past_end": (700, r"8 bytes at .*, 0 bytes past the end of the 1000 bytes"),
+    "unwritten_wide": (0, r"nothing has written: .*16 bytes at .*, at byte 512 of the 1000 bytes"),
     "copy_past_end": (700, r"read 4 bytes at .*, 0 bytes past the end of the 1000 bytes"),
 }
 
@@ -49,7 +58,14 @@ class CheckTest(SoftTest):
                 self.assertTrue(re.search("kernel kernel ", text))
 
     def test_clean(self):
-        self.assertEqual(self.checked("clean"), (0, ""))
+        for name in ("clean", "clean_copies", "clean_matrices", "clean_cluster", "clean_atomics"):
+            with self.subTest(name=name):
+                self.assertEqual(self.checked(name), (0, ""))
+
+    def test_matrix_past_end(self):
+        result, text = self.checked("matrix_past_end")
+        self.assertEqual(result, 700, text)
+        self.assertRegex(text, r"wrote 16 bytes of shared memory, .*, stmatrix")
 
     def test_without_it_only_what_a_card_sees(self):
         self.assertEqual(self.checked("unwritten", check="0"), (0, ""))
@@ -58,7 +74,7 @@ class CheckTest(SoftTest):
 
     def test_programs_that_are_right(self):
         for name in ("engine/engine_launch", "engine/engine_cooperative", "engine/engine_print", "engine/engine_recursion",
-                     "engine/engine_allocate", "driver/memory/memory_kinds"):
+                     "engine/engine_allocate", "engine/engine_cluster", "driver/memory/memory_kinds"):
             with self.subTest(name=name):
                 result = self.run_checked(str(BUILD / "tests" / "conformance" / name))
                 self.assertEqual(result.returncode, 0, result.stderr)
@@ -66,10 +82,11 @@ class CheckTest(SoftTest):
                 self.assertNotIn("past the end", result.stderr)
 
     def test_kernels_of_nvrtc_are_right(self):
-        result = self.run_checked(str(BUILD / "tests" / "conformance" / "nvrtc" / "nvrtc_driver_test"))
-        if result.returncode == 77:
-            self.skipTest(result.stdout.splitlines()[-1])
-        self.assertEqual((result.returncode, result.stderr), (0, ""), result.stderr)
+        for words in (["nvrtc_driver_test"], ["nvrtc_newer_test", "90"]):
+            result = self.run_checked(str(BUILD / "tests" / "conformance" / "nvrtc" / words[0]), *words[1:])
+            if result.returncode == 77:
+                self.skipTest(result.stdout.splitlines()[-1])
+            self.assertEqual((result.returncode, result.stderr), (0, ""), result.stderr)
 
 
 main()

@@ -21,14 +21,17 @@
 
 /* %p: 1000 bytes, all written; %q: 1000 bytes, the first 512 of them written; %f: freed; %i: the
  * thread. The defect stands in line 12. */
-#define HEAD                                                                               \
-    ".version 7.0\n.target sm_80\n.address_size 64\n.file 1 \"defect.cu\"\n"               \
-    ".visible .entry kernel(.param .u64 p, .param .u64 q, .param .u64 f, .param .u32 n)\n" \
-    "{ .reg .pred %is0; .reg .b32 %r<9>; .reg .b64 %d<9>; .reg .u64 %p, %q, %f, %a;\n"     \
-    "  .shared .align 16 .b8 left[12]; .shared .align 16 .b8 right[16];\n"                 \
-    "  .local .align 16 .b8 own[12]; .reg .u32 %i, %s;\n"                                  \
-    "ld.param.u64 %p, [p]; ld.param.u64 %q, [q]; ld.param.u64 %f, [f];\n"                  \
-    "mov.u32 %i, %tid.x; setp.eq.u32 %is0, %i, 3; mov.u32 %r0, 7;\n"                       \
+#define HEAD                                                                                       \
+    ".version 8.3\n.target sm_90\n.address_size 64\n.file 1 \"defect.cu\"\n"                       \
+    ".visible .entry kernel(.param .u64 p, .param .u64 q, .param .u64 f, .param .u32 n)\n"         \
+    ".reqnctapercluster 2 { .reg .pred %is0; .reg .b32 %r<9>; .reg .b64 %d<9>; .reg .u64 %p, %q, " \
+    "%f, %a;\n"                                                                                    \
+    "  .shared .align 16 .b8 wide[512]; .shared .align 16 .b8 left[12]; .shared .align 16 .b8 "    \
+    "right[16];\n"                                                                                 \
+    "  .reg .f32 %f<3>; .reg .b128 %w<2>; .local .align 16 .b8 "                                   \
+    "own[12]; .reg .u32 %i, %s;\n"                                                                 \
+    "ld.param.u64 %p, [p]; ld.param.u64 %q, [q]; ld.param.u64 %f, [f];\n"                          \
+    "mov.u32 %i, %tid.x; setp.eq.u32 %is0, %i, 3; mov.u32 %r0, 7;\n"                               \
     ".loc 1 34 5\n"
 #define TAIL "\nret; }\n"
 
@@ -54,6 +57,59 @@ static const struct {
     {"local_past_end", "mov.u32 %s, own; @%is0 st.local.u32 [%s+12], %r0;"},
     {"param_past_end", "@%is0 ld.param.u64 %d1, [n];"},
     {"copy_past_end", "mov.u32 %s, right; @%is0 cp.async.ca.shared.global [%s], [%p+1000], 4;"},
+    {"copy_of_unwritten", "mov.u32 %s, right; @%is0 cp.async.ca.shared.global [%s], [%q+516], 4;"},
+    {"bulk_past_end", "@%is0 cp.async.bulk.global.shared::cta.bulk_group [%p+992], [right], 16;"},
+    {"bulk_of_unwritten", "@%is0 cp.async.bulk.global.shared::cta.bulk_group [%p], [right], 16;"},
+    {"mbarrier_unwritten", "@%is0 mbarrier.arrive.shared.b64 %d1, [right];"},
+    {"cluster_past_end", "mov.u32 %s, right; mapa.shared::cluster.u32 %s, %s, 1; @%is0 "
+                         "st.shared::cluster.u32 [%s+16], %r0;"},
+    {"cluster_unwritten", "mov.u32 %s, right; mapa.shared::cluster.u32 %s, %s, 0; @%is0 "
+                          "ld.shared::cluster.u32 %r1, [%s+8];"},
+    {"unwritten_vector_atom", "@%is0 atom.global.add.v2.f32 {%f1,%f2}, [%q+512], {%f1,%f2};"},
+    {"vector_atom_past_end", "@%is0 red.global.add.v2.f32 [%p+1000], {%f1,%f2};"},
+    {"unwritten_wide", "@%is0 atom.global.exch.b128 %w1, [%q+512], %w1;"},
+    {"matrix_past_end",
+     "mov.u32 %s, right; stmatrix.sync.aligned.m8n8.x1.shared.b16 [%s+16], {%r0};"},
+    {"clean_copies",
+     "cp.async.ca.shared.global [right], [%p], 16; cp.async.wait_all; "
+     "ld.shared.v4.u32 {%r1,%r2,%r3,%r4}, [right]; bar.sync 0; "
+     "@%is0 cp.async.bulk.global.shared::cta.bulk_group [%q+512], [right], 16; "
+     "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0; "
+     "@%is0 cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%q+512], [right], 16; "
+     "@%is0 ld.global.u32 %r1, [%q+516]; "
+     "@%is0 mbarrier.init.shared.b64 [right], 1; "
+     "@%is0 mbarrier.arrive.expect_tx.shared.b64 %d1, [right], 16; "
+     "@%is0 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [wide], [%p], 16, "
+     "[right]; bar.sync 0; mbarrier.test_wait.shared.b64 %is0, [right], %d1; "
+     "mbarrier.test_wait.parity.shared.b64 %is0, [right], 0; ld.shared.u32 %r1, [wide+12]; "
+     "bar.sync 0; mbarrier.inval.shared.b64 [right]; ld.shared.u64 %d1, [right];"},
+    {"clean_matrices",
+     "setp.lt.u32 %is0, %i, 32; @!%is0 ret; mov.u32 %s, wide; mad.lo.u32 %s, %i, 16, %s; "
+     "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%s], {%r0,%r0,%r0,%r0}; "
+     "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r1,%r2,%r3,%r4}, [%s]; "
+     "ld.shared.v4.u32 {%r1,%r2,%r3,%r4}, [%s]; "
+     "wmma.store.d.sync.aligned.row.m16n16k16.global.f16 [%q], {%r1,%r2,%r3,%r4}; "
+     "add.u64 %a, %q, 480; "
+     "wmma.store.d.sync.aligned.row.m16n16k16.global.f16 [%a], {%r1,%r2,%r3,%r4}; "
+     "wmma.load.c.sync.aligned.row.m16n16k16.global.f16 {%r1,%r2,%r3,%r4}, [%a]; "
+     "ld.global.u32 %r1, [%q+988];"},
+    {"clean_cluster",
+     "mov.u32 %s, right; mov.u32 %r1, %cluster_ctarank; xor.b32 %r1, %r1, 1; "
+     "mapa.shared::cluster.u32 %s, %s, %r1; @%is0 st.shared::cluster.v4.u32 [%s], "
+     "{%r0,%r0,%r0,%r0}; @%is0 mbarrier.init.shared.b64 [wide], 1; "
+     "barrier.cluster.arrive; barrier.cluster.wait; "
+     "ld.shared.v4.u32 {%r2,%r3,%r4,%r5}, [right]; ld.shared::cluster.u32 %r2, [%s+12]; "
+     "atom.shared::cluster.add.u32 %r2, [%s+8], %r0; cvt.u64.u32 %a, %s; "
+     "cvta.shared.u64 %a, %a; ld.u32 %r2, [%a+4]; mov.u32 %s, wide; "
+     "mapa.shared::cluster.u32 %s, %s, %r1; "
+     "@%is0 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%s]; "
+     "barrier.cluster.arrive; barrier.cluster.wait;"},
+    {"clean_atomics",
+     "@%is0 st.global.v4.u32 [%q+512], {%r0,%r0,%r0,%r0}; "
+     "@%is0 atom.global.add.v4.f32 {%f1,%f2,%f1,%f2}, [%q+512], {%f1,%f2,%f1,%f2}; "
+     "@%is0 red.global.add.v2.f32 [%p+992], {%f1,%f2}; "
+     "@%is0 atom.global.exch.b128 %w1, [%q+512], %w1; @%is0 atom.global.cas.b128 %w1, [%p+976], "
+     "%w1, %w1; vadd.u32.u32.u32.add %r1, %r0, %r0, %r0;"},
     {"clean",
      "mov.u32 %s, right; mul.wide.u32 %a, %i, 4; add.u64 %a, %a, %q; st.global.u32 [%a+512], %i; "
      "ld.global.u32 %r1, [%a+512]; ld.global.v4.u32 {%r2,%r3,%r4,%r5}, [%p+976]; @%is0 "
