@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, head, before);
     if (size)
         memcpy(text + before, data, size);
-    if (weft_ptx_parse(&module, text, before + size, NULL) == 0)
+    if (weft_ptx_parse_heads(&module, text, before + size, NULL) == 0)
         lower_all(module);
     weft_ptx_destroy(module);
     free(text);

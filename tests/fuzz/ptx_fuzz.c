@@ -157,6 +157,26 @@ static char *with_head(const uint8_t *data, size_t *size)
     return text;
 }
 
+/* Bodies read late, from the last to the first: the same texts are refused, and what is taken is
+ * as whole. */
+static void check_late(const char *text, size_t size, bool taken)
+{
+    struct weft_ptx_module *module = NULL;
+    struct weft_err err = {0};
+    int rc = weft_ptx_parse_heads(&module, text, size, &err);
+    for (uint32_t i = rc ? 0 : module->function_count; i > 0; i--) {
+        int now = weft_ptx_read_body(module, i - 1, &err);
+        REQUIRE(now == weft_ptx_read_body(module, i - 1, NULL));
+        rc = now ? now : rc;
+    }
+    REQUIRE(taken == (rc == 0));
+    if (rc)
+        REQUIRE(err.code < 0 && strncmp(err.text, "ptx:", 4) == 0);
+    else
+        check_module(module);
+    weft_ptx_destroy(module);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = with_head(data, &size);
@@ -164,11 +184,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weft_err err = {0};
     if (!text)
         return 0;
-    if (weft_ptx_parse(&module, text, size, &err) == 0)
+    int rc = weft_ptx_parse(&module, text, size, &err);
+    if (rc == 0)
         check_module(module);
     else
         REQUIRE(err.code < 0 && strncmp(err.text, "ptx:", 4) == 0);
     weft_ptx_destroy(module);
+    check_late(text, size, rc == 0);
     free(text);
     return 0;
 }

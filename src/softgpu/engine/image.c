@@ -14,6 +14,9 @@
 #define IMAGE_BYTES_MAX ((size_t)1 << 30)
 #define ELF_MAGIC 0x464c457fu
 #define PTX_VERSION_MAX 90 /* 9.0, of CUDA 13.0 */
+/* A text up to here is parsed whole when it is loaded, in a few milliseconds, so that its errors
+ * are told of at once. Of a longer one bodies are read when a kernel needs them. */
+#define WHOLE_TEXT_BYTES ((size_t)64 << 10)
 
 static uint32_t first_word(const void *image)
 {
@@ -68,9 +71,19 @@ static CUresult check_version(const struct weft_ptx_module *ptx, struct weft_err
     return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
 }
 
+/* Bodies that are read late have to wait for their errors, which who wants to be told of them
+ * cannot. */
+static int parse_text(struct weft_ptx_module **out, const char *text, size_t bytes, bool whole,
+                      struct weft_err *err)
+{
+    if (whole || weft_soft.load_eagerly || bytes <= WHOLE_TEXT_BYTES)
+        return weft_ptx_parse(out, text, bytes, err);
+    return weft_ptx_parse_heads(out, text, bytes, err);
+}
+
 /* PTX, or what cuLinkComplete made of several. */
 static CUresult parse(struct weft_soft_image **out, const char *text, size_t bytes, bool linked,
-                      struct weft_err *err)
+                      bool whole, struct weft_err *err)
 {
     struct weft_soft_image *image = calloc(1, sizeof(*image));
     if (!image) {
@@ -80,7 +93,7 @@ static CUresult parse(struct weft_soft_image **out, const char *text, size_t byt
     atomic_init(&image->references, 1);
     CUresult result = CUDA_SUCCESS;
     int rc = linked ? weft_soft_linked_read(&image->ptx, text, bytes, err)
-                    : weft_ptx_parse(&image->ptx, text, bytes, err);
+                    : parse_text(&image->ptx, text, bytes, whole, err);
     if (rc)
         result = result_of_parse(err);
     else
@@ -95,31 +108,31 @@ static CUresult parse(struct weft_soft_image **out, const char *text, size_t byt
 
 /* An image in memory; `bytes` is SIZE_MAX where it says itself how long it is. */
 static CUresult load(struct weft_soft_image **out, const void *image, size_t bytes, uint32_t sm,
-                     struct weft_err *err)
+                     bool whole, struct weft_err *err)
 {
     uint32_t magic = first_word(image);
     if (magic == WEFT_SOFT_LINKED_MAGIC)
         return parse(out, image, bytes == SIZE_MAX ? weft_soft_linked_bytes(image) : bytes, true,
-                     err);
+                     whole, err);
     if (magic == WEFT_FATBIN_MAGIC || (magic == WEFT_FATBIN_WRAPPER_MAGIC && bytes == SIZE_MAX)) {
         struct weft_soft_fat_content content;
         CUresult result = weft_soft_fat_read(&content, image, bytes, sm, err);
         if (result)
             return result;
-        result = parse(out, content.text, content.bytes, content.linked, err);
+        result = parse(out, content.text, content.bytes, content.linked, whole, err);
         free(content.text);
         return result;
     }
     CUresult result = refuse_binary(image, err);
     if (result)
         return result;
-    return parse(out, image, strnlen(image, WEFT_MIN(bytes, IMAGE_BYTES_MAX)), false, err);
+    return parse(out, image, strnlen(image, WEFT_MIN(bytes, IMAGE_BYTES_MAX)), false, whole, err);
 }
 
 CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, uint32_t sm,
-                              struct weft_err *err)
+                              bool whole, struct weft_err *err)
 {
-    return load(out, image, SIZE_MAX, sm, err);
+    return load(out, image, SIZE_MAX, sm, whole, err);
 }
 
 char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err)
@@ -150,13 +163,13 @@ char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err
 }
 
 CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path, uint32_t sm,
-                                   struct weft_err *err)
+                                   bool whole, struct weft_err *err)
 {
     size_t bytes;
     struct weft_err own = {0};
     _cleanup_free_ char *text = weft_soft_image_read(path, &bytes, &own);
     if (text)
-        return load(out, text, bytes, sm, err);
+        return load(out, text, bytes, sm, whole, err);
     *err = own;
     return own.code == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_FILE_NOT_FOUND;
 }

@@ -83,8 +83,9 @@ static CUresult load(CUlibrary *out, const void *code, const char *path, unsigne
         return CUDA_ERROR_INVALID_VALUE;
     uint32_t sm = weft_soft_image_common_sm();
     uint64_t started_ns = weft_clock_ns();
-    result = path ? weft_soft_image_load_file(&image, path, sm, &err)
-                  : weft_soft_image_load(&image, code, sm, &err);
+    bool whole = jit.error_bytes;
+    result = path ? weft_soft_image_load_file(&image, path, sm, whole, &err)
+                  : weft_soft_image_load(&image, code, sm, whole, &err);
     weft_soft_jit_write(&jit, result ? err.text : NULL, started_ns);
     if (result) {
         weft_soft_module_tell(result, &err);

@@ -199,8 +199,8 @@ static CUresult link_texts(struct linker *linker, struct weft_err *err)
     struct weft_soft_image *loaded;
     if (weft_soft_linked_write(&image, &bytes, linker->texts, linker->count, err))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult result =
-        weft_soft_image_load(&loaded, image, weft_soft_profile_sm(linker->device->profile), err);
+    CUresult result = weft_soft_image_load(
+        &loaded, image, weft_soft_profile_sm(linker->device->profile), true, err);
     if (result)
         return result;
     result = weft_soft_image_check(loaded, linker->device->profile, err);

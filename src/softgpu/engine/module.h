@@ -25,11 +25,12 @@ struct weft_soft_image {
     struct weft_ptx_module *ptx;
 };
 /* From memory of the program, whose length its own contents say; `text` tells what was wrong. Of a
- * fat binary's forms the PTX with the highest target at or under `sm` is taken (75 is 7.5). */
+ * fat binary's forms the PTX with the highest target at or under `sm` is taken (75 is 7.5).
+ * `whole`: errors in bodies are found now, not when a kernel needs them. */
 CUresult weft_soft_image_load(struct weft_soft_image **out, const void *image, uint32_t sm,
-                              struct weft_err *err);
+                              bool whole, struct weft_err *err);
 CUresult weft_soft_image_load_file(struct weft_soft_image **out, const char *path, uint32_t sm,
-                                   struct weft_err *err);
+                                   bool whole, struct weft_err *err);
 /* The architecture that all devices of the program have at least. */
 uint32_t weft_soft_image_common_sm(void);
 static inline uint32_t weft_soft_profile_sm(const struct weft_soft_profile *profile)

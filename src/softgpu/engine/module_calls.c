@@ -43,8 +43,9 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
         return CUDA_ERROR_INVALID_VALUE;
     uint32_t sm = weft_soft_profile_sm(context->device->profile);
     uint64_t started_ns = weft_clock_ns();
-    result = path ? weft_soft_image_load_file(&image, path, sm, &err)
-                  : weft_soft_image_load(&image, memory, sm, &err);
+    bool whole = jit && jit->error_bytes; /* the log is written now or never */
+    result = path ? weft_soft_image_load_file(&image, path, sm, whole, &err)
+                  : weft_soft_image_load(&image, memory, sm, whole, &err);
     if (result == CUDA_SUCCESS)
         result = weft_soft_module_create(context, image, &module, &err);
     weft_soft_image_put(image);

@@ -21,7 +21,8 @@ static void reach_function(struct weft_exec_lowering *lowering, uint32_t index)
 {
     struct weft_exec_kernel *kernel = lowering->kernel;
     const struct weft_ptx_function *function = &lowering->module->functions[index];
-    if (function->body && kernel->part_of[index] == WEFT_PTX_NONE) {
+    if (function->body && kernel->part_of[index] == WEFT_PTX_NONE && !lowering->failed) {
+        lowering->failed = weft_ptx_read_body(lowering->module, index, lowering->err);
         kernel->part_of[index] = kernel->part_count;
         kernel->parts[kernel->part_count++].function = index;
     }
@@ -275,13 +276,13 @@ int weft_exec_layout_kernel(struct weft_exec_lowering *lowering, uint32_t functi
     if (rc)
         return rc;
     reach_function(lowering, function);
-    for (uint32_t p = 0; p < kernel->part_count; p++) {
+    for (uint32_t p = 0; p < kernel->part_count && !lowering->failed; p++) {
         const struct weft_ptx_function *reached =
             &lowering->module->functions[kernel->parts[p].function];
         for (uint32_t i = 0; i < reached->insn_count; i++)
             reach_from(lowering, &reached->insns[i]);
     }
-    for (uint32_t p = 0; p < kernel->part_count; p++) {
+    for (uint32_t p = 0; p < kernel->part_count && !lowering->failed; p++) {
         struct weft_exec_part *part = &kernel->parts[p];
         struct weft_exec_layout *layout = &lowering->layouts[p];
         const struct weft_ptx_function *reached = &lowering->module->functions[part->function];

@@ -90,7 +90,8 @@ static void parse_call_targets(struct weft_ptx_parser *parser, struct weft_ptx_n
     do {
         struct weft_ptx_token place = parser->token;
         struct weft_ptx_name *name = weft_ptx_parser_expect_name(parser);
-        const struct weft_ptx_binding *binding = name ? name->binding : NULL;
+        const struct weft_ptx_binding *binding =
+            name ? weft_ptx_names_meaning(&parser->names, name) : NULL;
         if (name && (!binding || binding->kind != WEFT_PTX_BINDING_FUNCTION))
             weft_ptx_parser_fail(parser, WEFT_ESYNTAX, &place, "\"%s\" is not a function",
                                  name->text);

@@ -73,7 +73,8 @@ static void skip_section(struct weft_ptx_parser *parser)
     while (parser->token.kind == WEFT_PTX_TOKEN_STRING || weft_ptx_parser_at_sign(parser, ','))
         weft_ptx_parser_advance(parser);
     weft_ptx_parser_expect(parser, '{');
-    while (parser->token.kind != WEFT_PTX_TOKEN_END && !weft_ptx_parser_at_sign(parser, '}'))
+    while (parser->token.kind != WEFT_PTX_TOKEN_END && !weft_ptx_parser_at_sign(parser, '{') &&
+           !weft_ptx_parser_at_sign(parser, '}'))
         weft_ptx_parser_advance(parser);
     weft_ptx_parser_expect(parser, '}');
 }

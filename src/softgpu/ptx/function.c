@@ -200,10 +200,10 @@ static uint32_t find_record(struct weft_ptx_parser *parser, struct weft_ptx_name
     return binding->index;
 }
 
-/* A function may be declared often and defined once, always with the same parameters. */
-static void check_redeclaration(struct weft_ptx_parser *parser, const struct weft_ptx_token *at,
-                                const struct weft_ptx_function *old,
-                                const struct weft_ptx_function *now)
+void weft_ptx_parser_check_redeclaration(struct weft_ptx_parser *parser,
+                                         const struct weft_ptx_token *at,
+                                         const struct weft_ptx_function *old,
+                                         const struct weft_ptx_function *now)
 {
     if (!old->name)
         return;
@@ -231,7 +231,7 @@ static void store(struct weft_ptx_parser *parser, uint32_t index,
         *slot = *function;
 }
 
-static void finish_body(struct weft_ptx_parser *parser, struct weft_ptx_function *function)
+void weft_ptx_parser_finish_body(struct weft_ptx_parser *parser, struct weft_ptx_function *function)
 {
     struct weft_ptx_builder *builder = &parser->builder;
     function->registers = weft_ptx_parser_settle(
@@ -262,8 +262,8 @@ static uint32_t parse_head(struct weft_ptx_parser *parser, struct weft_ptx_funct
         ;
     function->body = weft_ptx_parser_at_sign(parser, '{');
     if (!weft_ptx_parser_failed(parser))
-        check_redeclaration(parser, &at,
-                            (struct weft_ptx_function *)parser->functions.items + index, function);
+        weft_ptx_parser_check_redeclaration(
+            parser, &at, (struct weft_ptx_function *)parser->functions.items + index, function);
     return index;
 }
 
@@ -285,15 +285,68 @@ void weft_ptx_parser_function(struct weft_ptx_parser *parser, enum weft_ptx_link
                                           .returns = function.returns,
                                           .line = function.line});
         parser->builder.function = index;
-        if (function.body)
-            weft_ptx_parser_body(parser);
-        else
+        if (!function.body)
             weft_ptx_parser_expect(parser, ';');
-        finish_body(parser, &function);
+        else if (!parser->defers || !weft_ptx_parser_defer(parser, index, &function))
+            weft_ptx_parser_body(parser);
+        weft_ptx_parser_finish_body(parser, &function);
         parser->builder.function = WEFT_PTX_NONE;
         store(parser, index, &function);
     }
     weft_ptx_names_close(&parser->names);
+}
+
+static void bind_list(struct weft_ptx_parser *parser, enum weft_ptx_binding_kind kind,
+                      const struct weft_ptx_parameter *parameters, uint32_t count, uint32_t line)
+{
+    struct weft_ptx_token at = {.line = line};
+    struct parameter_list list = {.kind = kind};
+    for (uint32_t i = 0; i < count && !weft_ptx_parser_failed(parser); i++) {
+        struct weft_ptx_parameter parameter = parameters[i]; /* others may read what stands there */
+        struct weft_ptx_name *name =
+            weft_ptx_names_intern(&parser->names, parameter.name, strlen(parameter.name));
+        list.items.count = i + 1;
+        if (name)
+            bind_parameter(parser, &list, &parameter, name, &at);
+        else
+            weft_ptx_parser_no_memory(parser);
+    }
+}
+
+void weft_ptx_parser_bind_parameters(struct weft_ptx_parser *parser,
+                                     const struct weft_ptx_function *function)
+{
+    bind_list(parser, WEFT_PTX_BINDING_RETURN, function->returns, function->return_count,
+              function->line);
+    bind_list(parser, WEFT_PTX_BINDING_PARAMETER, function->parameters, function->parameter_count,
+              function->line);
+}
+
+/* The index of a new record, or of one that was kept for the body. */
+static uint32_t place_prototype(struct weft_ptx_parser *parser)
+{
+    struct weft_ptx_builder *builder = &parser->builder;
+    if (builder->prototype < builder->prototype_end)
+        return builder->prototype++;
+    struct weft_ptx_function *slot =
+        weft_ptx_parser_push(parser, &parser->functions, sizeof(*slot), 1);
+    if (slot)
+        slot->prototype = true;
+    return (uint32_t)parser->functions.count - 1;
+}
+
+/* That it is a prototype, and so nothing else, others may be reading: that stays as it is. */
+static void fill_prototype(struct weft_ptx_function *slot,
+                           const struct weft_ptx_function *prototype)
+{
+    slot->name = prototype->name;
+    slot->line = prototype->line;
+    slot->noreturn = prototype->noreturn;
+    slot->parameter_count = prototype->parameter_count;
+    slot->parameters = prototype->parameters;
+    slot->parameter_bytes = prototype->parameter_bytes;
+    slot->return_count = prototype->return_count;
+    slot->returns = prototype->returns;
 }
 
 void weft_ptx_parser_prototype(struct weft_ptx_parser *parser, struct weft_ptx_name *label,
@@ -310,11 +363,9 @@ void weft_ptx_parser_prototype(struct weft_ptx_parser *parser, struct weft_ptx_n
         ;
     weft_ptx_names_close(&parser->names);
     weft_ptx_parser_expect(parser, ';');
-    struct weft_ptx_function *slot =
-        weft_ptx_parser_push(parser, &parser->functions, sizeof(prototype), 1);
-    if (!slot || weft_ptx_parser_failed(parser))
+    uint32_t index = place_prototype(parser);
+    if (weft_ptx_parser_failed(parser))
         return;
-    *slot = prototype;
-    weft_ptx_parser_declare(parser, label, at, WEFT_PTX_BINDING_PROTOTYPE,
-                            (uint32_t)parser->functions.count - 1);
+    fill_prototype((struct weft_ptx_function *)parser->functions.items + index, &prototype);
+    weft_ptx_parser_declare(parser, label, at, WEFT_PTX_BINDING_PROTOTYPE, index);
 }

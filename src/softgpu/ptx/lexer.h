@@ -3,6 +3,7 @@
 #ifndef WEFT_SOFTGPU_PTX_LEXER_H
 #define WEFT_SOFTGPU_PTX_LEXER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,9 @@ struct weft_ptx_lexer {
 /* `size` is at most WEFT_PTX_TEXT_BYTES_MAX, which keeps positions and lengths in 32 bits. */
 void weft_ptx_lexer_init(struct weft_ptx_lexer *lexer, const char *text, size_t size);
 void weft_ptx_lexer_next(struct weft_ptx_lexer *lexer, struct weft_ptx_token *token);
+/* scan.c: from behind a '{' to behind the '}' that closes it. False, and nothing moved, where there
+ * is none or a string or comment has no end. */
+bool weft_ptx_lexer_skip_body(struct weft_ptx_lexer *lexer);
 /* Goes on with the line after the one that the lexer stands in. */
 void weft_ptx_lexer_skip_line(struct weft_ptx_lexer *lexer);
 

@@ -16,10 +16,11 @@ struct weft_ptx_link_input {
     struct weft_ptx_module *module; /* owned; NULL after the call, also where it failed */
 };
 
-/* Takes `inputs[count]` over. Strong definitions win over weak ones, the first of several weak ones
- * counts. Errors: WEFT_EEXIST, two strong definitions; WEFT_ENOENT, nowhere defined and used, and
- * not of what the device itself offers; WEFT_EINVAL, two modules disagree about a symbol;
- * WEFT_ERANGE; WEFT_ENOMEM. Their text names the symbol and the inputs. */
+/* Takes `inputs[count]` over; they have been read whole, by weft_ptx_parse. Strong definitions win
+ * over weak ones, the first of several weak ones counts. Errors: WEFT_EEXIST, two strong
+ * definitions; WEFT_ENOENT, nowhere defined and used, and not of what the device itself offers;
+ * WEFT_EINVAL, two modules disagree about a symbol; WEFT_ERANGE; WEFT_ENOMEM. Their text names the
+ * symbol and the inputs. */
 int weft_ptx_link(struct weft_ptx_module **out, struct weft_ptx_link_input *inputs, uint32_t count,
                   struct weft_err *err);
 

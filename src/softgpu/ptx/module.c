@@ -111,9 +111,17 @@ static void parse_alias(struct weft_ptx_parser *parser)
     struct weft_ptx_function *functions = parser->functions.items;
     const char *name = functions[from->index].name;
     uint8_t linkage = functions[from->index].linkage;
-    functions[from->index] = functions[to->index];
-    functions[from->index].name = name;
-    functions[from->index].linkage = linkage;
+    struct weft_ptx_function alias_of = functions[to->index];
+    alias_of.name = name;
+    alias_of.linkage = linkage;
+    weft_ptx_parser_check_redeclaration(parser, &at, &functions[from->index], &alias_of);
+    functions[from->index] = alias_of;
+    if (!functions[to->index].deferred)
+        return;
+    functions[from->index].deferred = weft_ptx_arena_copy(
+        parser->memory, functions[to->index].deferred, sizeof(struct weft_ptx_deferred));
+    if (!functions[from->index].deferred)
+        weft_ptx_parser_no_memory(parser);
 }
 
 static enum weft_ptx_linkage parse_linkage(struct weft_ptx_parser *parser)
@@ -169,8 +177,14 @@ static void parse_module(struct weft_ptx_parser *parser)
                                            &module->file_count);
 }
 
-static void parser_finish(struct weft_ptx_parser *parser)
+static void parser_destroy(struct weft_ptx_parser *parser)
 {
+    if (!parser)
+        return;
+    if (parser->module->unread == parser) { /* these are the module's by now */
+        parser->variables.items = NULL;
+        parser->functions.items = NULL;
+    }
     weft_ptx_names_finish(&parser->names);
     weft_ptx_vector_finish(&parser->variables);
     weft_ptx_vector_finish(&parser->functions);
@@ -181,6 +195,8 @@ static void parser_finish(struct weft_ptx_parser *parser)
     weft_ptx_vector_finish(&parser->builder.fixups);
     weft_ptx_vector_finish(&parser->initialiser);
     weft_ptx_vector_finish(&parser->relocations);
+    pthread_mutex_destroy(&parser->lock);
+    free(parser);
 }
 
 static struct weft_ptx_module *module_create(void)
@@ -198,13 +214,42 @@ void weft_ptx_destroy(struct weft_ptx_module *module)
 {
     if (!module)
         return;
+    parser_destroy(module->unread);
     struct weft_ptx_arena *memory = module->memory; /* which holds the module itself */
     weft_ptx_arena_finish(memory);
     free(memory);
 }
 
-int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size,
-                   struct weft_err *err)
+/* The parser stays with the module: its names are needed to read the bodies, and what it added to
+ * are the module's own lists now, which grow no more. */
+static void keep_parser(struct weft_ptx_parser *parser)
+{
+    struct weft_ptx_module *module = parser->module;
+    weft_ptx_vector_finish(&parser->variables);
+    weft_ptx_vector_finish(&parser->functions);
+    parser->variables.items = module->variables;
+    parser->functions.items = module->functions;
+    parser->err = NULL;
+    module->unread = parser;
+}
+
+static struct weft_ptx_parser *parser_create(struct weft_ptx_module *module, struct weft_err *err)
+{
+    struct weft_ptx_parser *parser = calloc(1, sizeof(*parser));
+    if (!parser)
+        return NULL;
+    parser->err = err;
+    parser->module = module;
+    parser->memory = module->memory;
+    parser->builder.function = WEFT_PTX_NONE;
+    pthread_mutex_init(&parser->lock, NULL);
+    if (!weft_ptx_names_init(&parser->names, parser->memory))
+        weft_ptx_parser_no_memory(parser);
+    return parser;
+}
+
+static int parse(struct weft_ptx_module **out, const char *text, size_t size, bool defers,
+                 struct weft_err *err)
 {
     while (size && text[size - 1] == '\0')
         size--;
@@ -213,29 +258,39 @@ int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size,
                          "ptx:1:1: the text has %zu bytes, at most %zu can be read", size,
                          WEFT_PTX_TEXT_BYTES_MAX);
     struct weft_ptx_module *module = module_create();
-    struct weft_ptx_parser *parser = calloc(1, sizeof(*parser));
-    if (!module || !parser) {
+    struct weft_ptx_parser *parser = module ? parser_create(module, err) : NULL;
+    if (parser && defers)
+        text = weft_ptx_arena_copy(module->memory, text, size);
+    if (!parser || !text) {
+        parser_destroy(parser);
         weft_ptx_destroy(module);
-        free(parser);
         return weft_fail(err, WEFT_ENOMEM, "ptx:1:1: out of memory");
     }
-    parser->err = err;
-    parser->module = module;
-    parser->memory = module->memory;
-    parser->builder.function = WEFT_PTX_NONE;
+    parser->defers = defers;
     weft_ptx_lexer_init(&parser->lexer, text, size);
-    if (!weft_ptx_names_init(&parser->names, parser->memory))
-        weft_ptx_parser_no_memory(parser);
-    else
-        parse_module(parser);
+    parse_module(parser);
     int code = parser->code;
-    parser_finish(parser);
-    free(parser);
+    if (code == 0 && defers)
+        keep_parser(parser);
+    else
+        parser_destroy(parser);
     if (code < 0)
         weft_ptx_destroy(module);
     else
         *out = module;
     return code;
+}
+
+int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size,
+                   struct weft_err *err)
+{
+    return parse(out, text, size, false, err);
+}
+
+int weft_ptx_parse_heads(struct weft_ptx_module **out, const char *text, size_t size,
+                         struct weft_err *err)
+{
+    return parse(out, text, size, true, err);
 }
 
 uint32_t weft_ptx_find_function(const struct weft_ptx_module *module, const char *name)

@@ -25,7 +25,8 @@ static uint32_t hash_text(const char *text, size_t length)
 
 bool weft_ptx_names_init(struct weft_ptx_names *names, struct weft_ptx_arena *spellings)
 {
-    *names = (struct weft_ptx_names){.spellings = spellings, .bucket_count = BUCKETS_MIN};
+    *names = (struct weft_ptx_names){
+        .spellings = spellings, .bucket_count = BUCKETS_MIN, .visible = UINT32_MAX};
     names->buckets = calloc(names->bucket_count, sizeof(struct weft_ptx_name *));
     if (!names->buckets)
         return false;
@@ -114,6 +115,14 @@ void weft_ptx_names_close(struct weft_ptx_names *names)
         r->name->range = r->outer;
 }
 
+const struct weft_ptx_binding *weft_ptx_names_meaning(const struct weft_ptx_names *names,
+                                                      const struct weft_ptx_name *name)
+{
+    const struct weft_ptx_binding *binding = name->binding;
+    bool later = binding && binding->depth == 0 && binding->serial > names->visible;
+    return later ? NULL : binding;
+}
+
 const struct weft_ptx_binding *weft_ptx_names_taken(const struct weft_ptx_name *name,
                                                     uint32_t depth)
 {
@@ -129,6 +138,8 @@ struct weft_ptx_binding *weft_ptx_names_bind(struct weft_ptx_names *names,
     struct weft_ptx_naming_scope *scope = &names->scopes[depth];
     *binding = (struct weft_ptx_binding){
         .depth = (uint8_t)depth, .name = name, .outer = name->binding, .next = scope->bindings};
+    if (depth == 0)
+        binding->serial = ++names->declared;
     scope->bindings = binding;
     name->binding = binding;
     return binding;

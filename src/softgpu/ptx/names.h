@@ -33,7 +33,8 @@ struct weft_ptx_binding {
     uint8_t kind;  /* enum weft_ptx_binding_kind */
     uint8_t depth; /* of the scope that it stands in */
     uint32_t index;
-    uint32_t line; /* of its declaration */
+    uint32_t line;   /* of its declaration */
+    uint32_t serial; /* of depth 0: how many the module had declared with it */
     struct weft_ptx_branch_table *table;
     struct weft_ptx_name *name;
     struct weft_ptx_binding *outer; /* what the name stands for outside that scope */
@@ -72,6 +73,9 @@ struct weft_ptx_names {
     struct weft_ptx_name **buckets;   /* owned */
     size_t bucket_count, count;
     uint32_t depth; /* the innermost open scope */
+    /* What the module has declared so far, and how much of it is known where text is read: a body
+     * that is read late sees nothing that stands behind it. */
+    uint32_t declared, visible;
     struct weft_ptx_naming_scope scopes[WEFT_PTX_SCOPES_MAX];
 };
 
@@ -85,6 +89,9 @@ struct weft_ptx_name *weft_ptx_names_intern(struct weft_ptx_names *names, const 
 void weft_ptx_names_open(struct weft_ptx_names *names);
 void weft_ptx_names_close(struct weft_ptx_names *names);
 
+/* What a name stands for where text is being read, or NULL. Ranges apart. */
+const struct weft_ptx_binding *weft_ptx_names_meaning(const struct weft_ptx_names *names,
+                                                      const struct weft_ptx_name *name);
 /* What already has this name in the scope `depth`, or NULL. */
 const struct weft_ptx_binding *weft_ptx_names_taken(const struct weft_ptx_name *name,
                                                     uint32_t depth);

@@ -172,7 +172,7 @@ const struct weft_ptx_binding *weft_ptx_parser_lookup(struct weft_ptx_parser *pa
 {
     const struct weft_ptx_range *range = weft_ptx_names_find_range(&parser->names, name);
     if (!range)
-        return name->binding;
+        return weft_ptx_names_meaning(&parser->names, name);
     uint32_t index = weft_ptx_parser_add_register(parser, name, range->type, range->vector);
     if (index == WEFT_PTX_NONE)
         return NULL;

@@ -7,6 +7,8 @@
 #ifndef WEFT_SOFTGPU_PTX_PARSER_H
 #define WEFT_SOFTGPU_PTX_PARSER_H
 
+#include <pthread.h>
+
 #include "softgpu/ptx/arena.h"
 #include "softgpu/ptx/form.h"
 #include "softgpu/ptx/lexer.h"
@@ -63,9 +65,22 @@ struct weft_ptx_declaration {
     uint32_t align; /* 0: not stated */
 };
 
+/* Where a body lies that is read late, and what became of it. */
+struct weft_ptx_deferred {
+    struct weft_ptx_lexer lexer;         /* stands behind `open` */
+    struct weft_ptx_token open;          /* its '{' */
+    uint32_t function;                   /* whose body it is: for an .alias another's */
+    uint32_t visible;                    /* what the module had declared before it */
+    uint32_t prototype, prototype_count; /* functions kept for its .callprototypes */
+    bool read;                           /* the parser's lock */
+    const struct weft_err *failure;      /* the parser's lock; why it cannot be read */
+};
+
 /* The function whose body is being read. */
 struct weft_ptx_builder {
     uint32_t function; /* WEFT_PTX_NONE outside */
+    /* Of a body that is read late: the functions kept for its .callprototypes. */
+    uint32_t prototype, prototype_end;
     struct weft_ptx_vector registers, variables, insns, fixups;
 };
 
@@ -83,6 +98,8 @@ struct weft_ptx_parser {
     uint64_t initialiser_bytes; /* of all variables so far */
     uint32_t expression_depth;
     uint32_t file, file_line; /* of the last .loc */
+    bool defers;              /* bodies are read late */
+    pthread_mutex_t lock; /* of a parser that defers: guards all of it once the heads are read */
 };
 
 /* parser.c: tokens and failures. */
@@ -150,12 +167,29 @@ void weft_ptx_parser_initialiser(struct weft_ptx_parser *parser, struct weft_ptx
 
 /* function.c */
 void weft_ptx_parser_function(struct weft_ptx_parser *parser, enum weft_ptx_linkage linkage);
+/* A function may be declared often and defined once, always with the same parameters: fails where
+ * `now` does not go with `old`. */
+void weft_ptx_parser_check_redeclaration(struct weft_ptx_parser *parser,
+                                         const struct weft_ptx_token *at,
+                                         const struct weft_ptx_function *old,
+                                         const struct weft_ptx_function *now);
+/* The parameters and results of the function that is being read, in its innermost scope. */
+void weft_ptx_parser_bind_parameters(struct weft_ptx_parser *parser,
+                                     const struct weft_ptx_function *function);
+/* What the builder gathered becomes the body of `function`. */
+void weft_ptx_parser_finish_body(struct weft_ptx_parser *parser,
+                                 struct weft_ptx_function *function);
 /* LABEL: .callprototype …; the label has been read. */
 void weft_ptx_parser_prototype(struct weft_ptx_parser *parser, struct weft_ptx_name *label,
                                const struct weft_ptx_token *at);
 
 /* body.c: from '{' to its '}'. */
 void weft_ptx_parser_body(struct weft_ptx_parser *parser);
+
+/* deferred.c: passes over the body at whose '{' the parser stands, to read it late. False where no
+ * end of it is to be found. */
+bool weft_ptx_parser_defer(struct weft_ptx_parser *parser, uint32_t index,
+                           struct weft_ptx_function *function);
 
 /* debug.c: .loc, .file, .section and .pragma are read and dropped. False
  * where the token is none of them. */

@@ -3,7 +3,9 @@
  *
  * One generic form: an instruction is opcode × types × space × modifiers, as the PTX ISA writes it,
  * and nothing is folded into per-form enumerators. All memory belongs to the module and goes with
- * it. A parsed module is immutable: any thread. */
+ * it. A parsed module is immutable: any thread. Of one whose bodies are read late that holds for
+ * everything but the bodies, each of which is immutable once weft_ptx_read_body has returned for
+ * it. */
 #ifndef WEFT_SOFTGPU_PTX_PTX_H
 #define WEFT_SOFTGPU_PTX_PTX_H
 
@@ -461,6 +463,9 @@ struct weft_ptx_function {
     struct weft_ptx_variable *variables;
     struct weft_ptx_insn *insns;
     uint32_t line;
+    /* Private to the parser; where it is not NULL, weft_ptx_read_body comes before a look at
+     * registers, variables and instructions. */
+    struct weft_ptx_deferred *deferred;
 };
 
 /* A source file, by .file. */
@@ -479,6 +484,8 @@ struct weft_ptx_module {
     uint32_t file_count;
     const struct weft_ptx_file *files;
     void *memory; /* private to the parser: all of the above lives there */
+    /* Private: the parser that reads what was deferred, with its lock; NULL: nothing was. */
+    struct weft_ptx_parser *unread;
 };
 
 enum weft_ptx_special {
@@ -493,6 +500,15 @@ enum weft_ptx_special {
  * maximum. Bounded by input size. */
 int weft_ptx_parse(struct weft_ptx_module **out, const char *text, size_t size,
                    struct weft_err *err);
+/* The same, but of bodies only the end is looked for: the text is copied, and each body is read
+ * when weft_ptx_read_body is called for it. It may have errors that are found only then. */
+int weft_ptx_parse_heads(struct weft_ptx_module **out, const char *text, size_t size,
+                         struct weft_err *err);
+/* Has the body of a function read, once; does nothing where that is done or there is none. Of a
+ * body with an error the error, each time. Any thread: a lock of the module is held meanwhile,
+ * under which no other is taken. Errors as weft_ptx_parse. */
+int weft_ptx_read_body(const struct weft_ptx_module *module, uint32_t function,
+                       struct weft_err *err);
 void weft_ptx_destroy(struct weft_ptx_module *module);
 /* The name of the source file with that number; NULL. */
 const char *weft_ptx_file_name(const struct weft_ptx_module *module, uint32_t number);
