@@ -1,7 +1,9 @@
 #include "softgpu/memory/transfer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "softgpu/memory/graph_memory.h"
 #include "softgpu/memory/memory.h"
@@ -13,6 +15,31 @@
 #define STAGED_BYTES_MAX (1u << 20)
 /* Asynchronous transfers beyond this go to a worker even where the stream is idle. */
 #define INLINE_BYTES_MAX (256u << 10)
+
+#define PAGE_BYTES 4096ull
+/* Both ends of what lies so close together are asked about in one call. */
+#define ASKED_PAGES_MAX 64
+
+static bool has_pages(uint64_t page, uint64_t count)
+{
+    unsigned char resident[ASKED_PAGES_MAX];
+    int rc = mincore((void *)(uintptr_t)page, count * PAGE_BYTES, resident);
+    /* Where the kernel does not say, the pointer has to be believed. */
+    return rc == 0 || errno != ENOMEM;
+}
+
+/* Whether the program has memory at both ends of a run that is not empty. What lies between is
+ * believed, so that a copy of any size costs no more than this; what the program may not read or
+ * write there ends it as it would end its own memcpy. */
+static bool is_mapped(uint64_t address, uint64_t bytes)
+{
+    uint64_t first = address & ~(PAGE_BYTES - 1);
+    uint64_t last = (address + bytes - 1) & ~(PAGE_BYTES - 1);
+    uint64_t pages = (last - first) / PAGE_BYTES + 1;
+    if (pages <= ASKED_PAGES_MAX)
+        return has_pages(first, pages);
+    return has_pages(first, 1) && has_pages(last, 1);
+}
 
 CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_place place,
                                 uint64_t address, uint64_t bytes)
@@ -33,6 +60,8 @@ CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_plac
     }
     /* What is neither allocated nor registered can only be the program's own memory. */
     if (inside || place == WEFT_SOFT_PLACE_DEVICE || address == 0 || address + bytes < address)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > 0 && !is_mapped(address, bytes))
         return CUDA_ERROR_INVALID_VALUE;
     *side = (struct weft_soft_side){
         .bytes = (char *)(uintptr_t)address, .pageable = true, .program_only = true};

@@ -29,7 +29,8 @@ enum weft_soft_place {
 };
 
 /* Resolves an address into a side without pitch. INVALID_VALUE where [address, address + bytes) is
- * not allocated, or is device memory of which the program said it were the host's. */
+ * neither allocated nor mapped, or is device memory of which the program said it were the
+ * host's. */
 CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_place place,
                                 uint64_t address, uint64_t bytes);
 

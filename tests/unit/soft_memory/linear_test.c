@@ -180,6 +180,29 @@ static void copies_check_their_ranges(void **state)
     assert_int_equal(cuda.cuMemcpyHtoD_v2(address, host, 1024), CUDA_SUCCESS);
 }
 
+/* A copy that follows such a pointer ends the program, which is what would break this. */
+static void copies_refuse_what_is_nowhere(void **state)
+{
+    (void)state;
+    CUdeviceptr address = allocate(1024);
+    size_t bytes = 128ull * 4096;
+    char *held = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(held != MAP_FAILED && munmap(held + bytes / 2, bytes / 2) == 0);
+    CUdeviceptr gone = (uintptr_t)held + bytes / 2;
+    assert_int_equal(cuda.cuMemcpy(address, gone, 16), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpy(gone, address, 16), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpy(address, gone - 8, 16), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpy((uintptr_t)held, gone - bytes / 2, bytes),
+                     CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpyAsync(gone, address, 16, NULL), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpy(address, 0xffff800000000000, 8), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpyHtoD_v2(address, (void *)gone, 16), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpyDtoH_v2((void *)gone, address, 16), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpy(address, gone, 0), CUDA_SUCCESS);
+    assert_int_equal(cuda.cuMemcpy(address, gone - 16, 16), CUDA_SUCCESS);
+    munmap(held, bytes / 2);
+}
+
 static void sets_write_whole_elements(void **state)
 {
     (void)state;
@@ -445,6 +468,7 @@ int main(void)
         TEST(freed_memory_is_zeros),
         TEST(freed_memory_goes_back_to_the_host),
         TEST(copies_check_their_ranges),
+        TEST(copies_refuse_what_is_nowhere),
         TEST(sets_write_whole_elements),
         TEST(asynchronous_copies_wait_for_the_stream),
         TEST(stream_zero_is_the_threads_own_in_ptsz),
