@@ -120,6 +120,11 @@ static CUresult furnish_context(struct weft_soft_context *context)
         result = weft_soft_stream_create(context, CU_STREAM_DEFAULT, 0, &engine->legacy);
     if (result == CUDA_SUCCESS)
         engine->legacy->legacy = true;
+    if (result == CUDA_SUCCESS)
+        result =
+            weft_soft_stream_create(context, CU_STREAM_NON_BLOCKING, 0, &engine->whole_records);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_stream_create(context, CU_STREAM_NON_BLOCKING, 0, &engine->whole_waits);
     return result;
 }
 

@@ -29,9 +29,12 @@ struct weft_soft_context_engine {
     pthread_cond_t room;             /* with the scheduler lock: one less is pending */
     pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
     struct weft_soft_stream *legacy; /* its handle is a child */
-    atomic_uint captured_count;      /* changed under the graph lock; streams that capture */
-    uint32_t captured_blocking;      /* graph lock; those of them that block on `legacy` */
-    struct weft_soft_link children;  /* context.lock */
+    /* Nobody else's, with handles that are children: records of events that stand for all of the
+     * context's work before them, and waits that all of its work after them stands behind. */
+    struct weft_soft_stream *whole_records, *whole_waits;
+    atomic_uint captured_count;             /* changed under the graph lock; streams that capture */
+    uint32_t captured_blocking;             /* graph lock; those of them that block on `legacy` */
+    struct weft_soft_link children;         /* context.lock */
     struct weft_soft_workspace *workspaces; /* context.lock; those that no grid uses */
     pthread_mutex_t heap_lock;              /* before memory.lock; no other is taken under it */
     struct weft_exec_heap *heap;            /* heap_lock; owned; NULL until a kernel needs it */

@@ -365,6 +365,44 @@ static CUresult wait_event_ptsz(CUstream stream, CUevent handle, unsigned int fl
     return wait_event(stream, handle, flags, true);
 }
 
+/* The order among streams that makes these two whole is waits_for_other_streams'. */
+static CUresult record_of_context(CUcontext context_handle, CUevent handle)
+{
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_call_enter();
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_context_get(context_handle, &context);
+    if (result)
+        return result;
+    result = weft_soft_capture_forbid_context(context);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_event_record(handle, weft_soft_engine_of(context)->whole_records);
+    weft_soft_context_put(context);
+    return result;
+}
+
+static CUresult wait_of_context(CUcontext context_handle, CUevent handle)
+{
+    struct weft_soft_context *context;
+    CUresult result = weft_soft_call_enter();
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_context_get(context_handle, &context);
+    if (result)
+        return result;
+    struct event *event = NULL;
+    result = weft_soft_capture_forbid_context(context);
+    if (result == CUDA_SUCCESS)
+        result = enter(handle, &event);
+    if (result == CUDA_SUCCESS && check_answers(event) != CUDA_SUCCESS)
+        result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_event_wait(handle, weft_soft_engine_of(context)->whole_waits);
+    if (event)
+        leave(event);
+    weft_soft_context_put(context);
+    return result;
+}
+
 static CUresult query(CUevent handle)
 {
     struct event *event;
@@ -480,6 +518,8 @@ void weft_soft_event_install(struct weft_cuda *table)
     table->cuEventSynchronize = synchronize;
     table->cuEventElapsedTime = elapsed_time;
     table->cuEventElapsedTime_v2 = elapsed_time;
+    table->cuCtxRecordEvent = record_of_context;
+    table->cuCtxWaitEvent = wait_of_context;
     table->cuStreamWaitEvent = wait_event_legacy;
     table->cuStreamWaitEvent_ptsz = wait_event_ptsz;
 }

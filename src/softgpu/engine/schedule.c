@@ -158,18 +158,26 @@ CUresult weft_soft_op_submit(struct weft_soft_stream *stream, struct weft_soft_o
     return CUDA_SUCCESS;
 }
 
+static bool stands_before(const struct weft_soft_op *first, const struct weft_soft_op *op)
+{
+    return first && first->order < op->order;
+}
+
 static bool waits_for_other_streams(const struct weft_soft_stream *stream,
                                     const struct weft_soft_op *op)
 {
     struct weft_soft_context_engine *engine = weft_soft_engine_of(stream->context);
-    if (!stream->legacy) {
-        const struct weft_soft_op *barrier = stream->blocking ? engine->legacy->first : NULL;
-        return barrier && barrier->order < op->order;
-    }
+    bool whole = stream == engine->whole_records;
+    if (stream == engine->whole_waits)
+        return false;
+    if (stands_before(engine->whole_waits->first, op))
+        return true;
+    if (!stream->legacy && !whole)
+        return stream->blocking && stands_before(engine->legacy->first, op);
     for (struct weft_soft_link *link = engine->busy.next; link != &engine->busy;
          link = link->next) {
         const struct weft_soft_stream *other = stream_of_busy(link);
-        if (other->blocking && other->first->order < op->order)
+        if ((whole || other->blocking) && other->first->order < op->order)
             return true;
     }
     return false;
@@ -269,17 +277,21 @@ static void settle_streams(void)
     }
 }
 
-/* Those that the legacy stream's rule held back behind `stream` may start. */
+/* Those that the rules of the legacy stream and of the whole context held back behind `stream` may
+ * start. */
 static void unsettle_followers(struct weft_soft_stream *stream)
 {
     struct weft_soft_context_engine *engine = weft_soft_engine_of(stream->context);
     if (stream->blocking && engine->legacy->first)
         mark_unsettled(engine->legacy);
-    if (!stream->legacy)
+    if (engine->whole_records->first)
+        mark_unsettled(engine->whole_records);
+    bool whole = stream == engine->whole_waits;
+    if (!stream->legacy && !whole)
         return;
     for (struct weft_soft_link *link = engine->busy.next; link != &engine->busy;
          link = link->next) {
-        if (stream_of_busy(link)->blocking)
+        if (whole || stream_of_busy(link)->blocking)
             mark_unsettled(stream_of_busy(link));
     }
 }

@@ -89,8 +89,8 @@ bool weft_soft_stream_idle(struct weft_soft_stream *stream)
     struct weft_soft_context *context = stream->context;
     struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
     weft_soft_scheduler_lock();
-    bool busy =
-        find_unfinished(context, stream, UINT64_MAX) || (stream->blocking && engine->legacy->first);
+    bool busy = find_unfinished(context, stream, UINT64_MAX) || engine->whole_waits->first ||
+                (stream->blocking && engine->legacy->first);
     weft_soft_scheduler_unlock();
     return !busy;
 }

@@ -139,16 +139,84 @@ static void is_not_recorded_in_the_stream_of_another_context(void **state)
     RIG_OK(cuda.cuCtxDestroy_v2(other));
 }
 
+static void stands_for_the_whole_context(void **state)
+{
+    (void)state;
+    uint32_t *flag = rig_word(), *other_flag = rig_word();
+    CUcontext context;
+    CUstream first = new_stream(), second = new_stream(), later = new_stream();
+    CUevent event = new_event(0);
+    RIG_OK(cuda.cuCtxGetCurrent(&context));
+    RIG_OK(rig_launch("await", 1, first, flag, 1));
+    RIG_OK(rig_launch("await", 1, second, flag, 2));
+    RIG_OK(cuda.cuCtxRecordEvent(context, event));
+    RIG_OK(rig_launch("await", 1, later, other_flag, 1));
+    assert_int_equal(cuda.cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    set(flag, 1);
+    RIG_OK(cuda.cuStreamSynchronize(first));
+    assert_int_equal(cuda.cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    set(flag, 2);
+    RIG_OK(cuda.cuEventSynchronize(event)); /* though what came later still runs */
+    assert_int_equal(cuda.cuStreamQuery(later), CUDA_ERROR_NOT_READY);
+    set(other_flag, 1);
+    RIG_OK(cuda.cuCtxSynchronize());
+}
+
+static void holds_a_whole_context_back(void **state)
+{
+    (void)state;
+    uint32_t *flag = rig_word(), *order = rig_word();
+    CUcontext context, other;
+    CUevent event = new_event(0);
+    RIG_OK(cuda.cuCtxGetCurrent(&context));
+    CUstream busy = new_stream(), before = new_stream();
+    RIG_OK(rig_launch("await", 1, busy, flag, 1));
+    RIG_OK(rig_launch("step", 1, busy, order, 1));
+    RIG_OK(cuda.cuEventRecord(event, busy));
+    RIG_OK(rig_launch("step", 1, before, order, 0));
+    RIG_OK(cuda.cuCtxWaitEvent(context, event));
+    CUstream after = new_stream();
+    RIG_OK(rig_launch("step", 1, after, order, 2));
+    assert_int_equal(cuda.cuStreamQuery(after), CUDA_ERROR_NOT_READY);
+    RIG_OK(cuda.cuStreamSynchronize(before)); /* what came earlier does not wait */
+    RIG_OK(cuda.cuCtxCreate_v2(&other, 0, 0));
+    RIG_OK(cuda.cuCtxSynchronize()); /* nor does another context */
+    RIG_OK(cuda.cuCtxDestroy_v2(other));
+    set(flag, 1);
+    RIG_OK(cuda.cuStreamSynchronize(after));
+    assert_int_equal(*order, 3);
+}
+
+static void refuses_contexts_that_are_not_its_own(void **state)
+{
+    (void)state;
+    CUcontext context, other;
+    CUevent event = new_event(0);
+    CUstream stream = new_stream();
+    CUgraph graph;
+    RIG_OK(cuda.cuCtxGetCurrent(&context));
+    RIG_OK(cuda.cuCtxCreate_v2(&other, 0, 0));
+    assert_int_equal(cuda.cuCtxRecordEvent(other, event), CUDA_ERROR_INVALID_HANDLE);
+    RIG_OK(cuda.cuCtxWaitEvent(other, event));
+    RIG_OK(cuda.cuCtxDestroy_v2(other));
+    assert_int_equal(cuda.cuCtxWaitEvent(other, event), CUDA_ERROR_INVALID_CONTEXT);
+    assert_int_equal(cuda.cuCtxRecordEvent(context, (CUevent)&event), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(cuda.cuCtxWaitEvent(context, NULL), CUDA_ERROR_INVALID_HANDLE);
+    RIG_OK(cuda.cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+    assert_int_equal(cuda.cuCtxRecordEvent(context, event), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_int_equal(cuda.cuStreamEndCapture(stream, &graph),
+                     CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+}
+
 int main(void)
 {
     rig_open(1);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
     const struct CMUnitTest tests[] = {
-        TEST(follows_the_work_before_it),
-        TEST(orders_streams),
-        TEST(stands_for_its_latest_record),
-        TEST(refuses_what_makes_no_sense),
-        TEST(is_not_recorded_in_the_stream_of_another_context),
+        TEST(follows_the_work_before_it),   TEST(orders_streams),
+        TEST(stands_for_its_latest_record), TEST(stands_for_the_whole_context),
+        TEST(holds_a_whole_context_back),   TEST(refuses_contexts_that_are_not_its_own),
+        TEST(refuses_what_makes_no_sense),  TEST(is_not_recorded_in_the_stream_of_another_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
