@@ -188,6 +188,10 @@ CUresult weft_soft_memory_disable_peer(struct weft_soft_context *context,
  * like any other. */
 CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes,
                                    CUdeviceptr *address);
+/* The same, and the host reaches it at the same address. */
+CUresult weft_soft_memory_allocate_managed(struct weft_soft_context *context, uint64_t bytes,
+                                           CUdeviceptr *address);
+/* Of either. */
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address);
 /* The texture or surface reference of a module's variable: one handle, however often it is asked
  * for. OUT_OF_MEMORY. */

@@ -23,11 +23,11 @@ static void release_module(void *object)
     free(module);
 }
 
-/* Offsets of all variables in one allocation; its size, 0 where there are none. */
-static CUresult lay_out(struct weft_soft_module *module, uint64_t *bytes, struct weft_err *err)
+/* Offsets of all variables in two allocations, device and managed; their sizes, 0 where there are
+ * none. */
+static CUresult lay_out(struct weft_soft_module *module, uint64_t bytes[2], struct weft_err *err)
 {
     const struct weft_ptx_module *ptx = module->image->ptx;
-    uint64_t used = 0;
     for (uint32_t i = 0; i < ptx->variable_count; i++) {
         const struct weft_ptx_variable *variable = &ptx->variables[i];
         if (!has_address(variable))
@@ -37,11 +37,11 @@ static CUresult lay_out(struct weft_soft_module *module, uint64_t *bytes, struct
                       variable->line, variable->name);
             return CUDA_ERROR_INVALID_PTX;
         }
-        used = weft_round_up(used, WEFT_MAX(variable->align, 1u));
-        module->variable_addresses[i] = used;
-        used += variable->bytes;
+        uint64_t *used = &bytes[variable->managed];
+        *used = weft_round_up(*used, WEFT_MAX(variable->align, 1u));
+        module->variable_addresses[i] = *used;
+        *used += variable->bytes;
     }
-    *bytes = used;
     return CUDA_SUCCESS;
 }
 
@@ -69,26 +69,31 @@ static void write_initialiser(const struct weft_soft_module *module,
 static CUresult place_variables(struct weft_soft_module *module, struct weft_err *err)
 {
     const struct weft_ptx_module *ptx = module->image->ptx;
-    uint64_t bytes = 0;
-    CUresult result = lay_out(module, &bytes, err);
-    if (result || bytes == 0)
-        return result;
-    result = weft_soft_memory_allocate(module->context, bytes, &module->variables);
-    if (result) {
+    uint64_t bytes[2] = {0};
+    CUresult result = lay_out(module, bytes, err);
+    if (!result && bytes[0])
+        result = weft_soft_memory_allocate(module->context, bytes[0], &module->variables);
+    if (!result && bytes[1])
+        result = weft_soft_memory_allocate_managed(module->context, bytes[1], &module->managed);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY)
         weft_fail(err, WEFT_ENOMEM, "no device memory for the module's variables");
+    if (result)
         return result;
+    module->variable_bytes = bytes[0];
+    for (uint32_t i = 0; i < ptx->variable_count; i++)
+        if (has_address(&ptx->variables[i]))
+            module->variable_addresses[i] +=
+                ptx->variables[i].managed ? module->managed : module->variables;
+    for (uint32_t i = 0; i < ptx->variable_count; i++) {
+        const struct weft_ptx_variable *variable = &ptx->variables[i];
+        if (!has_address(variable) || !variable->bytes)
+            continue;
+        unsigned char *memory =
+            weft_soft_memory_reach(module->variable_addresses[i], variable->bytes);
+        if (!memory)
+            return CUDA_ERROR_UNKNOWN;
+        write_initialiser(module, variable, memory);
     }
-    module->variable_bytes = bytes;
-    for (uint32_t i = 0; i < ptx->variable_count; i++)
-        if (has_address(&ptx->variables[i]))
-            module->variable_addresses[i] += module->variables;
-    unsigned char *memory = weft_soft_memory_reach(module->variables, bytes);
-    if (!memory)
-        return CUDA_ERROR_UNKNOWN;
-    for (uint32_t i = 0; i < ptx->variable_count; i++)
-        if (has_address(&ptx->variables[i]))
-            write_initialiser(module, &ptx->variables[i],
-                              memory + (module->variable_addresses[i] - module->variables));
     return CUDA_SUCCESS;
 }
 
@@ -116,7 +121,11 @@ static struct weft_soft_module *allocate_module(struct weft_soft_context *contex
  * work, which may need that worker. A destroyed context frees all of its memory itself. */
 static void free_variables(struct weft_soft_module *module)
 {
-    if (!module->variables || atomic_load(&module->context->destroyed))
+    if (atomic_load(&module->context->destroyed))
+        return;
+    if (module->managed)
+        weft_soft_memory_free(module->context, module->managed);
+    if (!module->variables)
         return;
     weft_soft_memory_end_references(module->context, module->variables, module->variable_bytes);
     weft_soft_memory_free(module->context, module->variables);

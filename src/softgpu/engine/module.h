@@ -54,6 +54,7 @@ struct weft_soft_module {
     struct weft_exec_program *program;
     CUdeviceptr variables; /* one allocation for all; 0: there are none */
     uint64_t variable_bytes;
+    CUdeviceptr managed;          /* another one, for those that the host reaches too */
     uint64_t *variable_addresses; /* one a variable of the image */
     pthread_mutex_t lock;
     uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */

@@ -84,10 +84,23 @@ CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t b
     return allocate(context, bytes, WEFT_SOFT_OWN, address);
 }
 
+CUresult weft_soft_memory_allocate_managed(struct weft_soft_context *context, uint64_t bytes,
+                                           CUdeviceptr *address)
+{
+    uint64_t taken;
+    CUresult result =
+        weft_soft_linear_allocate(context, bytes, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, &taken);
+    if (result == CUDA_SUCCESS)
+        *address = taken;
+    return result;
+}
+
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address)
 {
     (void)context;
     struct weft_soft_allocation *allocation = weft_soft_allocation_claim(address, WEFT_SOFT_OWN);
+    if (!allocation)
+        allocation = weft_soft_allocation_claim(address, WEFT_SOFT_MANAGED);
     if (!allocation)
         return CUDA_ERROR_INVALID_VALUE;
     weft_soft_allocation_release(allocation);
