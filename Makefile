@@ -46,6 +46,8 @@ tidy: all
 # The pages that say what the soft GPU can do, from the soft GPU itself.
 docs: all
 	@$(BUILD)/tests/conformance/docs/driver-api >docs/driver-api.md
+	@tests/conformance/docs/runtime.sh $(BUILD)/tests/conformance/docs/runtime-13 $(BUILD)/tests/conformance/docs/runtime-12 \
+		$(BUILD)/tests/conformance/docs/runtime-11 >docs/runtime.md
 	@$(BUILD)/tests/conformance/ptx/ptx-coverage --markdown tests/conformance/ptx/coverage/forms.txt >docs/ptx.md
 
 format:

@@ -253,3 +253,19 @@ cudaError_t weft_cudart_cudaMemcpyFromArrayAsync(void *to, cudaArray_const_t fro
                   : weft_cudart_cudaMemcpy2DFromArrayAsync(to, width, from, x, y, width, height,
                                                            kind, stream, per_thread);
 }
+
+cudaError_t weft_cudart_cudaMemcpyArrayToArray(cudaArray_t to, size_t to_x, size_t to_y,
+                                               cudaArray_const_t from, size_t from_x, size_t from_y,
+                                               size_t bytes, enum cudaMemcpyKind kind,
+                                               bool per_thread)
+{
+    size_t width, height, from_width, from_height;
+    cudaError_t result = whole_rows(to, to_x, bytes, &width, &height);
+    if (!result)
+        result = whole_rows(from, from_x, bytes, &from_width, &from_height);
+    if (!result && width != from_width)
+        result = weft_cudart_refuse("a copy between arrays with rows of different lengths");
+    return result ? result
+                  : weft_cudart_cudaMemcpy2DArrayToArray(to, to_x, to_y, from, from_x, from_y,
+                                                         width, height, kind, per_thread);
+}

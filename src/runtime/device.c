@@ -22,6 +22,47 @@ cudaError_t weft_cudart_cudaSetDevice(int device)
     return weft_cudart_device_set(device);
 }
 
+/* The first device that has what is asked for; the first one if none has all of it. */
+static bool has_all(const struct cudaDeviceProp *device, const struct cudaDeviceProp *wanted)
+{
+    bool is_new_enough = device->major > wanted->major ||
+                         (device->major == wanted->major && device->minor >= wanted->minor);
+    return is_new_enough && device->totalGlobalMem >= wanted->totalGlobalMem &&
+           device->multiProcessorCount >= wanted->multiProcessorCount &&
+           device->sharedMemPerBlock >= wanted->sharedMemPerBlock &&
+           device->maxThreadsPerBlock >= wanted->maxThreadsPerBlock;
+}
+
+cudaError_t weft_cudart_cudaChooseDevice(int *device, const struct cudaDeviceProp *wanted)
+{
+    if (!device || !wanted)
+        return cudaErrorInvalidValue;
+    for (int i = 0; i < weft_cudart_device_count(); i++) {
+        struct cudaDeviceProp properties;
+        cudaError_t result = weft_cudart_cudaGetDeviceProperties(&properties, i);
+        if (result)
+            return result;
+        if (has_all(&properties, wanted)) {
+            *device = i;
+            return cudaSuccess;
+        }
+    }
+    *device = 0;
+    return cudaSuccess;
+}
+
+/* Which devices a thread that has chosen none may get: any of ours works, so it is the first. */
+cudaError_t weft_cudart_cudaSetValidDevices(int *devices, int count)
+{
+    if (count < 0 || count > weft_cudart_device_count() || (count && !devices))
+        return cudaErrorInvalidValue;
+    for (int i = 0; i < count; i++)
+        if (devices[i] < 0 || devices[i] >= weft_cudart_device_count())
+            return cudaErrorInvalidDevice;
+    weft_cudart_device_prefer(count ? devices[0] : 0);
+    return cudaSuccess;
+}
+
 cudaError_t weft_cudart_cudaInitDevice(int device, unsigned int device_flags, unsigned int flags)
 {
     if (device < 0 || device >= weft_cudart_device_count())

@@ -152,3 +152,37 @@ cudaError_t weft_cudart_cudaOccupancyAvailableDynamicSMemPerBlock(size_t *bytes,
                   : weft_cudart_error(weft_cudart_driver()->cuOccupancyAvailableDynamicSMemPerBlock(
                         bytes, function, blocks, threads));
 }
+
+cudaError_t weft_cudart_cudaOccupancyMaxActiveClusters(int *clusters, const void *host,
+                                                       const cudaLaunchConfig_t *config)
+{
+    CUfunction function;
+    CUlaunchConfig same;
+    cudaError_t result = weft_cudart_launch_config(config, &same);
+    if (!result)
+        result = in_context(host, &function);
+    return result ? result
+                  : weft_cudart_error(weft_cudart_driver()->cuOccupancyMaxActiveClusters(
+                        clusters, function, &same));
+}
+
+cudaError_t weft_cudart_cudaOccupancyMaxPotentialClusterSize(int *blocks, const void *host,
+                                                             const cudaLaunchConfig_t *config)
+{
+    CUfunction function;
+    CUlaunchConfig same;
+    cudaError_t result = weft_cudart_launch_config(config, &same);
+    if (!result)
+        result = in_context(host, &function);
+    return result ? result
+                  : weft_cudart_error(weft_cudart_driver()->cuOccupancyMaxPotentialClusterSize(
+                        blocks, function, &same));
+}
+
+cudaError_t weft_cudart_cudaKernelSetAttributeForDevice(cudaKernel_t kernel,
+                                                        enum cudaFuncAttribute attribute, int value,
+                                                        int device)
+{
+    return weft_cudart_error(weft_cudart_driver()->cuKernelSetAttribute(
+        (CUfunction_attribute)attribute, value, kernel, device));
+}

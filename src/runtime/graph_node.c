@@ -49,10 +49,11 @@ static cudaError_t describe(const struct cudaGraphNodeParams *params, CUgraphNod
     }
 }
 
-cudaError_t weft_cudart_cudaGraphAddNode(cudaGraphNode_t *out, cudaGraph_t graph,
-                                         const cudaGraphNode_t *dependencies,
-                                         const cudaGraphEdgeData *edges, size_t count,
-                                         struct cudaGraphNodeParams *params)
+/* CUDA 12 had edges in a second form only. */
+#if WEFT_CUDART_MAJOR >= 12
+static cudaError_t add_node(cudaGraphNode_t *out, cudaGraph_t graph,
+                            const cudaGraphNode_t *dependencies, const cudaGraphEdgeData *edges,
+                            size_t count, struct cudaGraphNodeParams *params)
 {
     CUgraphNodeParams same;
     cudaError_t result = describe(params, &same);
@@ -63,6 +64,33 @@ cudaError_t weft_cudart_cudaGraphAddNode(cudaGraphNode_t *out, cudaGraph_t graph
         params->alloc.dptr = (void *)(uintptr_t)same.alloc.dptr;
     return result;
 }
+
+#endif
+
+#if WEFT_CUDART_MAJOR >= 13
+cudaError_t weft_cudart_cudaGraphAddNode(cudaGraphNode_t *out, cudaGraph_t graph,
+                                         const cudaGraphNode_t *dependencies,
+                                         const cudaGraphEdgeData *edges, size_t count,
+                                         struct cudaGraphNodeParams *params)
+{
+    return add_node(out, graph, dependencies, edges, count, params);
+}
+#elif WEFT_CUDART_MAJOR == 12
+cudaError_t weft_cudart_cudaGraphAddNode(cudaGraphNode_t *out, cudaGraph_t graph,
+                                         const cudaGraphNode_t *dependencies, size_t count,
+                                         struct cudaGraphNodeParams *params)
+{
+    return add_node(out, graph, dependencies, NULL, count, params);
+}
+
+cudaError_t weft_cudart_cudaGraphAddNode_v2(cudaGraphNode_t *out, cudaGraph_t graph,
+                                            const cudaGraphNode_t *dependencies,
+                                            const cudaGraphEdgeData *edges, size_t count,
+                                            struct cudaGraphNodeParams *params)
+{
+    return add_node(out, graph, dependencies, edges, count, params);
+}
+#endif
 
 cudaError_t weft_cudart_cudaGraphNodeSetParams(cudaGraphNode_t node,
                                                struct cudaGraphNodeParams *params)

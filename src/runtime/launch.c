@@ -90,13 +90,23 @@ cudaError_t weft_cudart_cudaLaunchKernelExC(const cudaLaunchConfig_t *config, co
                                             void **arguments, bool per_thread)
 {
     const struct weft_cuda *driver = weft_cudart_driver();
+    CUlaunchConfig same;
     CUfunction function;
-    if (!config || config->dynamicSmemBytes > UINT32_MAX || config->numAttrs > ATTRIBUTES_MAX)
-        return cudaErrorInvalidValue;
-    cudaError_t result = weft_cudart_function_of(host, &function);
+    cudaError_t result = weft_cudart_launch_config(config, &same);
+    if (!result)
+        result = weft_cudart_function_of(host, &function);
     if (result)
         return result;
-    CUlaunchConfig same = {
+    return weft_cudart_error((per_thread
+                                  ? driver->cuLaunchKernelEx_ptsz
+                                  : driver->cuLaunchKernelEx)(&same, function, arguments, NULL));
+}
+
+cudaError_t weft_cudart_launch_config(const cudaLaunchConfig_t *config, CUlaunchConfig *out)
+{
+    if (!config || config->dynamicSmemBytes > UINT32_MAX || config->numAttrs > ATTRIBUTES_MAX)
+        return cudaErrorInvalidValue;
+    *out = (CUlaunchConfig){
         .gridDimX = config->gridDim.x,
         .gridDimY = config->gridDim.y,
         .gridDimZ = config->gridDim.z,
@@ -108,10 +118,55 @@ cudaError_t weft_cudart_cudaLaunchKernelExC(const cudaLaunchConfig_t *config, co
         .attrs = (CUlaunchAttribute *)config->attrs,
         .numAttrs = config->numAttrs,
     };
-    return weft_cudart_error((per_thread
-                                  ? driver->cuLaunchKernelEx_ptsz
-                                  : driver->cuLaunchKernelEx)(&same, function, arguments, NULL));
+    return cudaSuccess;
 }
+
+#if WEFT_CUDART_MAJOR <= 11
+/* The kernel in the context of the stream, each of which is on a device of its own. */
+static cudaError_t launch_params(const struct cudaLaunchParams *params, CUDA_LAUNCH_PARAMS *out)
+{
+    const struct weft_cuda *driver = weft_cudart_driver();
+    CUcontext context, before;
+    CUfunction function;
+    if (params->sharedMem > UINT32_MAX)
+        return cudaErrorInvalidValue;
+    CUresult switched = driver->cuStreamGetCtx(params->stream, &context);
+    if (!switched)
+        switched = driver->cuCtxPushCurrent_v2(context);
+    if (switched)
+        return weft_cudart_error(switched);
+    cudaError_t result = weft_cudart_cudaGetFuncBySymbol(&function, params->func);
+    driver->cuCtxPopCurrent_v2(&before);
+    if (!result)
+        *out = (CUDA_LAUNCH_PARAMS){.function = function,
+                                    .gridDimX = params->gridDim.x,
+                                    .gridDimY = params->gridDim.y,
+                                    .gridDimZ = params->gridDim.z,
+                                    .blockDimX = params->blockDim.x,
+                                    .blockDimY = params->blockDim.y,
+                                    .blockDimZ = params->blockDim.z,
+                                    .sharedMemBytes = (unsigned int)params->sharedMem,
+                                    .hStream = params->stream,
+                                    .kernelParams = params->args};
+    return result;
+}
+
+cudaError_t weft_cudart_cudaLaunchCooperativeKernelMultiDevice(struct cudaLaunchParams *params,
+                                                               unsigned int count,
+                                                               unsigned int flags)
+{
+    CUDA_LAUNCH_PARAMS launches[WEFT_CUDART_DEVICES_MAX];
+    if (!params || !count || count > WEFT_CUDART_DEVICES_MAX)
+        return cudaErrorInvalidValue;
+    for (unsigned int i = 0; i < count; i++) {
+        cudaError_t result = launch_params(&params[i], &launches[i]);
+        if (result)
+            return result;
+    }
+    return weft_cudart_error(
+        weft_cudart_driver()->cuLaunchCooperativeKernelMultiDevice(launches, count, flags));
+}
+#endif
 
 __attribute__((visibility("default"))) cudaError_t __cudaGetKernel(cudaKernel_t *kernel,
                                                                    const void *host)

@@ -27,12 +27,15 @@ struct managed {
     const char *name;
 };
 
+enum symbol_kind { KERNEL, VARIABLE, TEXTURE, TEXTURE_OF_FLOATS, SURFACE };
+
 struct symbol {
     const void *host; /* NULL: the place is free */
     struct module *module;
     const char *name; /* borrowed from the program's image */
-    bool is_kernel;
+    enum symbol_kind kind;
     _Atomic(CUkernel) kernel;
+    _Atomic(size_t) offset; /* of a texture's first byte behind the address that is bound */
 };
 
 static struct {
@@ -72,7 +75,8 @@ static bool grow(void)
     return true;
 }
 
-static void add_symbol(struct module *module, const void *host, const char *name, bool is_kernel)
+static void add_symbol(struct module *module, const void *host, const char *name,
+                       enum symbol_kind kind)
 {
     pthread_rwlock_wrlock(&registry.lock);
     if (2 * registry.count >= registry.room && !grow()) {
@@ -86,7 +90,7 @@ static void add_symbol(struct module *module, const void *host, const char *name
         (*place)->host = host;
         (*place)->module = module;
         (*place)->name = name;
-        (*place)->is_kernel = is_kernel;
+        (*place)->kind = kind;
         atomic_store(&(*place)->kernel, NULL);
     }
     pthread_rwlock_unlock(&registry.lock);
@@ -140,7 +144,7 @@ static cudaError_t load(struct module *module, CUlibrary *out)
 cudaError_t weft_cudart_kernel_of(const void *host, CUkernel *out)
 {
     struct symbol *symbol = find_symbol(host);
-    if (!symbol || !symbol->is_kernel)
+    if (!symbol || symbol->kind != KERNEL)
         return cudaErrorInvalidDeviceFunction;
     *out = atomic_load_explicit(&symbol->kernel, memory_order_acquire);
     if (*out)
@@ -161,7 +165,7 @@ cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size
 {
     struct symbol *symbol = find_symbol(host);
     CUlibrary library;
-    if (!symbol || symbol->is_kernel)
+    if (!symbol || symbol->kind != VARIABLE)
         return cudaErrorInvalidSymbol;
     cudaError_t result = load(symbol->module, &library);
     if (result)
@@ -170,6 +174,60 @@ cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size
         weft_cudart_driver()->cuLibraryGetGlobal(address, bytes, library, symbol->name);
     return found == CUDA_ERROR_NOT_FOUND ? cudaErrorInvalidSymbol : weft_cudart_error(found);
 }
+
+#if WEFT_CUDART_MAJOR <= 11
+/* References belong to a module in a context, which a library has one of in each. */
+static cudaError_t module_of(struct symbol *symbol, CUmodule *out)
+{
+    CUlibrary library;
+    cudaError_t result = load(symbol->module, &library);
+    return result ? result
+                  : weft_cudart_error(weft_cudart_driver()->cuLibraryGetModule(out, library));
+}
+
+static struct symbol *find_texture(const void *host)
+{
+    struct symbol *symbol = find_symbol(host);
+    return symbol && (symbol->kind == TEXTURE || symbol->kind == TEXTURE_OF_FLOATS) ? symbol : NULL;
+}
+
+cudaError_t weft_cudart_texture_of(const void *host, CUtexref *out, bool *reads_floats)
+{
+    CUmodule module;
+    struct symbol *symbol = find_texture(host);
+    if (!symbol)
+        return cudaErrorInvalidTexture;
+    *reads_floats = symbol->kind == TEXTURE_OF_FLOATS;
+    cudaError_t result = module_of(symbol, &module);
+    return result ? result
+                  : weft_cudart_error(
+                        weft_cudart_driver()->cuModuleGetTexRef(out, module, symbol->name));
+}
+
+cudaError_t weft_cudart_texture_offset(const void *host, size_t *offset, bool set)
+{
+    struct symbol *symbol = find_texture(host);
+    if (!symbol)
+        return cudaErrorInvalidTexture;
+    if (set)
+        atomic_store(&symbol->offset, *offset);
+    else
+        *offset = atomic_load(&symbol->offset);
+    return cudaSuccess;
+}
+
+cudaError_t weft_cudart_surface_of(const void *host, CUsurfref *out)
+{
+    CUmodule module;
+    struct symbol *symbol = find_symbol(host);
+    if (!symbol || symbol->kind != SURFACE)
+        return cudaErrorInvalidSurface;
+    cudaError_t result = module_of(symbol, &module);
+    return result ? result
+                  : weft_cudart_error(
+                        weft_cudart_driver()->cuModuleGetSurfRef(out, module, symbol->name));
+}
+#endif
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -218,7 +276,7 @@ EXPORT void __cudaRegisterFunction(void **handle, const char *host, char *device
     (void)device, (void)thread_limit, (void)tid, (void)bid, (void)block, (void)grid;
     (void)warp_size;
     if (handle)
-        add_symbol((struct module *)handle, host, name, true);
+        add_symbol((struct module *)handle, host, name, KERNEL);
 }
 
 EXPORT void __cudaRegisterVar(void **handle, char *host, char *device, const char *name, int ext,
@@ -226,7 +284,7 @@ EXPORT void __cudaRegisterVar(void **handle, char *host, char *device, const cha
 {
     (void)device, (void)ext, (void)bytes, (void)constant, (void)global;
     if (handle)
-        add_symbol((struct module *)handle, host, name, false);
+        add_symbol((struct module *)handle, host, name, VARIABLE);
 }
 
 EXPORT void __cudaRegisterManagedVar(void **handle, void **host, char *device, const char *name,
@@ -239,7 +297,7 @@ EXPORT void __cudaRegisterManagedVar(void **handle, void **host, char *device, c
         return;
     *variable = (struct managed){.next = module->managed, .host = host, .name = name};
     module->managed = variable;
-    add_symbol(module, host, name, false);
+    add_symbol(module, host, name, VARIABLE);
 }
 
 /* Before the host touches a managed variable. */
@@ -250,4 +308,40 @@ EXPORT char __cudaInitModule(void **handle)
     if (module && module->managed && !weft_cudart_leave(weft_cudart_enter_context()))
         weft_cudart_leave(load(module, &library));
     return 1;
+}
+
+EXPORT void __cudaRegisterTexture(void **handle, const struct textureReference *host,
+                                  const void **device, const char *name, int dimensions,
+                                  int reads_floats, int ext)
+{
+    (void)device, (void)dimensions, (void)ext;
+    if (handle)
+        add_symbol((struct module *)handle, host, name, reads_floats ? TEXTURE_OF_FLOATS : TEXTURE);
+}
+
+EXPORT void __cudaRegisterSurface(void **handle, const struct surfaceReference *host,
+                                  const void **device, const char *name, int dimensions, int ext)
+{
+    (void)device, (void)dimensions, (void)ext;
+    if (handle)
+        add_symbol((struct module *)handle, host, name, SURFACE);
+}
+
+/* Device code that names the host's own variables and functions; its modules say themselves that
+ * they are incomplete. */
+EXPORT void __cudaRegisterHostVar(void **handle, const char *name, char *host, size_t bytes)
+{
+    (void)handle, (void)host, (void)bytes;
+    weft_cudart_tell("%s: variables of the host are not supported in device code", name);
+}
+
+EXPORT void __cudaRegisterUnifiedTable(void **handle)
+{
+    (void)handle;
+    weft_cudart_refuse("__cudaRegisterUnifiedTable");
+}
+
+EXPORT cudaError_t __cudaGetProcAddress(void)
+{
+    return weft_cudart_leave(weft_cudart_refuse("__cudaGetProcAddress"));
 }

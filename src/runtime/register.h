@@ -14,6 +14,13 @@ void __cudaRegisterVar(void **handle, char *host, char *device, const char *name
                        size_t bytes, int constant, int global);
 void __cudaRegisterManagedVar(void **handle, void **host, char *device, const char *name, int ext,
                               size_t bytes, int constant, int global);
+void __cudaRegisterTexture(void **handle, const struct textureReference *host, const void **device,
+                           const char *name, int dimensions, int reads_floats, int ext);
+void __cudaRegisterSurface(void **handle, const struct surfaceReference *host, const void **device,
+                           const char *name, int dimensions, int ext);
+void __cudaRegisterHostVar(void **handle, const char *name, char *host, size_t bytes);
+void __cudaRegisterUnifiedTable(void **handle);
+cudaError_t __cudaGetProcAddress(void);
 char __cudaInitModule(void **handle);
 unsigned int __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes, void *stream);
 cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shared_bytes, void *stream);

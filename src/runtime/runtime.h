@@ -41,6 +41,8 @@ void weft_cudart_tell(const char *format, ...) __attribute__((format(printf, 1, 
 int weft_cudart_device_count(void);
 int weft_cudart_device(void); /* the thread's */
 cudaError_t weft_cudart_device_set(int device);
+/* Where the thread goes if it has not chosen yet. */
+void weft_cudart_device_prefer(int device);
 /* Forgets that the thread is bound: its device's primary context went. */
 void weft_cudart_device_unbind(int device);
 
@@ -49,11 +51,23 @@ cudaError_t weft_cudart_kernel_of(const void *host, CUkernel *out);
 /* On the current device. */
 cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size_t *bytes);
 
+#if WEFT_CUDART_MAJOR <= 11
+/* In the current context; whether integers are read as floats of 0 to 1. InvalidTexture. */
+cudaError_t weft_cudart_texture_of(const void *host, CUtexref *out, bool *reads_floats);
+/* How far behind the address that is bound the texture begins: asked for, or noted. */
+cudaError_t weft_cudart_texture_offset(const void *host, size_t *offset, bool set);
+/* InvalidSurface. */
+cudaError_t weft_cudart_surface_of(const void *host, CUsurfref *out);
+#endif
+
 /* The address of `count` bytes at `offset` in it; InvalidSymbol, InvalidValue. */
 cudaError_t weft_cudart_symbol_range(const void *host, size_t offset, size_t count, void **out);
 
 /* A function handle that the driver's calls take for a stub, a cudaKernel_t or a cudaFunction_t. */
 cudaError_t weft_cudart_function_of(const void *host, CUfunction *out);
+
+/* A launch as the driver describes it. InvalidValue. */
+cudaError_t weft_cudart_launch_config(const cudaLaunchConfig_t *config, CUlaunchConfig *out);
 
 static inline cudaError_t weft_cudart_error(CUresult result)
 {

@@ -26,6 +26,7 @@ static struct {
 
 static _Thread_local struct {
     int device;
+    bool has_chosen;
     cudaError_t last_error;
 } thread;
 
@@ -165,7 +166,14 @@ cudaError_t weft_cudart_device_set(int device)
     if (device < 0 || device >= state.device_count)
         return cudaErrorInvalidDevice;
     thread.device = device;
+    thread.has_chosen = true;
     return bind(device);
+}
+
+void weft_cudart_device_prefer(int device)
+{
+    if (!thread.has_chosen)
+        thread.device = device;
 }
 
 void weft_cudart_device_unbind(int device)

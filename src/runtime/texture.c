@@ -90,7 +90,7 @@ static CUDA_TEXTURE_DESC sampling_of(const struct cudaTextureDesc *desc)
                 (desc->normalizedCoords ? CU_TRSF_NORMALIZED_COORDINATES : 0) |
                 (desc->sRGB ? CU_TRSF_SRGB : 0) |
                 (desc->disableTrilinearOptimization ? CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION : 0);
-#if WEFT_CUDART_MAJOR >= 13
+#if WEFT_CUDART_MAJOR >= 12
     out.flags |= desc->seamlessCubemap ? CU_TRSF_SEAMLESS_CUBEMAP : 0;
 #endif
     return out;

@@ -31,4 +31,15 @@ cudaError_t weft_cudart_cudaThreadSetCacheConfig(enum cudaFuncCache config)
 {
     return weft_cudart_error(weft_cudart_driver()->cuCtxSetCacheConfig((CUfunc_cache)config));
 }
+
+/* For devices that had no doubles: every one has. */
+cudaError_t weft_cudart_cudaSetDoubleForDevice(double *value)
+{
+    return value ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t weft_cudart_cudaSetDoubleForHost(double *value)
+{
+    return value ? cudaSuccess : cudaErrorInvalidValue;
+}
 #endif

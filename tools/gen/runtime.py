@@ -119,21 +119,48 @@ def _cast(wanted, ours):
 def refusing(api):
     """A weak function for each call that is not handed on, in place of which a real one may stand."""
     _mark_twice(api)
-    out = [NOTICE + "#include \"runtime/runtime.h\"\n\n#define UNUSED __attribute__((unused))\n"]
+    out = [NOTICE + "#include \"runtime/runtime.h\"\n\n#define UNUSED __attribute__((unused))\n"
+           "/* In a section of their own, which tells them from those that somebody wrote. */\n"
+           "#define REFUSING __attribute__((weak, section(\"weft_refusing\")))\n"]
     for call in api.calls:
         if call.flavour or call.forward or call.result:
             continue
         parameters = ", ".join("UNUSED " + p.declaration for p in call.parameters)
         if _has_flavours(api, call):
             parameters = ", ".join(part for part in (parameters, "UNUSED bool per_thread") if part)
-        out.append(_guarded(call, "__attribute__((weak)) cudaError_t %s(%s)\n{\n    return weft_cudart_refuse(\"%s\");\n}\n" % (
+        out.append(_guarded(call, "REFUSING cudaError_t %s(%s)\n{\n    return weft_cudart_refuse(\"%s\");\n}\n" % (
             _function(call), parameters or "void", call.base)))
     return "\n".join(out)
 
 
+def page(api, driver):
+    """What each exported symbol comes to: a function of ours, or a call of the driver's; for docs/runtime.md."""
+    _mark_twice(api)
+    known = {call.symbol for call in driver.calls}
+    out = [NOTICE + "#include \"runtime/page.h\"\n\nconst struct weft_cudart_page_entry weft_cudart_page[] = {\n"]
+    for call in sorted(api.calls, key=lambda call: call.symbol):
+        target = "(void (*)(void))" + _function(call)
+        if call.forward:
+            flavoured = "%s_%s" % (call.forward, call.flavour)
+            target = "NULL, \"%s\"" % (flavoured if flavoured in known else call.forward)
+        wanted = _exported_in(call)
+        line = "    {\"%s\", %s},\n" % (call.symbol, target)
+        out.append("#if %s\n%s#endif\n" % (wanted, line) if wanted else line)
+    out.append("};\nconst size_t weft_cudart_page_entries = sizeof(weft_cudart_page) / sizeof(weft_cudart_page[0]);\n")
+    return "".join(out)
+
+
+def _exported_in(call):
+    """The versions of CUDA whose library has the symbol."""
+    parts = [condition(call)] if condition(call) else []
+    if call.since >= 12000 and not parts:
+        parts = ["WEFT_CUDART_MAJOR >= 12"]
+    return " && ".join(parts)
+
+
 REGISTRATION = """__cudaRegisterFatBinary __cudaRegisterFatBinaryEnd __cudaUnregisterFatBinary __cudaInitModule
 __cudaRegisterFunction __cudaRegisterVar __cudaRegisterManagedVar __cudaRegisterHostVar __cudaRegisterTexture
-__cudaRegisterSurface __cudaRegisterUnifiedTable __cudaPushCallConfiguration __cudaPopCallConfiguration __cudaGetKernel
+__cudaRegisterSurface __cudaRegisterUnifiedTable __cudaGetProcAddress __cudaPushCallConfiguration __cudaPopCallConfiguration __cudaGetKernel
 __cudaLaunchKernel __cudaLaunchKernel_ptsz""".split()
 
 
@@ -144,7 +171,7 @@ def version_script(api, major):
     for call in api.calls:
         first = call.since // 1000
         last = (call.until or 99999) // 1000
-        if first <= major <= last or (first == 12 and not call.until and not call.twice):
+        if first <= major <= last:
             names.append(call.symbol)
     node = {11: "libcudart.so.11.0"}.get(major, "libcudart.so.%d" % major)
     listed = "".join("        %s;\n" % name for name in sorted(set(names)))
