@@ -285,3 +285,44 @@ int weft_inspect(struct weft_inspection *out, const char *path, uint32_t sm, str
         free(inspector.paths[i]);
     return rc;
 }
+
+const char *const weft_inspect_runtime_names[WEFT_INSPECT_RUNTIMES] = {
+    "libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"};
+
+static uint32_t runtimes_of(struct inspector *inspector, const char *path)
+{
+    _cleanup_(unmap_file) struct file file = {0};
+    struct weft_elf elf;
+    const char *name;
+    uint32_t found = 0;
+    if (map_file(&file, path, NULL) || weft_elf_open(&elf, file.bytes, file.size, NULL))
+        return 0;
+    for (uint32_t i = 0; (name = weft_elf_dynamic_text(&elf, DT_NEEDED, i)); i++)
+        for (uint32_t k = 0; k < WEFT_INSPECT_RUNTIMES; k++)
+            if (strcmp(name, weft_inspect_runtime_names[k]) == 0)
+                found |= 1u << k;
+    look_at_libraries(inspector, &elf, path);
+    return found;
+}
+
+/* As the shell finds it. */
+static void queue_program(struct inspector *inspector, const char *program)
+{
+    if (strchr(program, '/'))
+        queue_path(inspector, program);
+    else
+        queue_from(inspector, getenv("PATH"), "/", program);
+}
+
+uint32_t weft_inspect_runtimes(const char *program)
+{
+    struct weft_inspection nobody_asks = {0};
+    struct inspector inspector = {.out = &nobody_asks};
+    uint32_t found = 0;
+    queue_program(&inspector, program);
+    for (uint32_t i = 0; i < inspector.count; i++)
+        found |= runtimes_of(&inspector, inspector.paths[i]);
+    for (uint32_t i = 0; i < inspector.count; i++)
+        free(inspector.paths[i]);
+    return found;
+}

@@ -25,4 +25,10 @@ struct weft_inspection {
  * machine or damaged. */
 int weft_inspect(struct weft_inspection *out, const char *path, uint32_t sm, struct weft_err *err);
 
+#define WEFT_INSPECT_RUNTIMES 3
+extern const char *const weft_inspect_runtime_names[WEFT_INSPECT_RUNTIMES];
+/* Which of CUDA's runtimes the program is linked to, itself or by a library that it is linked to:
+ * bit i is name i. A program without '/' is looked for in PATH. 0 for what is no program. */
+uint32_t weft_inspect_runtimes(const char *program);
+
 #endif

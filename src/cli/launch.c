@@ -1,5 +1,6 @@
 /* The program under `weft run`: its environment, its signals, its end. */
 #include "cli/cli.h"
+#include "cli/inspect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,13 +42,29 @@ static int put_first(const char *name, const char *ours)
     return setenv(name, both, 1);
 }
 
+/* A library that is loaded already is taken for its name, wherever an RPATH points. */
+static int preload_runtimes(const char *runtime_dir, const char *program)
+{
+    uint32_t needed = weft_inspect_runtimes(program);
+    int rc = 0;
+    for (uint32_t i = 0; i < WEFT_INSPECT_RUNTIMES && rc == 0; i++) {
+        char path[WEFT_PLACES_PATH_BYTES];
+        if (!(needed & 1u << i))
+            continue;
+        rc = weft_places_join(runtime_dir, weft_inspect_runtime_names[i], path, NULL);
+        if (rc == 0 && access(path, R_OK) == 0)
+            rc = put_first("LD_PRELOAD", path);
+    }
+    return rc;
+}
+
 /* What stands in for NVIDIA's libraries where the devices are not NVIDIA's. */
-static int put_runtime_first(const char *library_dir)
+static int put_runtime_first(const char *library_dir, const char *program)
 {
     char runtime[WEFT_PLACES_PATH_BYTES], nvrtc[WEFT_PLACES_PATH_BYTES];
     if (weft_places_join(library_dir, "cudart", runtime, NULL) ||
         weft_places_join(library_dir, "nvrtc-ptx.so", nvrtc, NULL) ||
-        put_first("LD_LIBRARY_PATH", runtime))
+        preload_runtimes(runtime, program) || put_first("LD_LIBRARY_PATH", runtime))
         return -1;
     /* The loader complains at every start about a library that is not there. */
     return access(nvrtc, R_OK) == 0 ? put_first("LD_PRELOAD", nvrtc) : 0;
@@ -58,7 +75,7 @@ static int set_environment(const struct weft_cli_program *program)
     char face[WEFT_PLACES_PATH_BYTES];
     if (weft_places_join(program->library_dir, "libcuda.so.1", face, NULL))
         return -1;
-    if (program->own_runtime && put_runtime_first(program->library_dir))
+    if (program->own_runtime && put_runtime_first(program->library_dir, program->argv[0]))
         return -1;
     if (put_first("LD_PRELOAD", face) || put_first("LD_LIBRARY_PATH", program->library_dir))
         return -1;

@@ -43,7 +43,7 @@ class RunTest(place.PlaceTest):
         preload, path, socket = result.stdout.strip().split("|")
         library_dir = str(self.library_dir.resolve())
         self.assertEqual(preload.split(":"), [f"{library_dir}/libcuda.so.1", str(other)])
-        self.assertEqual(path.split(":"), [library_dir, "/users/own"])
+        self.assertEqual(path.split(":"), [library_dir, os.path.join(library_dir, "cudart"), "/users/own"])
         self.assertTrue(socket.startswith(str(self.dir / "tenants")), socket)
 
     def test_output_and_input_are_the_programs(self):
