@@ -14,7 +14,7 @@
 #define LINES 170 /* of a kernel, some 30 bytes each: 10 MB in all */
 #define LINE_BYTES 40
 #define KERNEL_BYTES (LINES * LINE_BYTES + 400)
-#define RATIO_GOAL 100
+#define SHARE_GOAL 0.1 /* of what it costs to read all bodies */
 
 #define HEAD ".version 7.0\n.target sm_75\n.address_size 64\n"
 
@@ -97,13 +97,12 @@ int main(void)
     double much = bench_quantile(large, SAMPLES, 0.5), little = bench_quantile(small, SAMPLES, 0.5);
     double whole = use_all(all);
     printf("load of a large module, one kernel of it used\n");
-    printf("%.1f MB, %d kernels: %.2f ms; %.1f kB, that kernel alone: %.2f ms; ratio %.0f "
-           "(goal: at most %d)\n",
+    printf("%.1f MB, %d kernels: %.2f ms; %.1f kB, that kernel alone: %.2f ms; ratio %.0f\n",
            (double)large_bytes / 1e6, KERNELS, much / 1e6, (double)small_bytes / 1e3, little / 1e6,
-           much / little, RATIO_GOAL);
-    printf("the same with every body read at once: %.0f ms; ratio %.2f\n", whole / 1e6,
-           much / whole);
+           much / little);
+    printf("against %.0f ms with every body read: ratio %.3f (goal: at most %.1f)\n", whole / 1e6,
+           much / whole, SHARE_GOAL);
     free(all);
     free(one);
-    return much / little > RATIO_GOAL;
+    return much / whole > SHARE_GOAL;
 }

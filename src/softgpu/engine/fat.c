@@ -8,19 +8,6 @@
 #include "softgpu/engine/linked.h"
 #include "util/util.h"
 
-/* The texts that are to be linked. */
-struct gathered {
-    struct weft_soft_linked_text *texts; /* owned, as are their texts */
-    uint32_t count, room;
-};
-
-static void gathered_finish(struct gathered *gathered)
-{
-    for (uint32_t i = 0; i < gathered->count; i++)
-        free(gathered->texts[i].text);
-    free(gathered->texts);
-}
-
 static CUresult result_of(int rc)
 {
     return rc == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_IMAGE;
@@ -41,9 +28,8 @@ static CUresult refuse(uint32_t cubins, uint32_t lowest_sm, uint32_t sm, struct 
     return CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
-/* The PTX of one fat binary. */
-static CUresult read_one(char **text, size_t *text_bytes, const void *image, size_t bytes,
-                         uint32_t sm, struct weft_err *err)
+CUresult weft_soft_fat_read_one(char **text, size_t *text_bytes, const void *image, size_t bytes,
+                                uint32_t sm, struct weft_err *err)
 {
     struct weft_fatbin fatbin;
     struct weft_fatbin_entry entry;
@@ -66,47 +52,41 @@ static bool is_device_runtime(const void *image)
 {
     _cleanup_free_ char *text = NULL;
     size_t bytes;
-    return read_one(&text, &bytes, image, SIZE_MAX, UINT32_MAX, NULL) == CUDA_SUCCESS &&
+    return weft_soft_fat_read_one(&text, &bytes, image, SIZE_MAX, UINT32_MAX, NULL) ==
+               CUDA_SUCCESS &&
            strstr(text, "__CNPRT_VERSION_NUMBER__");
 }
 
-static CUresult gather(struct gathered *gathered, const void *image, uint32_t sm,
+static CUresult gather(struct weft_soft_linked_texts *texts, const void *image, uint32_t sm,
                        struct weft_err *err)
 {
+    char name[32], *text;
+    size_t bytes;
     if (is_device_runtime(image))
         return CUDA_SUCCESS;
-    if (gathered->count == gathered->room) {
-        uint32_t room = gathered->room ? 2 * gathered->room : 8;
-        void *texts = realloc(gathered->texts, room * sizeof(*gathered->texts));
-        if (!texts) {
-            weft_fail(err, WEFT_ENOMEM, "no memory for %u texts to link", room);
-            return CUDA_ERROR_OUT_OF_MEMORY;
-        }
-        gathered->texts = texts;
-        gathered->room = room;
-    }
-    struct weft_soft_linked_text *text = &gathered->texts[gathered->count];
-    snprintf(text->name, sizeof(text->name), "fat binary %u", gathered->count + 1);
-    CUresult result = read_one(&text->text, &text->bytes, image, SIZE_MAX, sm, err);
-    gathered->count += result == CUDA_SUCCESS;
-    return result;
+    snprintf(name, sizeof(name), "fat binary %u", texts->count + 1);
+    CUresult result = weft_soft_fat_read_one(&text, &bytes, image, SIZE_MAX, sm, err);
+    if (result)
+        return result;
+    int rc = weft_soft_linked_texts_add(texts, name, text, bytes, err);
+    return rc ? result_of(rc) : CUDA_SUCCESS;
 }
 
 static CUresult read_linked(struct weft_soft_fat_content *out,
                             const struct weft_fatbin_wrapper *wrapper, uint32_t sm,
                             struct weft_err *err)
 {
-    _cleanup_(gathered_finish) struct gathered gathered = {0};
+    _cleanup_(weft_soft_linked_texts_finish) struct weft_soft_linked_texts texts = {0};
     const void *image;
     int rc;
     for (uint32_t i = 0; (rc = weft_fatbin_linked(wrapper, i, &image, err)) == 0 && image; i++) {
-        CUresult result = gather(&gathered, image, sm, err);
+        CUresult result = gather(&texts, image, sm, err);
         if (result)
             return result;
     }
     void *linked = NULL;
     if (rc == 0)
-        rc = weft_soft_linked_write(&linked, &out->bytes, gathered.texts, gathered.count, err);
+        rc = weft_soft_linked_write(&linked, &out->bytes, texts.items, texts.count, err);
     if (rc)
         return result_of(rc);
     out->text = linked;
@@ -129,5 +109,5 @@ CUresult weft_soft_fat_read(struct weft_soft_fat_content *out, const void *image
     }
     if (linked)
         return read_linked(out, &wrapper, sm, err);
-    return read_one(&out->text, &out->bytes, wrapper.image, bytes, sm, err);
+    return weft_soft_fat_read_one(&out->text, &out->bytes, wrapper.image, bytes, sm, err);
 }

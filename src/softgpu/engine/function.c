@@ -53,6 +53,8 @@ static CUresult make_function(struct weft_soft_module *module, uint32_t index, u
     function->index = index;
     function->kernel = kernel;
     function->info = weft_exec_kernel_describe(kernel);
+    if (module->registers_max)
+        function->info.registers = WEFT_MIN(function->info.registers, module->registers_max);
     function->settings = (struct weft_soft_settings){.block = {1, 1, 1}};
     atomic_init(&function->dynamic_shared_max,
                 dynamic_shared_default(module->context->device->profile, &function->info));

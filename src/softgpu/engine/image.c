@@ -195,15 +195,15 @@ void weft_soft_image_put(struct weft_soft_image *image)
     free(image);
 }
 
-CUresult weft_soft_image_check(const struct weft_soft_image *image,
-                               const struct weft_soft_profile *profile, struct weft_err *err)
+CUresult weft_soft_image_check(const struct weft_soft_image *image, uint32_t sm,
+                               struct weft_err *err)
 {
-    uint32_t device_sm = weft_soft_profile_sm(profile);
-    if (image->ptx->target_sm <= device_sm)
+    if (image->ptx->target_sm <= sm)
         return CUDA_SUCCESS;
-    weft_fail(err, WEFT_ENOSYS,
-              "the module's .target is sm_%u, but the device (profile %s) is sm_%u: build for "
-              "sm_%u, or choose a newer profile",
-              image->ptx->target_sm, profile->name, device_sm, device_sm);
+    weft_fail(
+        err, WEFT_ENOSYS,
+        "the module's .target is sm_%u, but it is to run on sm_%u: build for sm_%u, or choose "
+        "a newer profile",
+        image->ptx->target_sm, sm, sm);
     return CUDA_ERROR_INVALID_PTX;
 }

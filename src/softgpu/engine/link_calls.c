@@ -1,18 +1,14 @@
 /* cuLink*: inputs are gathered, checked one by one, and linked when they are complete. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "softgpu/engine/linked.h"
+#include "softgpu/engine/link_input.h"
 #include "softgpu/engine/module.h"
-#include "softgpu/ptx/link.h"
 
 struct linker {
     struct weft_soft_device *device; /* whose architecture is linked for */
     struct weft_soft_jit jit;        /* the program's buffers, until the linker is destroyed */
     pthread_mutex_t lock;
-    struct weft_soft_linked_text *texts; /* lock; owned, as are their texts */
-    uint32_t count;                      /* lock */
+    struct weft_soft_linked_texts texts; /* lock */
     void *image;                         /* lock; owned; what cuLinkComplete gave out */
     size_t image_bytes;                  /* lock */
 };
@@ -20,9 +16,7 @@ struct linker {
 static void release_linker(void *object)
 {
     struct linker *linker = object;
-    for (uint32_t i = 0; i < linker->count; i++)
-        free(linker->texts[i].text);
-    free(linker->texts);
+    weft_soft_linked_texts_finish(&linker->texts);
     free(linker->image);
     pthread_mutex_destroy(&linker->lock);
     free(linker);
@@ -63,52 +57,10 @@ static CUresult enter(CUlinkState handle, struct linker **out)
     return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-/* PTX alone: the others are machine code, or another language's, or hold such. */
-static CUresult check_kind(CUjitInputType type, struct weft_err *err)
+/* The architecture that is linked for. */
+static uint32_t linker_sm(const struct linker *linker)
 {
-    static const char *const names[] = {
-        [CU_JIT_INPUT_CUBIN] = "CU_JIT_INPUT_CUBIN",
-        [CU_JIT_INPUT_FATBINARY] = "CU_JIT_INPUT_FATBINARY",
-        [CU_JIT_INPUT_OBJECT] = "CU_JIT_INPUT_OBJECT",
-        [CU_JIT_INPUT_LIBRARY] = "CU_JIT_INPUT_LIBRARY",
-        [CU_JIT_INPUT_NVVM] = "CU_JIT_INPUT_NVVM",
-    };
-    if (type == CU_JIT_INPUT_PTX)
-        return CUDA_SUCCESS;
-    if ((unsigned int)type >= WEFT_ARRAY_COUNT(names))
-        return CUDA_ERROR_INVALID_VALUE;
-    weft_fail(err, WEFT_ENOSYS, "cuLink: the soft GPU links PTX alone, not %s", names[type]);
-    return CUDA_ERROR_NOT_SUPPORTED;
-}
-
-/* A text that cannot be parsed is told of when it is added, under its name. */
-static CUresult check_text(const struct weft_soft_linked_text *text, struct weft_err *err)
-{
-    struct weft_ptx_module *ptx;
-    int rc = weft_ptx_parse(&ptx, text->text, text->bytes, err);
-    if (rc == 0) {
-        weft_ptx_destroy(ptx);
-        return CUDA_SUCCESS;
-    }
-    weft_wrap(err, rc, "%s", text->name);
-    return rc == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_PTX;
-}
-
-static CUresult keep_text(struct linker *linker, const struct weft_soft_linked_text *text)
-{
-    CUresult result = CUDA_SUCCESS;
-    pthread_mutex_lock(&linker->lock);
-    struct weft_soft_linked_text *texts = NULL;
-    if (linker->image || linker->count == WEFT_PTX_LINK_INPUTS_MAX)
-        result = CUDA_ERROR_INVALID_VALUE; /* complete, or full */
-    else if (!(texts = realloc(linker->texts, (linker->count + 1) * sizeof(*texts))))
-        result = CUDA_ERROR_OUT_OF_MEMORY;
-    if (texts) {
-        linker->texts = texts;
-        texts[linker->count++] = *text;
-    }
-    pthread_mutex_unlock(&linker->lock);
-    return result;
+    return linker->jit.target ? linker->jit.target : weft_soft_profile_sm(linker->device->profile);
 }
 
 static void tell(const struct linker *linker, CUresult result, const struct weft_err *err,
@@ -119,46 +71,44 @@ static void tell(const struct linker *linker, CUresult result, const struct weft
         weft_soft_module_tell(result, err);
 }
 
-/* Takes `text->text` over. */
-static CUresult add(struct linker *linker, CUjitInputType type, struct weft_soft_linked_text *text)
+static CUresult add(struct linker *linker, CUjitInputType type, const void *data, size_t bytes,
+                    const char *name)
 {
     struct weft_err err = {0};
     uint64_t started_ns = weft_clock_ns();
-    CUresult result = check_kind(type, &err);
-    if (result == CUDA_SUCCESS)
-        result = check_text(text, &err);
-    if (result == CUDA_SUCCESS)
-        result = keep_text(linker, text);
+    CUresult result = CUDA_ERROR_INVALID_VALUE; /* complete: nothing more is taken */
+    pthread_mutex_lock(&linker->lock);
+    if (!linker->image)
+        result = weft_soft_link_input(&linker->texts, type, data, bytes,
+                                      name && name[0] ? name : "<input>", linker_sm(linker), &err);
+    pthread_mutex_unlock(&linker->lock);
     tell(linker, result, &err, started_ns);
-    if (result)
-        free(text->text);
     return result;
 }
 
-static void set_name(struct weft_soft_linked_text *text, const char *name)
+/* The options of an input are checked alone: those of the linker say where logs go. */
+static CUresult begin_add(CUlinkState state, unsigned int option_count, CUjit_option *options,
+                          void **values, struct linker **out)
 {
-    snprintf(text->name, sizeof(text->name), "%s", name && name[0] ? name : "<input>");
+    struct weft_soft_jit jit;
+    CUresult result = enter(state, out);
+    if (result)
+        return result;
+    result = weft_soft_jit_read(&jit, option_count, options, values);
+    if (result)
+        weft_soft_handle_put((uint64_t)(uintptr_t)state);
+    return result;
 }
 
 static CUresult add_data(CUlinkState state, CUjitInputType type, void *data, size_t size,
                          const char *name, unsigned int option_count, CUjit_option *options,
                          void **values)
 {
-    (void)option_count, (void)options, (void)values; /* how to compile changes no result */
     struct linker *linker;
-    CUresult result = enter(state, &linker);
+    CUresult result = begin_add(state, option_count, options, values, &linker);
     if (result)
         return result;
-    struct weft_soft_linked_text text = {.bytes = size};
-    set_name(&text, name);
-    if (!data || size == 0)
-        result = CUDA_ERROR_INVALID_VALUE;
-    else if (!(text.text = malloc(size)))
-        result = CUDA_ERROR_OUT_OF_MEMORY;
-    if (text.text) {
-        memcpy(text.text, data, size);
-        result = add(linker, type, &text);
-    }
+    result = data && size ? add(linker, type, data, size, name) : CUDA_ERROR_INVALID_VALUE;
     weft_soft_handle_put((uint64_t)(uintptr_t)state);
     return result;
 }
@@ -166,12 +116,11 @@ static CUresult add_data(CUlinkState state, CUjitInputType type, void *data, siz
 static CUresult add_path(struct linker *linker, CUjitInputType type, const char *path)
 {
     struct weft_err err = {0};
-    struct weft_soft_linked_text text = {0};
+    size_t bytes;
     uint64_t started_ns = weft_clock_ns();
-    set_name(&text, path);
-    text.text = weft_soft_image_read(path, &text.bytes, &err);
-    if (text.text)
-        return add(linker, type, &text);
+    _cleanup_free_ char *data = weft_soft_image_read(path, &bytes, &err);
+    if (data)
+        return add(linker, type, data, bytes, path);
     CUresult result =
         err.code == -WEFT_ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_FILE_NOT_FOUND;
     tell(linker, result, &err, started_ns);
@@ -181,9 +130,8 @@ static CUresult add_path(struct linker *linker, CUjitInputType type, const char 
 static CUresult add_file(CUlinkState state, CUjitInputType type, const char *path,
                          unsigned int option_count, CUjit_option *options, void **values)
 {
-    (void)option_count, (void)options, (void)values;
     struct linker *linker;
-    CUresult result = enter(state, &linker);
+    CUresult result = begin_add(state, option_count, options, values, &linker);
     if (result)
         return result;
     result = path ? add_path(linker, type, path) : CUDA_ERROR_INVALID_VALUE;
@@ -197,13 +145,12 @@ static CUresult link_texts(struct linker *linker, struct weft_err *err)
     _cleanup_free_ void *image = NULL;
     size_t bytes;
     struct weft_soft_image *loaded;
-    if (weft_soft_linked_write(&image, &bytes, linker->texts, linker->count, err))
+    if (weft_soft_linked_write(&image, &bytes, linker->texts.items, linker->texts.count, err))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult result = weft_soft_image_load(
-        &loaded, image, weft_soft_profile_sm(linker->device->profile), true, err);
+    CUresult result = weft_soft_image_load(&loaded, image, linker_sm(linker), true, err);
     if (result)
         return result;
-    result = weft_soft_image_check(loaded, linker->device->profile, err);
+    result = weft_soft_image_check(loaded, linker_sm(linker), err);
     weft_soft_image_put(loaded);
     if (result)
         return result;
@@ -221,7 +168,7 @@ static CUresult complete(CUlinkState state, void **image, size_t *bytes)
         return result;
     uint64_t started_ns = weft_clock_ns();
     pthread_mutex_lock(&linker->lock);
-    if (!image || linker->count == 0)
+    if (!image || linker->texts.count == 0)
         result = CUDA_ERROR_INVALID_VALUE;
     else if (!linker->image)
         result = link_texts(linker, &err);

@@ -1,5 +1,6 @@
 #include "softgpu/engine/linked.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,43 @@
 #define VERSION 1
 #define HEAD_BYTES 20
 #define BYTES_MAX ((uint64_t)4 << 30)
+
+static int grow(struct weft_soft_linked_texts *texts, struct weft_err *err)
+{
+    if (texts->count == WEFT_PTX_LINK_INPUTS_MAX)
+        return weft_fail(err, WEFT_ERANGE, "more than %d texts to link", WEFT_PTX_LINK_INPUTS_MAX);
+    if (texts->count < texts->room)
+        return 0;
+    uint32_t room = texts->room ? 2 * texts->room : 8;
+    void *items = realloc(texts->items, room * sizeof(*texts->items));
+    if (!items)
+        return weft_fail(err, WEFT_ENOMEM, "no memory for %u texts to link", room);
+    texts->items = items;
+    texts->room = room;
+    return 0;
+}
+
+int weft_soft_linked_texts_add(struct weft_soft_linked_texts *texts, const char *name, char *text,
+                               size_t bytes, struct weft_err *err)
+{
+    int rc = grow(texts, err);
+    if (rc) {
+        free(text);
+        return rc;
+    }
+    struct weft_soft_linked_text *added = &texts->items[texts->count++];
+    *added = (struct weft_soft_linked_text){.text = text, .bytes = bytes};
+    snprintf(added->name, sizeof(added->name), "%s", name);
+    return 0;
+}
+
+void weft_soft_linked_texts_finish(struct weft_soft_linked_texts *texts)
+{
+    for (uint32_t i = 0; i < texts->count; i++)
+        free(texts->items[i].text);
+    free(texts->items);
+    *texts = (struct weft_soft_linked_texts){0};
+}
 
 int weft_soft_linked_write(void **image, size_t *bytes, const struct weft_soft_linked_text *texts,
                            uint32_t count, struct weft_err *err)

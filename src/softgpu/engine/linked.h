@@ -21,6 +21,17 @@ struct weft_soft_linked_text {
     size_t bytes;
 };
 
+/* A list of them that grows; a zeroed one is empty. */
+struct weft_soft_linked_texts {
+    struct weft_soft_linked_text *items; /* owned, as are their texts */
+    uint32_t count, room;
+};
+/* Takes `text` over, also where it fails: with WEFT_ENOMEM or, where there are too many to link,
+ * WEFT_ERANGE. */
+int weft_soft_linked_texts_add(struct weft_soft_linked_texts *texts, const char *name, char *text,
+                               size_t bytes, struct weft_err *err);
+void weft_soft_linked_texts_finish(struct weft_soft_linked_texts *texts);
+
 /* The caller frees the image. WEFT_ENOMEM. */
 int weft_soft_linked_write(void **image, size_t *bytes, const struct weft_soft_linked_text *texts,
                            uint32_t count, struct weft_err *err);

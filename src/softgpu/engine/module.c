@@ -147,7 +147,8 @@ static CUresult furnish_module(struct weft_soft_module *module, struct weft_err 
 CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_soft_image *image,
                                  struct weft_soft_module **out, struct weft_err *err)
 {
-    CUresult result = weft_soft_image_check(image, context->device->profile, err);
+    CUresult result =
+        weft_soft_image_check(image, weft_soft_profile_sm(context->device->profile), err);
     if (result)
         return result;
     struct weft_soft_module *module = allocate_module(context, image);

@@ -11,13 +11,21 @@ struct weft_soft_jit {
     size_t info_bytes, error_bytes;
     void **info_filled, **error_filled; /* where the count of bytes goes; NULL: nobody asks */
     void **wall_time;
+    uint32_t target;        /* the architecture to build for, 75 is 7.5; 0: the device's */
+    uint32_t registers_max; /* a thread may have; 0: no limit */
+    bool verbose;
 };
-/* INVALID_VALUE for a count without options. Unknown options are tolerated. */
+/* INVALID_VALUE for a count without options, an option or a value that CUDA does not have, and for
+ * two options that exclude each other. What only says how to compile means nothing here. */
 CUresult weft_soft_jit_read(struct weft_soft_jit *jit, unsigned int count, CUjit_option *options,
                             void **values);
 /* Fills the program's buffers: `text` goes to the error log, or the info log is emptied. */
 void weft_soft_jit_write(const struct weft_soft_jit *jit, const char *error_text,
                          uint64_t started_ns);
+/* The architecture to take a module for; NO_BINARY_FOR_GPU where the options want one above the
+ * device's. */
+CUresult weft_soft_jit_sm(const struct weft_soft_jit *jit, uint32_t device_sm, uint32_t *sm,
+                          struct weft_err *err);
 
 /* A parsed module. Immutable, shared by the contexts that load it. */
 struct weft_soft_image {
@@ -41,9 +49,9 @@ static inline uint32_t weft_soft_profile_sm(const struct weft_soft_profile *prof
 char *weft_soft_image_read(const char *path, size_t *bytes, struct weft_err *err);
 void weft_soft_image_get(struct weft_soft_image *image);
 void weft_soft_image_put(struct weft_soft_image *image);
-/* Whether a device of this profile can run it. */
-CUresult weft_soft_image_check(const struct weft_soft_image *image,
-                               const struct weft_soft_profile *profile, struct weft_err *err);
+/* Whether a device of this architecture can run it: INVALID_PTX. */
+CUresult weft_soft_image_check(const struct weft_soft_image *image, uint32_t sm,
+                               struct weft_err *err);
 
 /* An image in a context: its variables have addresses. */
 struct weft_soft_module {
@@ -56,6 +64,7 @@ struct weft_soft_module {
     uint64_t variable_bytes;
     CUdeviceptr managed;          /* another one, for those that the host reaches too */
     uint64_t *variable_addresses; /* one a variable of the image */
+    uint32_t registers_max;       /* a thread's, as CU_JIT_MAX_REGISTERS said; 0: no limit */
     pthread_mutex_t lock;
     uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */
     bool closed;         /* lock; no function is added any more */

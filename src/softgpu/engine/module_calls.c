@@ -41,13 +41,19 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
         return result;
     if (!memory && !path)
         return CUDA_ERROR_INVALID_VALUE;
-    uint32_t sm = weft_soft_profile_sm(context->device->profile);
+    uint32_t sm;
     uint64_t started_ns = weft_clock_ns();
     bool whole = jit && jit->error_bytes; /* the log is written now or never */
-    result = path ? weft_soft_image_load_file(&image, path, sm, whole, &err)
-                  : weft_soft_image_load(&image, memory, sm, whole, &err);
+    result = weft_soft_jit_sm(jit, weft_soft_profile_sm(context->device->profile), &sm, &err);
+    if (result == CUDA_SUCCESS)
+        result = path ? weft_soft_image_load_file(&image, path, sm, whole, &err)
+                      : weft_soft_image_load(&image, memory, sm, whole, &err);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_image_check(image, sm, &err);
     if (result == CUDA_SUCCESS)
         result = weft_soft_module_create(context, image, &module, &err);
+    if (result == CUDA_SUCCESS && jit)
+        module->registers_max = jit->registers_max;
     weft_soft_image_put(image);
     if (result == CUDA_SUCCESS && weft_soft.load_eagerly)
         make_ready(module);

@@ -89,6 +89,70 @@ static void fills_the_logs_of_the_compiler(void **state)
                      CUDA_ERROR_INVALID_VALUE);
 }
 
+static CUresult load_with(CUjit_option option, uintptr_t value, CUjit_option other,
+                          uintptr_t other_value)
+{
+    CUjit_option options[] = {option, other};
+    void *values[] = {(void *)value, (void *)other_value};
+    CUmodule module;
+    CUresult result = cuda.cuModuleLoadDataEx(&module, rig_ptx, 2, options, values);
+    if (result == CUDA_SUCCESS)
+        RIG_OK(cuda.cuModuleUnload(module));
+    return result;
+}
+
+static void knows_the_options_of_the_compiler(void **state)
+{
+    (void)state;
+    static const struct {
+        CUjit_option option;
+        uintptr_t value;
+        CUresult result;
+    } cases[] = {
+        {CU_JIT_OPTIMIZATION_LEVEL, 4, CUDA_SUCCESS},
+        {CU_JIT_OPTIMIZATION_LEVEL, 5, CUDA_ERROR_INVALID_VALUE},
+        {CU_JIT_CACHE_MODE, CU_JIT_CACHE_OPTION_CA, CUDA_SUCCESS},
+        {CU_JIT_CACHE_MODE, 3, CUDA_ERROR_INVALID_VALUE},
+        {CU_JIT_FALLBACK_STRATEGY, CU_PREFER_BINARY, CUDA_SUCCESS},
+        {CU_JIT_FALLBACK_STRATEGY, 2, CUDA_ERROR_INVALID_VALUE},
+        {CU_JIT_TARGET, CU_TARGET_COMPUTE_75, CUDA_SUCCESS},
+        {CU_JIT_TARGET, CU_TARGET_COMPUTE_50, CUDA_ERROR_INVALID_PTX},
+        {CU_JIT_TARGET, CU_TARGET_COMPUTE_120A, CUDA_ERROR_NO_BINARY_FOR_GPU},
+        {CU_JIT_TARGET, 7, CUDA_ERROR_INVALID_VALUE},
+        {CU_JIT_GENERATE_LINE_INFO, 1, CUDA_SUCCESS},
+        {CU_JIT_OVERRIDE_DIRECTIVE_VALUES, 1, CUDA_SUCCESS},
+        {CU_JIT_SPLIT_COMPILE, 1, CUDA_SUCCESS},
+        {CU_JIT_NUM_OPTIONS, 0, CUDA_ERROR_INVALID_VALUE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(load_with(cases[i].option, cases[i].value, CU_JIT_GENERATE_DEBUG_INFO, 0),
+                         cases[i].result);
+    assert_int_equal(
+        load_with(CU_JIT_TARGET, CU_TARGET_COMPUTE_75, CU_JIT_TARGET_FROM_CUCONTEXT, 0),
+        CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(load_with(CU_JIT_THREADS_PER_BLOCK, 32, CU_JIT_TARGET, CU_TARGET_COMPUTE_75),
+                     CUDA_ERROR_INVALID_VALUE);
+}
+
+static void limits_registers_and_tells_more(void **state)
+{
+    (void)state;
+    char info[128] = "";
+    CUjit_option options[] = {CU_JIT_MAX_REGISTERS, CU_JIT_LOG_VERBOSE, CU_JIT_INFO_LOG_BUFFER,
+                              CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, CU_JIT_WALL_TIME};
+    void *values[] = {(void *)3, (void *)1, info, (void *)sizeof(info), (void *)-1};
+    CUmodule module;
+    CUfunction function;
+    int registers;
+    RIG_OK(cuda.cuModuleLoadDataEx(&module, rig_ptx, 5, options, values));
+    RIG_OK(cuda.cuModuleGetFunction(&function, module, "count"));
+    RIG_OK(cuda.cuFuncGetAttribute(&registers, CU_FUNC_ATTRIBUTE_NUM_REGS, function));
+    assert_int_equal(registers, 3);
+    assert_non_null(strstr(info, "ms"));
+    assert_int_equal((size_t)values[3], strlen(info));
+    assert_true((uintptr_t)values[4] != (uintptr_t)-1);
+}
+
 static void loads_a_file(void **state)
 {
     (void)state;
@@ -288,6 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(tells_images_apart),
         TEST(fills_the_logs_of_the_compiler),
+        TEST(knows_the_options_of_the_compiler),
+        TEST(limits_registers_and_tells_more),
         TEST(loads_a_file),
         TEST(finds_functions),
         TEST(names_what_it_cannot_run),
