@@ -43,6 +43,9 @@ struct weft_soft_arena {
     uint64_t loose[WEFT_SOFT_LOOSE_PAGES]; /* memory lock; page addresses by their number, or 0 */
 };
 
+/* Pages of the program's own that copies have met; a place each, by their number. */
+#define WEFT_SOFT_KNOWN_PAGES 64
+
 struct weft_soft_shadow;
 
 struct weft_soft_memory {
@@ -59,7 +62,8 @@ struct weft_soft_memory {
     struct weft_soft_arena arenas[WEFT_DEVICES_MAX];
     struct weft_soft_texture_table textures;
     pthread_mutex_t reference_lock; /* of texture references; before the two other locks */
-    uint64_t last_id;               /* memory lock; of allocations, never used twice */
+    atomic_uint_fast64_t known_pages[WEFT_SOFT_KNOWN_PAGES]; /* numbers plus 1 */
+    uint64_t last_id; /* memory lock; of allocations, never used twice */
     /* Some memory was asked to make all calls that are not
      * asynchronous wait; since then they do. */
     atomic_bool synchronous;

@@ -17,15 +17,21 @@
 #define INLINE_BYTES_MAX (256u << 10)
 
 #define PAGE_BYTES 4096ull
-/* Both ends of what lies so close together are asked about in one call. */
-#define ASKED_PAGES_MAX 64
 
-static bool has_pages(uint64_t page, uint64_t count)
+/* A page that was there once is believed to be there still, since asking costs as much as many
+ * small copies: what the program has unmapped in between is its own mistake. */
+static bool has_page(uint64_t address)
 {
-    unsigned char resident[ASKED_PAGES_MAX];
-    int rc = mincore((void *)(uintptr_t)page, count * PAGE_BYTES, resident);
+    unsigned char resident;
+    uint64_t page = address / PAGE_BYTES;
+    atomic_uint_fast64_t *known = &weft_soft.memory->known_pages[page % WEFT_SOFT_KNOWN_PAGES];
+    if (atomic_load_explicit(known, memory_order_relaxed) == page + 1)
+        return true;
     /* Where the kernel does not say, the pointer has to be believed. */
-    return rc == 0 || errno != ENOMEM;
+    if (mincore((void *)(uintptr_t)(page * PAGE_BYTES), PAGE_BYTES, &resident) && errno == ENOMEM)
+        return false;
+    atomic_store_explicit(known, page + 1, memory_order_relaxed);
+    return true;
 }
 
 /* Whether the program has memory at both ends of a run that is not empty. What lies between is
@@ -33,12 +39,7 @@ static bool has_pages(uint64_t page, uint64_t count)
  * write there ends it as it would end its own memcpy. */
 static bool is_mapped(uint64_t address, uint64_t bytes)
 {
-    uint64_t first = address & ~(PAGE_BYTES - 1);
-    uint64_t last = (address + bytes - 1) & ~(PAGE_BYTES - 1);
-    uint64_t pages = (last - first) / PAGE_BYTES + 1;
-    if (pages <= ASKED_PAGES_MAX)
-        return has_pages(first, pages);
-    return has_pages(first, 1) && has_pages(last, 1);
+    return has_page(address) && has_page(address + bytes - 1);
 }
 
 CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_place place,

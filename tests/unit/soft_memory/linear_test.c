@@ -195,6 +195,7 @@ static void copies_refuse_what_is_nowhere(void **state)
     assert_int_equal(cuda.cuMemcpy((uintptr_t)held, gone - bytes / 2, bytes),
                      CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuda.cuMemcpyAsync(gone, address, 16, NULL), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuda.cuMemcpy(address, 16, 8), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuda.cuMemcpy(address, 0xffff800000000000, 8), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuda.cuMemcpyHtoD_v2(address, (void *)gone, 16), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuda.cuMemcpyDtoH_v2((void *)gone, address, 16), CUDA_ERROR_INVALID_VALUE);
