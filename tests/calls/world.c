@@ -361,11 +361,12 @@ bool world_prepare(struct world *world, const struct call *call)
     return true;
 }
 
-/* Outputs that say why the call failed. */
+/* Outputs that say why or where the call failed. */
 static bool explains(const struct call *call)
 {
-    static const char *const calls[] = {"cuStreamEndCapture", "cuGraphInstantiate",
-                                        "cuGraphExecUpdate", "cuGetErrorName", "cuGetErrorString"};
+    static const char *const calls[] = {
+        "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphExecUpdate",   "cuGetErrorName",
+        "cuGetErrorString",   "cuMemcpyBatchAsync", "cuMemcpy3DBatchAsync"};
     for (size_t i = 0; i < COUNT(calls); i++)
         if (strncmp(call->symbol, calls[i], strlen(calls[i])) == 0)
             return true;
