@@ -1,5 +1,5 @@
-/* Attributes of kernel nodes. One changes how the kernel runs, whether it is cooperative; the
- * others are kept for who asks. */
+/* Attributes of kernel nodes. Two change how the kernel runs, whether it is cooperative and its
+ * cluster; the others are kept for who asks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,14 +21,39 @@ static bool is_known(CUkernelNodeAttrID attribute)
     return (unsigned int)attribute < WEFT_SOFT_KERNEL_ATTRIBUTES && (KNOWN & BIT(attribute));
 }
 
-static CUresult check(CUkernelNodeAttrID attribute, const CUkernelNodeAttrValue *value)
+/* A cluster is taken where a launch of the node as it is would take it. */
+static CUresult take_cluster(struct weft_soft_graph_work *work, const CUkernelNodeAttrValue *value)
+{
+    struct weft_soft_packed_launch kernel = work->kernel;
+    struct weft_soft_context *context = NULL;
+    struct weft_soft_function *function;
+    kernel.cluster[0] = value->clusterDim.x;
+    kernel.cluster[1] = value->clusterDim.y;
+    kernel.cluster[2] = value->clusterDim.z;
+    if (!kernel.cluster[0] || !kernel.cluster[1] || !kernel.cluster[2])
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = weft_soft_context_get(work->params.kernel.ctx, &context);
+    if (result)
+        return result;
+    result = weft_soft_function_get(kernel.function, context, &function);
+    if (result == CUDA_SUCCESS) {
+        bool known = context->device->profile->cc_major >= 9 ||
+                     (kernel.cluster[0] == 1 && kernel.cluster[1] == 1 && kernel.cluster[2] == 1);
+        result = known ? weft_soft_launch_check(&kernel, function) : CUDA_ERROR_NOT_SUPPORTED;
+        weft_soft_function_put(function);
+    }
+    weft_soft_context_put(context);
+    if (result == CUDA_SUCCESS)
+        memcpy(work->kernel.cluster, kernel.cluster, sizeof(kernel.cluster));
+    return result;
+}
+
+static CUresult check(struct weft_soft_graph_work *work, CUkernelNodeAttrID attribute,
+                      const CUkernelNodeAttrValue *value)
 {
     switch ((int)attribute) {
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
-    case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
-        return value->clusterDim.x > 1 || value->clusterDim.y > 1 || value->clusterDim.z > 1
-                   ? CUDA_ERROR_NOT_SUPPORTED
-                   : CUDA_SUCCESS;
+        return take_cluster(work, value);
     case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
         return value->deviceUpdatableKernelNode.deviceUpdatable ? CUDA_ERROR_NOT_SUPPORTED
                                                                 : CUDA_SUCCESS;
@@ -41,7 +66,7 @@ CUresult weft_soft_graph_attribute_set(struct weft_soft_graph_work *work,
                                        CUkernelNodeAttrID attribute,
                                        const CUkernelNodeAttrValue *value)
 {
-    CUresult result = check(attribute, value);
+    CUresult result = check(work, attribute, value);
     if (result)
         return result;
     if (!work->attributes)
@@ -77,6 +102,7 @@ CUresult weft_soft_graph_attributes_copy(struct weft_soft_graph_work *work,
     free(work->attributes);
     work->attributes = copy;
     work->kernel.cooperative = from->kernel.cooperative;
+    memcpy(work->kernel.cluster, from->kernel.cluster, sizeof(work->kernel.cluster));
     return CUDA_SUCCESS;
 }
 

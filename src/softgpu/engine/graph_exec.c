@@ -1,6 +1,7 @@
 /* Executable graphs. A launch goes by the graph's plan, and stands behind the launch before it of
  * the same executable graph, whatever stream that went to. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "softgpu/engine/capture.h"
 #include "softgpu/engine/graph_plan.h"
@@ -335,7 +336,9 @@ static CUgraphExecUpdateResult compare_kernels(const struct weft_soft_graph_work
 {
     if (before->params.kernel.ctx != updated->params.kernel.ctx)
         return CU_GRAPH_EXEC_UPDATE_ERROR_UNSUPPORTED_FUNCTION_CHANGE;
-    if (before->kernel.cooperative != updated->kernel.cooperative)
+    const struct weft_soft_packed_launch *old = &before->kernel, *new = &updated->kernel;
+    if (old->cooperative != new->cooperative ||
+        memcmp(old->cluster, new->cluster, sizeof(old->cluster)) != 0)
         return CU_GRAPH_EXEC_UPDATE_ERROR_ATTRIBUTES_CHANGED;
     return CU_GRAPH_EXEC_UPDATE_SUCCESS;
 }

@@ -303,6 +303,7 @@ static struct request request_of(const struct weft_soft_packed_launch *packed)
         .function = packed->function,
         .grid = {packed->grid[0], packed->grid[1], packed->grid[2]},
         .block = {packed->block[0], packed->block[1], packed->block[2]},
+        .cluster = {packed->cluster[0], packed->cluster[1], packed->cluster[2]},
         .shared_bytes = packed->shared_bytes,
         .cooperative = packed->cooperative,
     };
@@ -312,6 +313,8 @@ CUresult weft_soft_launch_check(const struct weft_soft_packed_launch *packed,
                                 const struct weft_soft_function *function)
 {
     struct request request = request_of(packed);
+    for (int i = 0; i < 3 && function->info.explicit_cluster && !packed->cluster[0]; i++)
+        request.cluster[i] = WEFT_MAX(function->info.required_cluster[i], 1u);
     return check_shape(&request, function);
 }
 

@@ -8,6 +8,7 @@
 struct weft_soft_packed_launch {
     CUfunction function; /* or a CUkernel */
     unsigned int grid[3], block[3];
+    unsigned int cluster[3]; /* zeros: as the kernel says, or none */
     unsigned int shared_bytes;
     bool cooperative;
     void *params;       /* whoever holds the launch owns them */
@@ -18,7 +19,8 @@ struct weft_soft_packed_launch {
  * .param_bytes. INVALID_VALUE. */
 CUresult weft_soft_launch_pack(const struct weft_soft_function *function, void **params,
                                void **extra, unsigned char *target);
-/* Whether the function can be launched in this shape; the error of the launch otherwise. */
+/* Whether the function can be launched in this shape; the error of the launch otherwise. A cluster
+ * that has to be stated may still come. */
 CUresult weft_soft_launch_check(const struct weft_soft_packed_launch *packed,
                                 const struct weft_soft_function *function);
 /* Like cuLaunchKernel into `stream`. */

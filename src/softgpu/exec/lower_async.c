@@ -99,7 +99,7 @@ static bool knows_reduction(const struct weft_ptx_insn *source)
 {
     uint8_t type = source->types[0];
     bool orders = source->operation == WEFT_PTX_OP_MIN || source->operation == WEFT_PTX_OP_MAX;
-    bool floats = weft_exec_type_is_float(type) || weft_exec_type_is_half(type);
+    bool floats = weft_exec_type_is_float(type);
     return source->type_count == 1 && source->operation && !(orders && floats) &&
            weft_ptx_type_bytes(type) >= 2 && weft_ptx_type_bytes(type) <= 8;
 }

@@ -308,6 +308,9 @@ int32_t weft_exec_operand_predicate(struct weft_exec_lowering *lowering,
         return weft_exec_constant(lowering, operand->bits ? UINT32_MAX : 0, 4);
     if (operand->kind == WEFT_PTX_OPERAND_SINK)
         return WEFT_EXEC_ROW_SINK;
+    if (operand->kind == WEFT_PTX_OPERAND_SPECIAL &&
+        operand->index == WEFT_PTX_SPECIAL_IS_EXPLICIT_CLUSTER)
+        return special_row(lowering, operand, 4);
     bool is_predicate = operand->kind == WEFT_PTX_OPERAND_REGISTER &&
                         lowering->function->registers[operand->index].type == WEFT_PTX_PRED;
     if (!is_predicate) {

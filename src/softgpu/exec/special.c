@@ -138,6 +138,10 @@ COMMON_HANDLER(special)
 {
     const uint32_t *threads = run->block->thread_index + run->warp->index * 3 * WEFT_EXEC_LANES;
     bool is_thread = insn->kind == WEFT_PTX_SPECIAL_TID && insn->count < 3;
+    if (insn->kind == WEFT_PTX_SPECIAL_IS_EXPLICIT_CLUSTER) { /* a predicate */
+        weft_exec_set_predicate(run, insn->d, run->block->launch->cluster[0] ? UINT32_MAX : 0);
+        return;
+    }
     if (reads_time(insn->kind))
         weft_exec_spin_hint(run);
     if (is_thread && insn->b == 4) {

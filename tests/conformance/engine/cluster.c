@@ -92,6 +92,60 @@ static void check_stated(CUfunction pairs, CUdeviceptr out, void **params)
     EXPECT(cuLaunchKernelEx(&config, pairs, params, NULL), CUDA_ERROR_INVALID_CLUSTER_SIZE);
 }
 
+/* A node keeps its cluster: set, captured, copied and cloned. */
+static void check_graphs(CUfunction function, CUdeviceptr out, void **params)
+{
+    CUlaunchAttribute attribute;
+    CUkernelNodeAttrValue value = {0}, found;
+    CUgraph graph;
+    CUgraphNode node, captured;
+    CUgraphExec exec;
+    CUstream stream;
+    size_t count = 1;
+    CUDA_KERNEL_NODE_PARAMS kernel = {.func = function,
+                                      .gridDimX = BLOCKS,
+                                      .gridDimY = 1,
+                                      .gridDimZ = 1,
+                                      .blockDimX = THREADS,
+                                      .blockDimY = 1,
+                                      .blockDimZ = 1,
+                                      .kernelParams = params};
+    OK(cuGraphCreate(&graph, 0));
+    OK(cuGraphAddKernelNode(&node, graph, NULL, 0, &kernel));
+    value.clusterDim.x = 5;
+    value.clusterDim.y = value.clusterDim.z = 1;
+    EXPECT(cuGraphKernelNodeSetAttribute(node, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, &value),
+           CUDA_ERROR_INVALID_CLUSTER_SIZE);
+    value.clusterDim.x = 4;
+    OK(cuGraphKernelNodeSetAttribute(node, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, &value));
+    OK(cuGraphKernelNodeGetAttribute(node, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, &found));
+    CHECK(found.clusterDim.x == 4 && found.clusterDim.y == 1);
+    OK(cuGraphKernelNodeSetParams(node, &kernel));
+    OK(cuGraphInstantiate(&exec, graph, 0));
+    OK(cuMemsetD8(out, 0, BLOCKS * 4));
+    OK(cuGraphLaunch(exec, NULL));
+    OK(cuCtxSynchronize());
+    expect_sums(out, 4);
+    OK(cuGraphExecDestroy(exec));
+    OK(cuGraphDestroy(graph));
+    CUlaunchConfig config = configure(&attribute, 2);
+    OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    config.hStream = stream;
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    OK(cuLaunchKernelEx(&config, function, params, NULL));
+    OK(cuStreamEndCapture(stream, &graph));
+    OK(cuGraphGetNodes(graph, &captured, &count));
+    OK(cuGraphKernelNodeGetAttribute(captured, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, &found));
+    CHECK(found.clusterDim.x == 2);
+    OK(cuGraphInstantiate(&exec, graph, 0));
+    OK(cuGraphLaunch(exec, stream));
+    OK(cuStreamSynchronize(stream));
+    expect_sums(out, 2);
+    OK(cuGraphExecDestroy(exec));
+    OK(cuGraphDestroy(graph));
+    OK(cuStreamDestroy(stream));
+}
+
 int main(void)
 {
     CUmodule module = start(ptx);
@@ -115,5 +169,6 @@ int main(void)
     CHECK(number == alone * multiprocessors / 4);
     check_sizes(function, out, params);
     check_stated(pairs, out, params);
+    check_graphs(function, out, params);
     return 0;
 }
