@@ -30,11 +30,57 @@ static uint32_t bytes_read(const struct weft_exec_run *run, const struct weft_ex
     return WEFT_MIN(size, ((const uint32_t *)weft_exec_source(run, insn->b))[lane]);
 }
 
+/* Whether all lanes read whole pieces of live device memory into this block's own shared memory, as
+ * the fast ways of memory.h reach them: nothing is left that could fail. */
+static bool is_plain(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                     const uint64_t *to, const uint64_t *from)
+{
+    const uint64_t size = (uint64_t)insn->immediate, base = run->window_base;
+    uint64_t least = UINT64_MAX, most = 0, furthest = 0, bits = 0;
+    if (insn->b != WEFT_EXEC_NO_ROW || insn->c != WEFT_EXEC_NO_ROW ||
+        run->fast_shared_bytes < size || run->fast_window_bytes < size)
+        return false;
+    for (uint32_t left = run->mask; left; left &= left - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(left);
+        least = WEFT_MIN(least, from[lane] - base);
+        most = WEFT_MAX(most, from[lane] - base);
+        furthest = WEFT_MAX(furthest, to[lane]);
+        bits |= from[lane] | to[lane];
+    }
+    return (bits & (size - 1)) == 0 && furthest <= run->fast_shared_bytes - size &&
+           most <= run->fast_window_bytes - size &&
+           weft_exec_is_live(run->live, least, most - least + size);
+}
+
+#define COPY_LANES(size)                                                                  \
+    for (uint32_t left = run->mask; left; left &= left - 1) {                             \
+        uint32_t lane = (uint32_t)__builtin_ctz(left);                                    \
+        memcpy(run->shared + to[lane],                                                    \
+               (const char *)(uintptr_t)(from[lane] + (uint64_t)run->alias_delta), size); \
+    }
+
+static void copy_plain(const struct weft_exec_run *run, uint32_t size, const uint64_t *to,
+                       const uint64_t *from)
+{
+    if (size == 4)
+        COPY_LANES(4)
+    else if (size == 8)
+        COPY_LANES(8)
+    else
+        COPY_LANES(16)
+}
+
 /* d, a: addresses in shared and global memory; immediate: bytes; b: bytes to read, or none; c: a
  * predicate that reads none, or none. */
 COMMON_HANDLER(cp_async)
 {
     uint32_t size = (uint32_t)insn->immediate;
+    const uint64_t *to_row = weft_exec_source(run, insn->d);
+    const uint64_t *from_row = weft_exec_source(run, insn->a);
+    if (is_plain(run, insn, to_row, from_row)) {
+        copy_plain(run, size, to_row, from_row);
+        return;
+    }
     for (uint32_t left = run->mask; left; left &= left - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(left), read = bytes_read(run, insn, lane);
         struct weft_exec_touch target = {WEFT_PTX_SHARED, WEFT_EXEC_ACCESS_WRITE, lane, size,
