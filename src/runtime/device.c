@@ -123,6 +123,8 @@ cudaError_t weft_cudart_cudaDeviceEnablePeerAccess(int peer, unsigned int flags)
     if (peer < 0 || peer >= weft_cudart_device_count())
         return cudaErrorInvalidDevice;
     int device = weft_cudart_device();
+    if (peer == device)
+        return cudaErrorInvalidDevice;
     if (driver->cuCtxGetCurrent(&own))
         return cudaErrorDeviceUninitialized;
     cudaError_t result = weft_cudart_device_set(peer);

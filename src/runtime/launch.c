@@ -42,17 +42,40 @@ __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shared_bytes, void *
     return cudaSuccess;
 }
 
+/* The driver launches a kernel where its stream is; the runtime refuses a stream elsewhere. */
+static bool is_elsewhere(CUstream stream)
+{
+    const struct weft_cuda *driver = weft_cudart_driver();
+    CUcontext current, of_stream;
+    if (!stream || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD)
+        return false;
+    return driver->cuStreamGetCtx(stream, &of_stream) == CUDA_SUCCESS &&
+           driver->cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != of_stream;
+}
+
+/* The runtime calls a grid or block that the device cannot have by another name. */
+static cudaError_t why_invalid(CUfunction function, size_t shared_bytes)
+{
+    int most_bytes = 0;
+    CUresult result = weft_cudart_driver()->cuFuncGetAttribute(
+        &most_bytes, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, function);
+    return result == CUDA_SUCCESS && shared_bytes > (size_t)most_bytes
+               ? cudaErrorInvalidValue
+               : cudaErrorInvalidConfiguration;
+}
+
 static cudaError_t launch(CUfunction function, dim3 grid, dim3 block, void **arguments,
                           size_t shared_bytes, cudaStream_t stream, bool per_thread)
 {
     const struct weft_cuda *driver = weft_cudart_driver();
     if (shared_bytes > UINT32_MAX)
         return cudaErrorInvalidValue;
+    if (is_elsewhere(stream))
+        return cudaErrorInvalidResourceHandle;
     CUresult result = (per_thread ? driver->cuLaunchKernel_ptsz : driver->cuLaunchKernel)(
         function, grid.x, grid.y, grid.z, block.x, block.y, block.z, (unsigned int)shared_bytes,
         stream, arguments, NULL);
-    /* The runtime calls a grid or block that the device cannot have by another name. */
-    return result == CUDA_ERROR_INVALID_VALUE ? cudaErrorInvalidConfiguration
+    return result == CUDA_ERROR_INVALID_VALUE ? why_invalid(function, shared_bytes)
                                               : weft_cudart_error(result);
 }
 
@@ -76,6 +99,8 @@ cudaError_t weft_cudart_cudaLaunchCooperativeKernel(const void *host, dim3 grid,
         return result;
     if (shared_bytes > UINT32_MAX)
         return cudaErrorInvalidValue;
+    if (is_elsewhere(stream))
+        return cudaErrorInvalidResourceHandle;
     return weft_cudart_error(
         (per_thread ? driver->cuLaunchCooperativeKernel_ptsz : driver->cuLaunchCooperativeKernel)(
             function, grid.x, grid.y, grid.z, block.x, block.y, block.z, (unsigned int)shared_bytes,
@@ -95,6 +120,8 @@ cudaError_t weft_cudart_cudaLaunchKernelExC(const cudaLaunchConfig_t *config, co
     cudaError_t result = weft_cudart_launch_config(config, &same);
     if (!result)
         result = weft_cudart_function_of(host, &function);
+    if (!result && is_elsewhere(same.hStream))
+        result = cudaErrorInvalidResourceHandle;
     if (result)
         return result;
     return weft_cudart_error((per_thread

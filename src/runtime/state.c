@@ -27,6 +27,7 @@ static struct {
 static _Thread_local struct {
     int device;
     bool has_chosen;
+    CUcontext bound; /* the primary context that the runtime made current last; borrowed */
     cudaError_t last_error;
 } thread;
 
@@ -112,7 +113,26 @@ static cudaError_t bind(int device)
 {
     CUcontext primary;
     cudaError_t result = primary_of(device, &primary);
-    return result ? result : weft_cudart_error(state.driver.cuCtxSetCurrent(primary));
+    if (result == cudaSuccess)
+        result = weft_cudart_error(state.driver.cuCtxSetCurrent(primary));
+    if (result == cudaSuccess)
+        thread.bound = primary;
+    return result;
+}
+
+/* Another thread, or the program by the driver's call, may have reset what is current here. */
+static bool was_reset(CUcontext current)
+{
+    unsigned int version;
+    return current == thread.bound && state.driver.cuCtxGetApiVersion(current, &version);
+}
+
+static void forget_primary(int device, CUcontext gone)
+{
+    pthread_mutex_lock(&state.devices[device].lock);
+    if (atomic_load(&state.devices[device].primary) == gone)
+        atomic_store(&state.devices[device].primary, NULL);
+    pthread_mutex_unlock(&state.devices[device].lock);
 }
 
 cudaError_t weft_cudart_enter_context(void)
@@ -125,7 +145,11 @@ cudaError_t weft_cudart_enter_context(void)
     CUresult asked = state.driver.cuCtxGetCurrent(&current);
     if (asked)
         return weft_cudart_error(asked);
-    return current ? cudaSuccess : bind(thread.device);
+    if (current && was_reset(current))
+        forget_primary(thread.device, current);
+    else if (current)
+        return cudaSuccess;
+    return bind(thread.device);
 }
 
 cudaError_t weft_cudart_leave(cudaError_t result)

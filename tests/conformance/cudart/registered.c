@@ -1,6 +1,10 @@
 /* What nvcc puts into a program, written by hand: a fat binary, a kernel and a variable are
  * registered, and the kernel is launched in both ways. What would break it: a symbol that is not
- * found by its address, a module that is not loaded, an error that does not stay the last one. */
+ * found by its address, a module that is not loaded, an error that does not stay the last one; a
+ * thread or a driver's call whose reset leaves other threads without a context; a launch into a
+ * stream of another device. */
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +73,62 @@ static void check_result(const uint32_t *out, uint32_t first)
         CHECK(values[i] == first + i);
 }
 
+/* A reset gives the variable its first value again. */
+static void launch_once(uint32_t first, uint32_t offset_now)
+{
+    dim3 grid = {1, 1, 1}, block = {32, 1, 1};
+    uint32_t *out, more = first - offset_now;
+    void *arguments[] = {&out, &more};
+    OK(cudaMalloc((void **)&out, 128));
+    OK(cudaLaunchKernel((const void *)(uintptr_t)add_stub, grid, block, arguments, 0, NULL));
+    check_result(out, first);
+    OK(cudaFree(out));
+}
+
+static void *launch_around_reset(void *barrier)
+{
+    launch_once(10, 7);
+    pthread_barrier_wait(barrier);
+    pthread_barrier_wait(barrier); /* the other thread has reset the device meanwhile */
+    launch_once(20, 5);
+    return NULL;
+}
+
+static void check_resets(void)
+{
+    pthread_barrier_t barrier;
+    pthread_t thread;
+    CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, launch_around_reset, &barrier) == 0);
+    pthread_barrier_wait(&barrier);
+    OK(cudaDeviceReset());
+    pthread_barrier_wait(&barrier);
+    CHECK(pthread_join(thread, NULL) == 0);
+    pthread_barrier_destroy(&barrier);
+    launch_once(30, 5);
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW);
+    CUresult (*reset)(CUdevice) =
+        (CUresult(*)(CUdevice))(uintptr_t)dlsym(driver, "cuDevicePrimaryCtxReset_v2");
+    CHECK(reset && reset(0) == CUDA_SUCCESS);
+    launch_once(40, 5);
+    dlclose(driver);
+}
+
+static void check_refused(cudaKernel_t kernel, void **arguments)
+{
+    dim3 grid = {1, 1, 1}, block = {32, 1, 1};
+    cudaStream_t stream;
+    CHECK(__cudaLaunchKernel(kernel, grid, block, arguments, 1 << 20, NULL) ==
+          cudaErrorInvalidValue);
+    OK(cudaSetDevice(1));
+    OK(cudaStreamCreate(&stream));
+    OK(cudaSetDevice(0));
+    CHECK(__cudaLaunchKernel(kernel, grid, block, arguments, 0, stream) ==
+          cudaErrorInvalidResourceHandle);
+    OK(cudaStreamDestroy(stream));
+    CHECK(cudaDeviceEnablePeerAccess(0, 0) == cudaErrorInvalidDevice);
+}
+
 int main(void)
 {
     void **handle = __cudaRegisterFatBinary(&wrapper);
@@ -111,7 +171,9 @@ int main(void)
     struct cudaDeviceProp properties;
     OK(cudaGetDeviceProperties(&properties, 0));
     CHECK(properties.warpSize == 32 && properties.multiProcessorCount > 0);
+    check_refused(kernel, arguments);
     OK(cudaFree(out));
+    check_resets();
     __cudaUnregisterFatBinary(handle);
     CHECK(__cudaGetKernel(&kernel, (const void *)(uintptr_t)add_stub) ==
           cudaErrorInvalidDeviceFunction);
