@@ -11,6 +11,7 @@ import place
 
 SOFT = ("run", "--gpu", "soft")
 ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER = 1, 2, 4, 5, 8, 10, 11
+MINOR = 1  # of the protocol that weftd speaks
 
 
 def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):
@@ -142,7 +143,7 @@ class BadClientTest(place.PlaceTest):
 
     def refusal(self, data, **options):
         got = self.talk(data, **options)
-        self.assertEqual(got[:10], b"WEFT" + struct.pack("<HHH", 1, 0, ERROR), got)
+        self.assertEqual(got[:10], b"WEFT" + struct.pack("<HHH", 1, MINOR, ERROR), got)
         return got[20:].decode()
 
     def test_garbage_is_answered_and_hung_up_on(self):
@@ -183,7 +184,7 @@ class BadClientTest(place.PlaceTest):
             runner.kill()
             runner.wait()
             os.kill(weftd, signal.SIGCONT)
-            self.assertEqual(program.recv(10), b"WEFT" + struct.pack("<HHH", 1, 0, ANSWER))
+            self.assertEqual(program.recv(10), b"WEFT" + struct.pack("<HHH", 1, MINOR, ANSWER))
 
     def test_descriptors_are_not_taken(self):
         with open("/dev/null") as null:
