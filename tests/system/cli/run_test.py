@@ -6,6 +6,9 @@ import stat
 
 import place
 
+# Who starts the tests may ignore hangups, and a shell cannot trap what was ignored before it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 SOFT = ("run", "--gpu", "soft")
 
 
