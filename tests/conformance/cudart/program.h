@@ -36,18 +36,19 @@ struct program_wrapper {
     const void *fat, *more;
 };
 
+/* Each program has this header once. */
 #define PROGRAM_WRAPPERS_MAX 256
+struct program_wrapper *program_kept[PROGRAM_WRAPPERS_MAX];
+size_t program_kept_count;
 
 /* A fat binary with an entry of the kind: 1 is PTX, 2 a cubin. Kept until the program ends, like
  * those that are compiled in. */
 static inline struct program_wrapper *program_wrap(const void *content, size_t bytes, uint16_t kind)
 {
-    static struct program_wrapper *kept[PROGRAM_WRAPPERS_MAX];
-    static size_t kept_count;
     struct program_fat *fat = calloc(1, sizeof(*fat) + bytes);
     struct program_wrapper *wrapper = malloc(sizeof(*wrapper));
-    CHECK(fat && wrapper && kept_count < PROGRAM_WRAPPERS_MAX);
-    kept[kept_count++] = wrapper;
+    CHECK(fat && wrapper && program_kept_count < PROGRAM_WRAPPERS_MAX);
+    program_kept[program_kept_count++] = wrapper;
     *fat = (struct program_fat){.magic = 0xba55ed50u,
                                 .version = 1,
                                 .head_bytes = 16,
