@@ -34,7 +34,7 @@ class InjectTest(SoftTest):
         device = self.device()
         self.assertEqual((device["ecc_volatile"], device["ecc_aggregate"]), (0, 1))
         self.assertEqual((right.do("allocate"), left.do("quick")), (ECC, SUCCESS))
-        left.end()
+        left.finish()
         self.assertEqual(left.told.count("Xid 48"), 1, left.told)
 
     def test_a_page_fault_ends_who_is_at_work(self):

@@ -33,6 +33,7 @@ class Program:
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         test.addCleanup(self.end)
         self.told = ""
+        self.ended = False
 
     def begin(self, step):
         self.process.stdin.write(step + "\n")
@@ -53,15 +54,21 @@ class Program:
                 assert result == SUCCESS, (step, result)
         return result
 
+    def finish(self):
+        """Lets it come to its end, so that all that it reported is in `told`: reports go through its `weft run`."""
+        self.told = self.process.communicate(timeout=PATIENCE_S)[1]
+        self.ended = True
+
     def end(self):
-        # The program too: it outlives its `weft run`.
-        if not self.process.stdin.closed:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.told += self.process.communicate()[1]
-        return self.process.returncode
+        if self.ended:
+            return
+        self.ended = True
+        try:
+            # The program too: it outlives its `weft run`.
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.told = self.process.communicate()[1]
 
     def pid(self, test):
         """Of the program, not of its `weft run`."""

@@ -16,7 +16,7 @@ class WatchdogTest(SoftTest):
         self.assertEqual(program.do("endless", "sync"), TIMEOUT)
         self.assertEqual((program.do("allocate"), program.do("quick")), (TIMEOUT, TIMEOUT))
         self.assertEqual(program.do("destroy", "make", "quick"), SUCCESS)
-        program.end()
+        program.finish()
         self.assertIn("kernel endless", program.told)
         self.assertIn("0.0002 s of device time", program.told)
 
@@ -45,7 +45,7 @@ class WatchdogTest(SoftTest):
     def test_refusals(self):
         program = Program(self, "--gpu", "soft", env={"WEFT_SOFT_WATCHDOG": "soon"})
         self.assertNotEqual(program.do("init"), SUCCESS)
-        program.end()
+        program.finish()
         self.assertIn('WEFT_SOFT_WATCHDOG: "soon"', program.told)
         result = subprocess.run([str(BUILD / "weftd"), "--soft-watchdog", "-1"], env=self.env, text=True, capture_output=True,
                                 timeout=rig.PATIENCE_S)
