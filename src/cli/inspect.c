@@ -255,8 +255,8 @@ static int look_at_file(struct inspector *inspector, const char *path)
     if (rc)
         return weft_wrap(inspector->err, rc, "%s", path);
     inspector->out->file_count++;
-    inspector->out->uses_cuda |=
-        program.has_shared_runtime || program.has_static_runtime || program.needs_driver;
+    inspector->out->uses_cuda |= program.has_shared_runtime || program.has_static_runtime ||
+                                 program.has_own_runtime || program.needs_driver;
     if (program.has_static_runtime)
         add_reason(inspector,
                    "%s has NVIDIA's static runtime inside, which works with NVIDIA's driver alone: "

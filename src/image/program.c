@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weft/cudart_note.h>
+
 #include "util/util.h"
 
 #define WRAPPER_BYTES 24
@@ -20,6 +22,19 @@ static void look_at_needed(struct weft_program *program)
         program->has_shared_runtime |= begins_with(name, "libcudart.so");
         program->needs_driver |= begins_with(name, "libcuda.so");
     }
+}
+
+/* Linkers may lay further notes behind it. */
+static bool has_our_note(const struct weft_elf *elf)
+{
+    struct weft_elf_section section;
+    struct weft_cudart_note note;
+    if (!weft_elf_section_named(elf, WEFT_CUDART_NOTE_SECTION, &section) ||
+        section.bytes < sizeof(note))
+        return false;
+    memcpy(&note, elf->bytes + section.offset, sizeof(note));
+    return note.type == WEFT_CUDART_NOTE_TYPE && note.owner_bytes == sizeof(note.owner) &&
+           memcmp(note.owner, WEFT_CUDART_NOTE_OWNER, sizeof(note.owner)) == 0;
 }
 
 /* The forms in a fat binary. */
@@ -83,10 +98,11 @@ int weft_program_open(struct weft_program *program, const void *bytes, size_t si
     if (rc)
         return rc;
     look_at_needed(program);
+    program->has_own_runtime = has_our_note(&program->elf);
     if (!weft_elf_section_named(&program->elf, ".nvFatBinSegment", &segment))
         return 0;
     /* Who registers fat binaries has a runtime: the shared one, or one inside. */
-    program->has_static_runtime = !program->has_shared_runtime;
+    program->has_static_runtime = !program->has_shared_runtime && !program->has_own_runtime;
     rc = read_modules(program, &segment, err);
     if (rc)
         weft_program_finish(program);

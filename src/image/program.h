@@ -20,7 +20,8 @@ struct weft_program_module {
 struct weft_program {
     struct weft_elf elf;
     bool has_shared_runtime; /* needs a libcudart.so */
-    bool has_static_runtime; /* registers fat binaries, and has the runtime inside */
+    bool has_static_runtime; /* registers fat binaries, and has NVIDIA's runtime inside */
+    bool has_own_runtime;    /* has weft's static runtime inside */
     bool needs_driver;       /* needs libcuda.so.1 */
     uint32_t module_count;
     struct weft_program_module *modules; /* owned */

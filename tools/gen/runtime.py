@@ -158,14 +158,14 @@ def _exported_in(call):
     return " && ".join(parts)
 
 
+MAJORS = (11, 12, 13)
 REGISTRATION = """__cudaRegisterFatBinary __cudaRegisterFatBinaryEnd __cudaUnregisterFatBinary __cudaInitModule
 __cudaRegisterFunction __cudaRegisterVar __cudaRegisterManagedVar __cudaRegisterHostVar __cudaRegisterTexture
 __cudaRegisterSurface __cudaRegisterUnifiedTable __cudaGetProcAddress __cudaPushCallConfiguration __cudaPopCallConfiguration __cudaGetKernel
 __cudaLaunchKernel __cudaLaunchKernel_ptsz""".split()
 
 
-def version_script(api, major):
-    """The symbols of one major version, under the name that programs were linked to."""
+def _exports(api, major):
     _mark_twice(api)
     names = list(REGISTRATION)
     for call in api.calls:
@@ -173,8 +173,18 @@ def version_script(api, major):
         last = (call.until or 99999) // 1000
         if first <= major <= last:
             names.append(call.symbol)
+    return sorted(set(names))
+
+
+def names(api, major):
+    """The symbols of one major version, one a line."""
+    return "".join("%s\n" % name for name in _exports(api, major))
+
+
+def version_script(api, major):
+    """The symbols of one major version, under the name that programs were linked to."""
     node = {11: "libcudart.so.11.0"}.get(major, "libcudart.so.%d" % major)
-    listed = "".join("        %s;\n" % name for name in sorted(set(names)))
+    listed = "".join("        %s;\n" % name for name in _exports(api, major))
     return "%s {\n    global:\n%s    local:\n        *;\n};\n" % (node, listed)
 
 

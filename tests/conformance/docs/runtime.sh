@@ -6,7 +6,22 @@ cat <<'END'
 
 weft has a CUDA runtime of its own, `libcudart.so.11.0`, `.12` and `.13`, for programs that are built with
 `-cudart shared`. It stands in front of NVIDIA's under `weft run --gpu soft`. All names of NVIDIA's library are
-exported, so that programs load. The calls listed here return `cudaErrorNotSupported` and are named once on
+exported, so that programs load.
+
+There is a static one too, `libcudart_static.a`, for a single file without `weft run` having to put a library in front. It has to
+be of the CUDA version whose headers the program is compiled with, since structs like `cudaDeviceProp` differ:
+
+| CUDA | `nvcc -cudart static` with | shared, put in front by `weft run` |
+| --- | --- | --- |
+| 13 | `-LPREFIX/lib/weft/cudart` | `libcudart.so.13` |
+| 12 | `-LPREFIX/lib/weft/cudart/12` | `libcudart.so.12` |
+| 11 | `-LPREFIX/lib/weft/cudart/11` | `libcudart.so.11.0` |
+
+With GCC: `gcc … -LPREFIX/lib/weft/cudart -l:libcudart_static.a -lpthread -ldl`. The archive is one object in which only CUDA's names
+are global, and works on native GPUs too. `weft check` knows it by a note in the program (`.note.weft.cudart`), and still refuses
+NVIDIA's.
+
+The calls listed here return `cudaErrorNotSupported` and are named once on
 stderr where `WEFT_LOG` is set: most belong to graphics and to memory of other APIs.
 END
 for program in "$@"; do "$program" || exit 1; done

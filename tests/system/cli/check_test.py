@@ -10,6 +10,7 @@ import unittest
 
 BUILD = sys.argv.pop(1)
 WEFT = os.path.join(BUILD, "weft")
+STATIC = os.path.join(BUILD, "tests/conformance/cudart/cudart_static_13")
 SHARED = os.path.join(BUILD, "tests/conformance/cudart/cudart_registered_13")
 
 
@@ -48,6 +49,17 @@ class Check(unittest.TestCase):
         with self.changed(lambda head: None, (b"libcudart.so.13", b"libcutart.so.13")) as path:
             ended = check(path)
         self.assertEqual(ended.returncode, 0) # nothing was asked of one device
+        self.assertIn("-cudart shared", ended.stdout)
+
+    def test_our_static_runtime_is_not_nvidias(self):
+        ended = check("--gpu", "soft", STATIC)
+        self.assertEqual(ended.returncode, 0, ended.stdout)
+        data = open(STATIC, "rb").read()
+        with tempfile.NamedTemporaryFile() as copy: # one whose note is another's
+            copy.write(data.replace(struct.pack("<III", 5, 4, 1) + b"weft\0", struct.pack("<III", 5, 4, 1) + b"warp\0"))
+            copy.flush()
+            ended = check("--gpu", "soft", copy.name)
+        self.assertEqual(ended.returncode, 1)
         self.assertIn("-cudart shared", ended.stdout)
 
     def test_what_is_no_program(self):
