@@ -193,14 +193,45 @@ void weft_soft_memory_synchronised(struct weft_soft_context *context)
     weft_soft_pools_trim(context->device, true);
 }
 
+/* The record that has taken the address, its unused end counted; NULL for a piece that goes back to
+ * its pool in its turn, which what comes before that turn may still use. Memory lock. */
+static const struct weft_soft_allocation *find_taken(uint64_t address)
+{
+    const struct weft_soft_node *node =
+        weft_soft_tree_floor(weft_soft.memory->allocations, address, UINT64_MAX);
+    const struct weft_soft_allocation *allocation =
+        node ? WEFT_CONTAINER_OF(node, struct weft_soft_allocation, by_address) : NULL;
+    return allocation && address - node->key < allocation->extent ? allocation : NULL;
+}
+
+/* Whether live bytes lie in one allocation, or in mappings side by side: what a program maps there
+ * is one run to it. Memory lock. */
+static bool is_one_run(uint64_t address, uint64_t bytes)
+{
+    const struct weft_soft_allocation *allocation = find_taken(address);
+    if (!allocation)
+        return true;
+    bool mapped = allocation->kind == WEFT_SOFT_MAPPED;
+    uint64_t at = address, end = address + bytes;
+    while (allocation && at < end && (at == address || allocation->kind == WEFT_SOFT_MAPPED)) {
+        at = weft_soft_allocation_address(allocation) + allocation->bytes;
+        allocation = mapped ? find_taken(at) : NULL;
+    }
+    return at >= end;
+}
+
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
     if (!weft_soft_window_holds(&memory->window, address))
         return weft_soft_foreign_reach(&memory->foreign, address, bytes);
-    return weft_soft_window_is_live(&memory->window, address, bytes)
-               ? weft_soft_window_alias(&memory->window, address)
-               : NULL;
+    if (!weft_soft_window_is_live(&memory->window, address, bytes))
+        return NULL;
+    /* The live bits know whole blocks, and not where one allocation ends and the next begins. */
+    pthread_mutex_lock(&memory->lock);
+    bool whole = bytes == 0 || is_one_run(address, bytes);
+    pthread_mutex_unlock(&memory->lock);
+    return whole ? weft_soft_window_alias(&memory->window, address) : NULL;
 }
 
 void weft_soft_memory_install(struct weft_cuda *table)

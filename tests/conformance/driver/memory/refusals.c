@@ -15,7 +15,7 @@ static void bad_arguments(void)
     EXPECT(cuMemAlloc(&address, total + 1), CUDA_ERROR_OUT_OF_MEMORY);
     DO(cuMemAlloc(&address, 16));
     EXPECT(cuMemFree(address + 4), CUDA_ERROR_INVALID_VALUE);
-    EXPECT(cuMemcpyHtoD(address, host, 17 + 496), CUDA_ERROR_INVALID_VALUE);
+    EXPECT(cuMemcpyHtoD(address, host, 17), CUDA_ERROR_INVALID_VALUE);
     EXPECT(cuMemcpyDtoD(address, address + 4096, 8), CUDA_ERROR_INVALID_VALUE);
     EXPECT(cuMemsetD32(address + 2, 0, 1), CUDA_ERROR_INVALID_VALUE);
     EXPECT(cuMemFreeHost((void *)address), CUDA_ERROR_INVALID_VALUE);
