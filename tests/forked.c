@@ -1,7 +1,7 @@
-/* Linked into every test program of a sanitized tree. At exit the leak checker takes the allocator's
- * locks and reads the stacks of all threads. In a child that was forked while other threads ran, a
- * lock may be held by a thread that is not there, for ever, and what only that thread's stack knew
- * would count as lost. So such a child is not checked; its parent is. */
+/* Linked into every test program of a sanitized tree. At exit the leak checker takes the
+ * allocator's locks and reads the stacks of all threads. In a child that was forked while other
+ * threads ran, a lock may be held by a thread that is not there, for ever, and what only that
+ * thread's stack knew would count as lost. So such a child is not checked; its parent is. */
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/stat.h>
