@@ -47,11 +47,11 @@ CUresult weft_soft_context_get(CUcontext handle, struct weft_soft_context **out)
 
 CUresult weft_soft_context_status(struct weft_soft_context *context)
 {
+    if (atomic_load(&context->destroyed)) /* whatever went wrong in it before */
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     int error = atomic_load(&context->error);
     if (error)
         return (CUresult)error;
-    if (atomic_load(&context->destroyed))
-        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     return weft_soft_injected_error(context);
 }
 

@@ -90,7 +90,7 @@ CUresult weft_soft_stream_create(struct weft_soft_context *context, uint32_t fla
                                  struct weft_soft_stream **out);
 /* Closes a stream's handle; its work goes on. False where that is done already. */
 bool weft_soft_stream_close(uint64_t handle);
-/* The sticky error of a stream's context, CONTEXT_IS_DESTROYED or 0. */
+/* CONTEXT_IS_DESTROYED, else the context's sticky error, or 0. */
 CUresult weft_soft_context_status(struct weft_soft_context *context);
 /* Says a sentence to the person, the first that concerns this context. No lock is held. */
 void weft_soft_tell_once(struct weft_soft_context *context, const char *text);
