@@ -1,4 +1,6 @@
 /* What a function says of clusters of blocks. */
+#include <string.h>
+
 #include "softgpu/engine/module.h"
 
 /* The most blocks of a cluster, and of one whose kernel allows sizes that not every device has. */
@@ -81,28 +83,52 @@ static uint32_t blocks_at_once(const struct weft_soft_function *function,
            weft_soft_occupancy(profile, &function->info, (uint32_t)threads, config->sharedMemBytes);
 }
 
-static uint64_t cluster_of(const struct weft_soft_function *function, const CUlaunchConfig *config)
+/* The cluster that the configuration states; false where it states none. */
+static bool stated_cluster(const CUlaunchConfig *config, uint32_t size[3])
 {
-    uint32_t size[3];
-    weft_soft_function_cluster(function, size);
+    bool stated = false;
     for (unsigned int i = 0; config->attrs && i < config->numAttrs; i++) {
         if (config->attrs[i].id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
             continue;
         size[0] = config->attrs[i].value.clusterDim.x;
         size[1] = config->attrs[i].value.clusterDim.y;
         size[2] = config->attrs[i].value.clusterDim.z;
+        stated = true;
     }
+    return stated;
+}
+
+/* Enough of the product to see whether it is too large. */
+static uint64_t blocks_of(const uint32_t size[3])
+{
     uint64_t blocks = 1;
     for (int i = 0; i < 3 && blocks <= LARGE_CLUSTER; i++)
-        blocks *= WEFT_MAX(size[i], 1u);
+        blocks *= size[i];
     return blocks;
+}
+
+/* Blocks of the cluster of a launch; 0 where function and configuration state none, or an empty or
+ * another one. */
+static uint64_t cluster_of(const struct weft_soft_function *function, const CUlaunchConfig *config)
+{
+    uint32_t own[3], asked[3];
+    weft_soft_function_cluster(function, own);
+    bool stated = stated_cluster(config, asked);
+    if (!stated || own[0] == 0)
+        return blocks_of(stated ? asked : own);
+    return memcmp(own, asked, sizeof(own)) == 0 ? blocks_of(own) : 0;
 }
 
 CUresult weft_soft_function_max_cluster(const struct weft_soft_function *function,
                                         const CUlaunchConfig *config, int *out)
 {
-    uint32_t most = weft_soft_function_cluster_most(function);
-    *out = (int)WEFT_MIN(blocks_at_once(function, config), most);
+    uint32_t own[3], most = weft_soft_function_cluster_most(function);
+    uint32_t room = blocks_at_once(function, config);
+    weft_soft_function_cluster(function, own);
+    if (own[0]) /* it is launched with no other; where even that is too much, with none */
+        *out = (int)(blocks_of(own) <= room ? blocks_of(own) : 0);
+    else
+        *out = (int)WEFT_MIN(room, most);
     return CUDA_SUCCESS;
 }
 
@@ -110,7 +136,7 @@ CUresult weft_soft_function_active_clusters(const struct weft_soft_function *fun
                                             const CUlaunchConfig *config, int *out)
 {
     uint64_t blocks = cluster_of(function, config);
-    if (blocks > weft_soft_function_cluster_most(function))
+    if (blocks == 0 || blocks > weft_soft_function_cluster_most(function))
         return CUDA_ERROR_INVALID_CLUSTER_SIZE;
     *out = (int)(blocks_at_once(function, config) / blocks);
     return CUDA_SUCCESS;

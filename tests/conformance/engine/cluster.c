@@ -146,6 +146,23 @@ static void check_graphs(CUfunction function, CUdeviceptr out, void **params)
     OK(cuStreamDestroy(stream));
 }
 
+/* A kernel that states its cluster is asked for no other. */
+static void check_stated_occupancy(CUfunction pairs, int blocks)
+{
+    CUlaunchAttribute attribute;
+    CUlaunchConfig config = configure(&attribute, 4);
+    int number = 0;
+    OK(cuOccupancyMaxPotentialClusterSize(&number, pairs, &config));
+    CHECK(number == 2);
+    EXPECT(cuOccupancyMaxActiveClusters(&number, pairs, &config), CUDA_ERROR_INVALID_CLUSTER_SIZE);
+    config = configure(&attribute, 2);
+    OK(cuOccupancyMaxActiveClusters(&number, pairs, &config));
+    CHECK(number == blocks / 2);
+    config.numAttrs = 0;
+    OK(cuOccupancyMaxActiveClusters(&number, pairs, &config));
+    CHECK(number == blocks / 2);
+}
+
 int main(void)
 {
     CUmodule module = start(ptx);
@@ -167,6 +184,10 @@ int main(void)
     int multiprocessors = 0;
     OK(cuDeviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0));
     CHECK(number == alone * multiprocessors / 4);
+    check_stated_occupancy(pairs, alone * multiprocessors);
+    config.numAttrs = 0;
+    EXPECT(cuOccupancyMaxActiveClusters(&number, function, &config),
+           CUDA_ERROR_INVALID_CLUSTER_SIZE);
     check_sizes(function, out, params);
     check_stated(pairs, out, params);
     check_graphs(function, out, params);
