@@ -18,15 +18,18 @@ static void release_function(void *object)
     weft_soft_handle_put(module);
 }
 
-static CUresult result_of_lowering(int rc, const char *name, const struct weft_err *err)
+/* The person is told of each kernel once, however often the program asks for it. */
+static CUresult result_of_lowering(struct weft_soft_module *module, uint32_t index, int rc,
+                                   const struct weft_err *err)
 {
     if (rc == -WEFT_ENOMEM)
         return CUDA_ERROR_OUT_OF_MEMORY;
     char sentence[SENTENCE_BYTES];
-    snprintf(sentence, sizeof(sentence), "kernel %.100s cannot run on the soft GPU: %.480s", name,
-             err->text);
-    if (weft_soft.report)
+    snprintf(sentence, sizeof(sentence), "kernel %.100s cannot run on the soft GPU: %.480s",
+             module->image->ptx->functions[index].name, err->text);
+    if (weft_soft.report && !module->refused[index])
         weft_soft.report(sentence);
+    module->refused[index] = true;
     return rc == -WEFT_ENOSYS ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_PTX;
 }
 
@@ -45,7 +48,7 @@ static CUresult make_function(struct weft_soft_module *module, uint32_t index, u
     const struct weft_exec_kernel *kernel;
     int rc = weft_exec_program_kernel(module->program, index, &kernel, &err);
     if (rc)
-        return result_of_lowering(rc, module->image->ptx->functions[index].name, &err);
+        return result_of_lowering(module, index, rc, &err);
     struct weft_soft_function *function = calloc(1, sizeof(*function));
     if (!function)
         return CUDA_ERROR_OUT_OF_MEMORY;

@@ -20,6 +20,7 @@ static void release_module(void *object)
     weft_soft_context_put(module->context);
     free(module->variable_addresses);
     free(module->functions);
+    free(module->refused);
     free(module);
 }
 
@@ -111,7 +112,8 @@ static struct weft_soft_module *allocate_module(struct weft_soft_context *contex
     module->variable_addresses =
         calloc(image->ptx->variable_count + 1, sizeof(*module->variable_addresses));
     module->functions = calloc(image->ptx->function_count + 1, sizeof(*module->functions));
-    if (module->variable_addresses && module->functions)
+    module->refused = calloc(image->ptx->function_count + 1, sizeof(*module->refused));
+    if (module->variable_addresses && module->functions && module->refused)
         return module;
     release_module(module);
     return NULL;

@@ -67,6 +67,7 @@ struct weft_soft_module {
     uint32_t registers_max;       /* a thread's, as CU_JIT_MAX_REGISTERS said; 0: no limit */
     pthread_mutex_t lock;
     uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */
+    bool *refused;       /* lock; one a function: that it cannot run was told */
     bool closed;         /* lock; no function is added any more */
 };
 

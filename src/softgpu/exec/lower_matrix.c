@@ -26,6 +26,10 @@ static bool begin(struct weft_exec_lowering *lowering, struct weft_exec_matrix *
 {
     memset(matrix, 0, sizeof(*matrix));
     const char *broken = weft_ptx_matrix_decode(lowering->insn, &matrix->form);
+    if (!broken && matrix->form.is_newer) {
+        weft_exec_unsupported(lowering);
+        return false;
+    }
     if (!broken)
         broken = weft_ptx_matrix_operands(lowering->insn, &matrix->form);
     if (broken)

@@ -478,7 +478,7 @@ static void check_matrix(struct checking *checking)
     struct weft_ptx_matrix matrix;
     uint32_t target = checking->parser->module->target_sm;
     const char *broken = weft_ptx_matrix_decode(insn, &matrix);
-    if (!broken)
+    if (!broken && !matrix.is_newer)
         broken = weft_ptx_matrix_operands(insn, &matrix);
     if (broken)
         weft_ptx_parser_fail(checking->parser, WEFT_ESYNTAX, checking->mnemonic, "%s: \"%s\"",

@@ -90,11 +90,18 @@ static size_t prefix_length(const char *text, size_t size, unsigned parts)
     return size;
 }
 
+/* Some have their first modifier behind two colons: tcgen05.wait::ld. */
+static size_t without_colons(const char *text, size_t length)
+{
+    const char *colons = memmem(text, length, "::", 2);
+    return colons ? (size_t)(colons - text) : length;
+}
+
 /* The longest prefix that is a mnemonic; its length, or 0. */
 static size_t find_opcode(const char *text, size_t size, uint32_t *opcode)
 {
     for (unsigned parts = 5; parts > 0; parts--) {
-        size_t length = prefix_length(text, size, parts);
+        size_t length = without_colons(text, prefix_length(text, size, parts));
         for (uint32_t i = 0; i < WEFT_PTX_OPCODE_COUNT; i++) {
             if (equals(weft_ptx_opcode_name(i), text, length)) {
                 *opcode = i;
@@ -287,9 +294,10 @@ const char *weft_ptx_form_decode(const char *text, size_t size, struct weft_ptx_
         (struct weft_ptx_insn){.opcode = (uint16_t)opcode, .vector = 1, .guard = WEFT_PTX_NONE};
     struct decoding decoding = {.mnemonic = mnemonic, .text = text, .size = size};
     for (size_t start = opcode_length; start < size && !decoding.reason;) {
-        size_t word = prefix_length(text + start + 1, size - start - 1, 1);
-        decode_modifier(&decoding, start + 1, word);
-        start += 1 + word;
+        start += text[start] == ':' ? 2 : 1;
+        size_t word = prefix_length(text + start, size - start, 1);
+        decode_modifier(&decoding, start, word);
+        start += word;
     }
     if (!decoding.reason)
         check_complete(&decoding);

@@ -184,7 +184,7 @@ static void read_word(struct words *words, const char *text, size_t length)
         if (!read_shape(text, text + length, matrix))
             words->broken = "this matrix instruction does not take the shape";
     } else if (length > 4 && (memcmp(text, "kind", 4) == 0 || memcmp(text, "bloc", 4) == 0))
-        words->broken = "this matrix instruction needs an architecture above sm_90";
+        matrix->is_newer = true;
 }
 
 static const char *read_words(const struct weft_ptx_insn *insn, struct words *words)
@@ -323,6 +323,9 @@ static const char *decode_tiles(const struct weft_ptx_insn *insn, struct words *
 {
     struct weft_ptx_matrix *matrix = words->matrix;
     bool moves = insn->opcode == WEFT_PTX_MOVMATRIX;
+    matrix->is_newer = !moves && matrix->n == 16 && !matrix->k;
+    if (matrix->is_newer)
+        return NULL;
     if (matrix->m != 8 || matrix->n != 8 || matrix->k || insn->type_count != 1 ||
         insn->types[0] != WEFT_PTX_B16)
         return "this instruction takes .m8n8 of .b16 alone on architectures up to sm_90";
@@ -339,7 +342,7 @@ const char *weft_ptx_matrix_decode(const struct weft_ptx_insn *insn, struct weft
     *out = (struct weft_ptx_matrix){0};
     struct words words = {.matrix = out};
     const char *broken = read_words(insn, &words);
-    if (broken)
+    if (broken || out->is_newer)
         return broken;
     switch (insn->opcode) {
     case WEFT_PTX_WMMA_LOAD:

@@ -28,6 +28,7 @@ struct weft_ptx_matrix {
     uint8_t count;      /* .x1, .x2, .x4 */
     uint8_t a_registers, b_registers, c_registers, d_registers;
     uint32_t least_sm; /* the first architecture that has it */
+    bool is_newer;     /* one above sm_90, of which nothing else is known here */
 };
 
 /* Whether the opcode is one of those above. */

@@ -17,6 +17,35 @@ static const char ptx[] = PTX_HEAD ".visible .entry address(.param .u64 p)\n"
                                    "ret;\n"
                                    "}\n";
 
+static const char unsupported[] = PTX_HEAD ".visible .entry good()\n"
+                                           "{\n"
+                                           "ret;\n"
+                                           "}\n"
+                                           ".visible .entry tensor()\n"
+                                           "{\n"
+                                           "tcgen05.wait::ld.sync.aligned;\n"
+                                           "ret;\n"
+                                           "}\n";
+
+/* The module loads, and only who asks for the kernel hears of it: also by a handle of a library. */
+static int ask_unsupported(void)
+{
+    CUmodule module;
+    CUfunction function;
+    CUlibrary library;
+    CUkernel kernel;
+    OK(cuModuleLoadData(&module, unsupported));
+    OK(cuLaunchKernel(function_of(module, "good"), 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
+    EXPECT(cuModuleGetFunction(&function, module, "tensor"), CUDA_ERROR_NOT_SUPPORTED);
+    OK(cuLibraryLoadData(&library, unsupported, NULL, NULL, 0, NULL, NULL, 0));
+    OK(cuLibraryGetKernel(&kernel, library, "tensor"));
+    EXPECT(cuKernelGetFunction(&function, kernel), CUDA_ERROR_NOT_SUPPORTED);
+    EXPECT(cuLaunchKernel((CUfunction)kernel, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL),
+           CUDA_ERROR_NOT_SUPPORTED);
+    OK(cuCtxSynchronize());
+    return 0;
+}
+
 static CUresult run(CUmodule module, const char *name, CUdeviceptr address)
 {
     void *params[] = {&address};
@@ -43,8 +72,10 @@ int main(int count, char **arguments)
     } else if (strcmp(kind, "trap") == 0) {
         wanted = CUDA_ERROR_ILLEGAL_INSTRUCTION;
         EXPECT(run(module, "stop", good), wanted);
+    } else if (strcmp(kind, "unsupported") == 0) {
+        return ask_unsupported();
     } else {
-        fprintf(stderr, "usage: fault address | freed | alignment | trap\n");
+        fprintf(stderr, "usage: fault address | freed | alignment | trap | unsupported\n");
         return 2;
     }
     /* Every later call in the context fails alike; another context is well. */

@@ -24,6 +24,16 @@ static const char *const instructions[] = {
     "cp.async.bulk.tensor.1d.global.shared::cta.tile.bulk_group [%p, {%r0}], [s];",
     "cp.async.bulk.prefetch.tensor.1d.L2.global.tile [%p, {%r0}];",
     "fma.rn.oob.f16 %h0, %h1, %h2, %h3;",
+    "tcgen05.fence::before_thread_sync;",
+    "tcgen05.wait::ld.sync.aligned;",
+    "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [s], 64;",
+    "tcgen05.mma.cta_group::1.kind::f16 [%r0], %d, %d, %r1, %q;",
+    "ldmatrix.sync.aligned.m16n16.x1.trans.shared.b8 {%r0,%r1}, [s];",
+    "ldmatrix.sync.aligned.m8n16.x1.shared.b8x16.b6x16_p32 {%r0}, [s];",
+    "mma.sync.aligned.kind::f8f6f4.m16n8k32.row.col.f32.e2m1.e2m1.f32 {%f0,%f1,%f2,%f3}, "
+    "{%r0,%r1,%r2,%r3}, {%r4,%r5}, {%f0,%f1,%f2,%f3};",
+    "add.rn.f32x2 %d, %d, %d;",
+    "ld.global.v8.b32 {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, [%p];",
 };
 
 static void check_refused(const char *instruction, CUdeviceptr out)
@@ -47,12 +57,18 @@ static void check_refused(const char *instruction, CUdeviceptr out)
     OK(cuModuleUnload(module));
 }
 
-/* No PTX for this device has tcgen05: the assembler does not know it. */
+/* What no device has is an error of the text. */
 static void check_unknown(void)
 {
+    static const char *const nonsense[] = {"tcgen05.fance;", "tcgen05.fence::between_threads;",
+                                           "tcgen05;", "add::rn.f32 %f0, %f1, %f2;",
+                                           "ldmatrix.sync.aligned.m8n8.x1.shared.b8 {%r0}, [s];"};
+    static char text[8192];
     CUmodule module;
-    EXPECT(cuModuleLoadData(&module, HEAD GOOD BEGIN "tcgen05.fence::before_thread_sync; ret; }\n"),
-           CUDA_ERROR_INVALID_PTX);
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+        snprintf(text, sizeof(text), "%s%s%s%s ret; }\n", HEAD, GOOD, BEGIN, nonsense[i]);
+        EXPECT(cuModuleLoadData(&module, text), CUDA_ERROR_INVALID_PTX);
+    }
 }
 
 /* %is_explicit_cluster of a launch that states its cluster. */
