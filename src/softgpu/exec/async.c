@@ -36,20 +36,22 @@ static bool is_plain(const struct weft_exec_run *run, const struct weft_exec_ins
                      const uint64_t *to, const uint64_t *from)
 {
     const uint64_t size = (uint64_t)insn->immediate, base = run->window_base;
-    uint64_t least = UINT64_MAX, most = 0, furthest = 0, bits = 0;
+    uint64_t most = 0, furthest = 0, bits = 0, live = 1;
     if (insn->b != WEFT_EXEC_NO_ROW || insn->c != WEFT_EXEC_NO_ROW ||
         run->fast_shared_bytes < size || run->fast_window_bytes < size)
         return false;
     for (uint32_t left = run->mask; left; left &= left - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(left);
-        least = WEFT_MIN(least, from[lane] - base);
         most = WEFT_MAX(most, from[lane] - base);
         furthest = WEFT_MAX(furthest, to[lane]);
         bits |= from[lane] | to[lane];
     }
-    return (bits & (size - 1)) == 0 && furthest <= run->fast_shared_bytes - size &&
-           most <= run->fast_window_bytes - size &&
-           weft_exec_is_live(run->live, least, most - least + size);
+    if (bits & (size - 1) || furthest > run->fast_shared_bytes - size ||
+        most > run->fast_window_bytes - size)
+        return false;
+    for (uint32_t left = run->mask; left; left &= left - 1)
+        live &= weft_exec_is_live_cell(run->live, from[__builtin_ctz(left)] - base);
+    return live;
 }
 
 #define COPY_LANES(size)                                                                  \

@@ -53,8 +53,22 @@ static inline bool weft_exec_is_live(const uint64_t *live, uint64_t first, uint6
     return (low & wanted) == wanted;
 }
 
-/* Addresses as the instruction forms them. False: they are the same for all lanes, in offset[0]
- * only. */
+/* The same, 1 or 0, for what lies within one block: aligned to its size, a power of two. */
+static inline uint64_t weft_exec_is_live_cell(const uint64_t *live, uint64_t offset)
+{
+    const uint64_t block = offset / WEFT_EXEC_LIVE_BLOCK_BYTES;
+    return __atomic_load_n(&live[block / 64], __ATOMIC_RELAXED) >> block % 64 & 1;
+}
+
+/* For cells that lie too far apart to be looked up at once. */
+static inline bool weft_exec_are_live(const uint64_t *live, const uint64_t *offset)
+{
+    uint64_t all = 1;
+    LANES(lane) all &= weft_exec_is_live_cell(live, offset[lane]);
+    return all;
+}
+
+/* Addresses as the instruction forms them. */
 static inline void weft_exec_addresses(const struct weft_exec_run *run,
                                        const struct weft_exec_insn *insn, uint64_t *address)
 {
@@ -123,7 +137,8 @@ static inline bool weft_exec_resolve_window(const struct weft_exec_run *run, uin
     uint64_t low, high;
     LANES(lane) access->offset[lane] -= run->window_base;
     if (weft_exec_classify(access, run->fast_window_bytes, bytes, may_be_contiguous, &low, &high) &&
-        weft_exec_is_live(run->live, low, high - low + bytes)) {
+        (weft_exec_is_live(run->live, low, high - low + bytes) ||
+         weft_exec_are_live(run->live, access->offset))) {
         access->base = (char *)(uintptr_t)(run->window_base + (uint64_t)run->alias_delta);
         return true;
     }
@@ -152,7 +167,80 @@ static inline bool weft_exec_resolve_local(const struct weft_exec_run *run, uint
     return true;
 }
 
-/* Finds the memory for `bytes` (a power of two) a lane. False after a fault. */
+/* Generic addresses of the block's own shared memory. offset holds addresses and, on success,
+ * places in it. */
+static inline bool weft_exec_resolve_generic(const struct weft_exec_run *run, uint32_t bytes,
+                                             bool may_be_contiguous,
+                                             struct weft_exec_access *access)
+{
+    const uint64_t base = run->block->launch->memory->shared_base;
+    if (access->offset[0] - base >= run->fast_shared_bytes)
+        return false;
+    LANES(lane) access->offset[lane] -= base;
+    if (weft_exec_resolve_shared(run, bytes, may_be_contiguous, access))
+        return true;
+    LANES(lane) access->offset[lane] += base;
+    return false;
+}
+
+/* Of all 32 lanes: whether they are side by side or at one place, told from the addresses' row as
+ * it stands; with the first lane's address. */
+static inline bool weft_exec_is_regular(const struct weft_exec_run *run,
+                                        const struct weft_exec_insn *insn, uint32_t bytes,
+                                        enum weft_exec_shape *shape, uint64_t *first)
+{
+    uint64_t step = 0, differ = 0;
+    if (insn->wide_address) {
+        const uint64_t *row = weft_exec_source(run, insn->a);
+        const uint64_t base = row[0];
+        LANES(lane)
+        {
+            step |= row[lane] - base - (uint64_t)lane * bytes;
+            differ |= row[lane] ^ base;
+        }
+        *first = base + (uint64_t)insn->immediate;
+    } else {
+        const uint32_t *row = weft_exec_source(run, insn->a);
+        const uint32_t base = row[0];
+        uint32_t narrow_step = 0, narrow_differ = 0;
+        LANES(lane)
+        {
+            narrow_step |= row[lane] - base - lane * bytes;
+            narrow_differ |= row[lane] ^ base;
+        }
+        step = narrow_step;
+        differ = narrow_differ;
+        *first = (uint32_t)(base + (uint32_t)insn->immediate);
+    }
+    *shape = step ? WEFT_EXEC_UNIFORM : WEFT_EXEC_CONTIGUOUS;
+    return step == 0 || differ == 0;
+}
+
+/* The two shapes that most accesses have, in shared and device memory, without a list of addresses:
+ * only offset[0] is filled. False where another way has to be tried. */
+static inline bool weft_exec_resolve_regular(const struct weft_exec_run *run,
+                                             const struct weft_exec_insn *insn, uint32_t bytes,
+                                             struct weft_exec_access *access)
+{
+    uint64_t first;
+    if (run->mask != WEFT_EXEC_ALL_LANES || insn->a == WEFT_EXEC_NO_ROW ||
+        !weft_exec_is_regular(run, insn, bytes, &access->shape, &first))
+        return false;
+    const bool is_shared = insn->space == WEFT_PTX_SHARED;
+    const uint64_t whole =
+        access->shape == WEFT_EXEC_CONTIGUOUS ? (uint64_t)WEFT_EXEC_LANES * bytes : bytes;
+    const uint64_t limit = is_shared ? run->fast_shared_bytes : run->fast_window_bytes;
+    first -= is_shared ? 0 : run->window_base;
+    if (whole > limit || first > limit - whole || first & (bytes - 1))
+        return false;
+    access->offset[0] = first;
+    access->base = is_shared ? run->shared
+                             : (char *)(uintptr_t)(run->window_base + (uint64_t)run->alias_delta);
+    return is_shared || weft_exec_is_live(run->live, first, whole);
+}
+
+/* Finds the memory for `bytes` (a power of two) a lane. Of a regular shape only offset[0] is
+ * filled. False after a fault. */
 static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                                      uint32_t bytes, struct weft_exec_access *access)
 {
@@ -164,6 +252,9 @@ static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct wef
         access->shape = WEFT_EXEC_UNIFORM;
         return true;
     }
+    if (insn->space != WEFT_PTX_LOCAL && insn->space != WEFT_PTX_PARAM &&
+        weft_exec_resolve_regular(run, insn, bytes, access))
+        return true;
     weft_exec_addresses(run, insn, access->offset);
     bool found = false;
     switch (insn->space) {
@@ -174,6 +265,10 @@ static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct wef
         found = weft_exec_resolve_local(run, bytes, access);
         break;
     case WEFT_PTX_PARAM:
+        break;
+    case WEFT_PTX_GENERIC:
+        found = weft_exec_resolve_window(run, bytes, may_be_contiguous, access) ||
+                weft_exec_resolve_generic(run, bytes, may_be_contiguous, access);
         break;
     default:
         found = weft_exec_resolve_window(run, bytes, may_be_contiguous, access);

@@ -1,4 +1,7 @@
-/* Weak loads and stores. Whole vectors move at once where the lanes stand side by side. */
+/* Loads and stores. Whole vectors move at once where the lanes stand side by side.
+ *
+ * Those that others may watch are the same: each lane's element is aligned, and the host reads and
+ * writes it at once, in the order of the program. */
 #include "softgpu/exec/memory.h"
 #include "softgpu/exec/vector.h"
 
@@ -7,19 +10,32 @@ static inline int32_t element_row(const struct weft_exec_insn *insn, unsigned el
     return element ? insn->more[element - 1] : insn->d;
 }
 
+/* Elements of lanes that stand side by side: a vector's are as far apart as it has elements. */
+#define LOAD_APART(row, values, apart)                     \
+    {                                                      \
+        INDEPENDENT                                        \
+        LANES(lane) d[lane] = (row)(values)[(apart)*lane]; \
+    }
+
 #define LOAD(name, memory, row)                                                             \
     HANDLER(name)                                                                           \
     {                                                                                       \
         struct weft_exec_access access;                                                     \
         if (!weft_exec_resolve(run, insn, sizeof(memory) * insn->count, &access))           \
             return;                                                                         \
+        if (insn->order)                                                                    \
+            weft_exec_spin_hint(run);                                                       \
         for (unsigned element = 0; element < insn->count; element++) {                      \
             row *d = ROW(row, element_row(insn, element));                                  \
             const char *from = access.base + element * sizeof(memory);                      \
-            if (access.shape == WEFT_EXEC_CONTIGUOUS && insn->count == 1) {                 \
+            if (access.shape == WEFT_EXEC_CONTIGUOUS) {                                     \
                 const memory *values = (const memory *)(from + access.offset[0]);           \
-                INDEPENDENT                                                                 \
-                LANES(lane) d[lane] = (row)values[lane];                                    \
+                if (insn->count == 1)                                                       \
+                    LOAD_APART(row, values, 1)                                              \
+                else if (insn->count == 2)                                                  \
+                    LOAD_APART(row, values, 2)                                              \
+                else                                                                        \
+                    LOAD_APART(row, values, 4)                                              \
             } else if (access.shape == WEFT_EXEC_UNIFORM) {                                 \
                 const row value = (row) * (const memory *)(from + access.offset[0]);        \
                 WRITE_LANES(d, value);                                                      \
@@ -34,6 +50,14 @@ static inline int32_t element_row(const struct weft_exec_insn *insn, unsigned el
         }                                                                                   \
     }
 
+/* What a store that others wait for makes visible comes before it on this host anyway; what its
+ * lane reads afterwards comes after it only with a fence. */
+static inline void finish_store(const struct weft_exec_insn *insn)
+{
+    if (insn->order == WEFT_PTX_RELEASE || insn->order == WEFT_PTX_SC)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 #define STORE(name, memory, row)                                                  \
     HANDLER(name)                                                                 \
     {                                                                             \
@@ -43,10 +67,15 @@ static inline int32_t element_row(const struct weft_exec_insn *insn, unsigned el
         for (unsigned element = 0; element < insn->count; element++) {            \
             const row *a = SOURCE(row, element_row(insn, element));               \
             char *to = access.base + element * sizeof(memory);                    \
-            if (access.shape == WEFT_EXEC_CONTIGUOUS && insn->count == 1) {       \
+            if (access.shape == WEFT_EXEC_CONTIGUOUS) {                           \
                 memory *values = (memory *)(to + access.offset[0]);               \
-                INDEPENDENT                                                       \
-                LANES(lane) values[lane] = (memory)a[lane];                       \
+                const unsigned apart = insn->count;                               \
+                if (apart == 1) {                                                 \
+                    INDEPENDENT                                                   \
+                    LANES(lane) values[lane] = (memory)a[lane];                   \
+                } else {                                                          \
+                    LANES(lane) values[apart * lane] = (memory)a[lane];           \
+                }                                                                 \
             } else if (access.shape == WEFT_EXEC_UNIFORM) {                       \
                 const unsigned last = 31u - (unsigned)__builtin_clz(run->mask);   \
                 *(memory *)(to + access.offset[0]) = (memory)a[last];             \
@@ -57,6 +86,7 @@ static inline int32_t element_row(const struct weft_exec_insn *insn, unsigned el
                 }                                                                 \
             }                                                                     \
         }                                                                         \
+        finish_store(insn);                                                       \
     }
 
 /* A value fills its register by the sign of the memory's type. */
