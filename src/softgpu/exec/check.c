@@ -10,7 +10,6 @@ static enum weft_exec_access_kind access_kind(const struct weft_exec_insn *insn)
     if (insn->op >= WEFT_EXEC_OP_ld_u8_b16 && insn->op <= WEFT_EXEC_OP_ld_u64_b64)
         return WEFT_EXEC_ACCESS_READ;
     switch (insn->op) {
-    case WEFT_EXEC_OP_ld_ordered:
     case WEFT_EXEC_OP_wmma_load:
     case WEFT_EXEC_OP_ldmatrix:
         return WEFT_EXEC_ACCESS_READ;

@@ -76,8 +76,8 @@ static bool is_ordered(const struct weft_ptx_insn *source)
 }
 
 /* ld and st: `address` and `data` are the indices of their operands. */
-static void lower_access(struct weft_exec_lowering *lowering, uint32_t first_op,
-                         uint32_t ordered_op, uint32_t address, uint32_t data)
+static void lower_access(struct weft_exec_lowering *lowering, uint32_t first_op, uint32_t address,
+                         uint32_t data)
 {
     const struct weft_ptx_insn *source = lowering->insn;
     uint8_t type = source->types[0];
@@ -96,14 +96,11 @@ static void lower_access(struct weft_exec_lowering *lowering, uint32_t first_op,
         return;
     }
     uint8_t count = element_rows(lowering, &source->operands[data], row_bytes, rows);
-    bool ordered = is_ordered(source);
-    struct weft_exec_insn *insn =
-        weft_exec_emit(lowering, ordered ? ordered_op : first_op + row_bytes / 4);
+    struct weft_exec_insn *insn = weft_exec_emit(lowering, first_op + row_bytes / 4);
     weft_exec_operand_address(lowering, &source->operands[address], insn);
     insn->count = count;
     insn->kind = type;
-    insn->order = source->order;
-    insn->b = (int32_t)row_bytes;
+    insn->order = is_ordered(source) ? source->order : WEFT_PTX_WEAK;
     insn->d = rows[0];
     for (uint32_t i = 1; i < count; i++)
         insn->more[i - 1] = rows[i];
@@ -111,12 +108,12 @@ static void lower_access(struct weft_exec_lowering *lowering, uint32_t first_op,
 
 static void lower_ld(struct weft_exec_lowering *lowering)
 {
-    lower_access(lowering, load_op(lowering->insn->types[0]), WEFT_EXEC_OP_ld_ordered, 1, 0);
+    lower_access(lowering, load_op(lowering->insn->types[0]), 1, 0);
 }
 
 static void lower_st(struct weft_exec_lowering *lowering)
 {
-    lower_access(lowering, store_op(lowering->insn->types[0]), WEFT_EXEC_OP_st_ordered, 0, 1);
+    lower_access(lowering, store_op(lowering->insn->types[0]), 0, 1);
 }
 
 static uint32_t address_bytes(const struct weft_exec_lowering *lowering,

@@ -1,57 +1,6 @@
-/* Loads and stores that others may watch, and atomic operations: lane by lane, each a single access
- * of the host. */
+/* Atomic operations: lane by lane, each a single access of the host. */
 #include "softgpu/exec/half.h"
 #include "softgpu/exec/memory.h"
-
-static uint64_t load(const void *from, uint32_t bytes)
-{
-    switch (bytes) {
-    case 1:
-        return __atomic_load_n((const uint8_t *)from, __ATOMIC_SEQ_CST);
-    case 2:
-        return __atomic_load_n((const uint16_t *)from, __ATOMIC_SEQ_CST);
-    case 4:
-        return __atomic_load_n((const uint32_t *)from, __ATOMIC_SEQ_CST);
-    default:
-        return __atomic_load_n((const uint64_t *)from, __ATOMIC_SEQ_CST);
-    }
-}
-
-static void store(void *to, uint32_t bytes, uint64_t value, int order)
-{
-    switch (bytes) {
-    case 1:
-        __atomic_store_n((uint8_t *)to, (uint8_t)value, order);
-        break;
-    case 2:
-        __atomic_store_n((uint16_t *)to, (uint16_t)value, order);
-        break;
-    case 4:
-        __atomic_store_n((uint32_t *)to, (uint32_t)value, order);
-        break;
-    default:
-        __atomic_store_n((uint64_t *)to, value, order);
-    }
-}
-
-static uint64_t sign_extended(uint64_t value, uint8_t type)
-{
-    switch (type) {
-    case WEFT_PTX_S8:
-        return (uint64_t)(int8_t)value;
-    case WEFT_PTX_S16:
-        return (uint64_t)(int16_t)value;
-    case WEFT_PTX_S32:
-        return (uint64_t)(int32_t)value;
-    default:
-        return value;
-    }
-}
-
-static int32_t element_row(const struct weft_exec_insn *insn, uint32_t element)
-{
-    return element ? insn->more[element - 1] : insn->d;
-}
 
 static char *lane_pointer(const struct weft_exec_access *access, uint32_t lane, uint32_t bytes)
 {
@@ -62,43 +11,6 @@ static char *lane_pointer(const struct weft_exec_access *access, uint32_t lane, 
         return access->base + access->offset[0];
     default:
         return access->base + access->offset[lane];
-    }
-}
-
-/* kind: type in memory; b: bytes of a lane in the rows. */
-COMMON_HANDLER(ld_ordered)
-{
-    uint32_t bytes = weft_ptx_type_bytes(insn->kind);
-    struct weft_exec_access access;
-    if (!weft_exec_resolve(run, insn, bytes * insn->count, &access))
-        return;
-    weft_exec_spin_hint(run);
-    for (uint32_t left = run->mask; left; left &= left - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(left);
-        const char *from = lane_pointer(&access, lane, bytes * insn->count);
-        for (uint32_t element = 0; element < insn->count; element++) {
-            uint64_t value = sign_extended(load(from + element * bytes, bytes), insn->kind);
-            weft_exec_lane_write(weft_exec_row(run, element_row(insn, element)), insn->b, lane,
-                                 value);
-        }
-    }
-}
-
-COMMON_HANDLER(st_ordered)
-{
-    uint32_t bytes = weft_ptx_type_bytes(insn->kind);
-    struct weft_exec_access access;
-    if (!weft_exec_resolve(run, insn, bytes * insn->count, &access))
-        return;
-    int order = insn->order == WEFT_PTX_RELEASE || insn->order == WEFT_PTX_SC ? __ATOMIC_SEQ_CST
-                                                                              : __ATOMIC_RELEASE;
-    for (uint32_t left = run->mask; left; left &= left - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(left);
-        char *to = lane_pointer(&access, lane, bytes * insn->count);
-        for (uint32_t element = 0; element < insn->count; element++) {
-            const void *row = weft_exec_source(run, element_row(insn, element));
-            store(to + element * bytes, bytes, weft_exec_lane_read(row, insn->b, lane), order);
-        }
     }
 }
 
