@@ -1,158 +1,78 @@
 /* What a program registers before main: its fat binaries, and the kernels and variables in them by
- * the addresses that stand for them. A fat binary is loaded when the first of its kernels or
- * variables is used; a program may hold hundreds. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-
+ * the addresses that stand for them; and what these come to when they are used. */
 #include "runtime/register.h"
+#include "runtime/registry.h"
 #include "util/util.h"
 
-#define SYMBOLS_MAX (1u << 22)
-
-struct module {
-    const void *wrapper; /* borrowed from the program's image */
-    pthread_mutex_t lock;
-    _Atomic(CUlibrary) library; /* written under the lock; NULL: not loaded */
-    cudaError_t error;          /* lock; of the loading, which is not tried again */
-    bool tried;                 /* lock */
-    struct managed *managed;    /* registry.lock */
-};
-
-/* A managed variable: the program reads its address from a pointer of its own. */
-struct managed {
-    struct managed *next;
-    void **host;
-    const char *name;
-};
-
-enum symbol_kind { KERNEL, VARIABLE, TEXTURE, TEXTURE_OF_FLOATS, SURFACE };
-
-struct symbol {
-    const void *host; /* NULL: the place is free */
-    struct module *module;
-    const char *name; /* borrowed from the program's image */
-    enum symbol_kind kind;
-    _Atomic(CUkernel) kernel;
-    _Atomic(size_t) offset; /* of a texture's first byte behind the address that is bound */
-};
-
-static struct {
-    pthread_rwlock_t lock;
-    struct symbol **symbols; /* lock; owned; a hash table of symbols, which never move */
-    size_t room, count;      /* lock */
-} registry = {.lock = PTHREAD_RWLOCK_INITIALIZER};
-
-static size_t place_of(const void *host, size_t room)
+/* In the current context. Lock held. */
+static cudaError_t place_managed(struct weft_cudart_module *module, CUlibrary library)
 {
-    return (size_t)(((uintptr_t)host >> 2) * 0x9e3779b97f4a7c15u) >> 17 & (room - 1);
-}
-
-static struct symbol **find_place(struct symbol **symbols, size_t room, const void *host)
-{
-    size_t place = place_of(host, room);
-    while (symbols[place] && symbols[place]->host != host)
-        place = (place + 1) & (room - 1);
-    return &symbols[place];
-}
-
-/* Lock held for writing. */
-static bool grow(void)
-{
-    size_t room = registry.room ? 2 * registry.room : 256;
-    if (room > SYMBOLS_MAX)
-        return false;
-    struct symbol **symbols = calloc(room, sizeof(*symbols));
-    if (!symbols)
-        return false;
-    for (size_t i = 0; i < registry.room; i++)
-        if (registry.symbols[i])
-            *find_place(symbols, room, registry.symbols[i]->host) = registry.symbols[i];
-    free(registry.symbols);
-    registry.symbols = symbols;
-    registry.room = room;
-    return true;
-}
-
-static void add_symbol(struct module *module, const void *host, const char *name,
-                       enum symbol_kind kind)
-{
-    pthread_rwlock_wrlock(&registry.lock);
-    if (2 * registry.count >= registry.room && !grow()) {
-        pthread_rwlock_unlock(&registry.lock);
-        return; /* its use will say that there is no such symbol */
-    }
-    struct symbol **place = find_place(registry.symbols, registry.room, host);
-    if (!*place && (*place = calloc(1, sizeof(**place))))
-        registry.count++;
-    if (*place) {
-        (*place)->host = host;
-        (*place)->module = module;
-        (*place)->name = name;
-        (*place)->kind = kind;
-        atomic_store(&(*place)->kernel, NULL);
-    }
-    pthread_rwlock_unlock(&registry.lock);
-}
-
-static struct symbol *find_symbol(const void *host)
-{
-    pthread_rwlock_rdlock(&registry.lock);
-    struct symbol *symbol =
-        registry.room ? *find_place(registry.symbols, registry.room, host) : NULL;
-    pthread_rwlock_unlock(&registry.lock);
-    return symbol && symbol->module ? symbol : NULL;
-}
-
-static cudaError_t place_managed(struct module *module, CUlibrary library)
-{
-    for (struct managed *variable = module->managed; variable; variable = variable->next) {
+    uint64_t resets = weft_cudart_resets();
+    for (struct weft_cudart_symbol *symbol = module->symbols; symbol; symbol = symbol->next) {
         CUdeviceptr address;
         size_t bytes;
+        if (symbol->kind != WEFT_CUDART_MANAGED)
+            continue;
         CUresult result =
-            weft_cudart_driver()->cuLibraryGetManaged(&address, &bytes, library, variable->name);
+            weft_cudart_driver()->cuLibraryGetManaged(&address, &bytes, library, symbol->name);
         if (result)
             return weft_cudart_error(result);
-        *variable->host = (void *)(uintptr_t)address;
+        *(void **)(uintptr_t)symbol->host = (void *)(uintptr_t)address;
     }
+    atomic_store(&module->placed, resets);
     return cudaSuccess;
 }
 
-static cudaError_t load(struct module *module, CUlibrary *out)
+static bool is_ready(struct weft_cudart_module *module)
 {
-    *out = atomic_load(&module->library);
-    if (*out)
-        return cudaSuccess;
-    pthread_mutex_lock(&module->lock);
-    if (!module->tried) {
-        CUlibrary library;
+    return atomic_load(&module->library) &&
+           (!module->has_managed || atomic_load(&module->placed) == weft_cudart_resets());
+}
+
+/* Lock held. */
+static cudaError_t load_locked(struct weft_cudart_module *module)
+{
+    CUlibrary library = atomic_load(&module->library);
+    if (!library && !module->tried) {
         module->tried = true;
+        weft_cudart_end_watch();
         module->error = weft_cudart_error(weft_cudart_driver()->cuLibraryLoadData(
             &library, module->wrapper, NULL, NULL, 0, NULL, NULL, 0));
         if (!module->error)
-            module->error = place_managed(module, library);
-        if (!module->error)
             atomic_store(&module->library, library);
     }
+    if (module->error || is_ready(module))
+        return module->error;
+    /* A reset has taken what managed variables held, and their places. */
+    return module->has_managed ? place_managed(module, library) : cudaSuccess;
+}
+
+static cudaError_t load(struct weft_cudart_module *module, CUlibrary *out)
+{
+    cudaError_t result = cudaSuccess;
+    if (!is_ready(module)) {
+        pthread_mutex_lock(&module->lock);
+        result = load_locked(module);
+        pthread_mutex_unlock(&module->lock);
+    }
     *out = atomic_load(&module->library);
-    cudaError_t error = module->error;
-    pthread_mutex_unlock(&module->lock);
-    return error;
+    return result;
 }
 
 cudaError_t weft_cudart_kernel_of(const void *host, CUkernel *out)
 {
-    struct symbol *symbol = find_symbol(host);
-    if (!symbol || symbol->kind != KERNEL)
-        return cudaErrorInvalidDeviceFunction;
-    *out = atomic_load_explicit(&symbol->kernel, memory_order_acquire);
-    if (*out)
-        return cudaSuccess;
+    _cleanup_(weft_cudart_symbol_put) struct weft_cudart_symbol *symbol =
+        weft_cudart_registry_get(host);
     CUlibrary library;
+    if (!symbol || symbol->kind != WEFT_CUDART_KERNEL)
+        return cudaErrorInvalidDeviceFunction;
+    /* A kernel may use managed variables of its module, which a reset moves. */
     cudaError_t result = load(symbol->module, &library);
     if (result)
         return result;
+    *out = atomic_load_explicit(&symbol->kernel, memory_order_acquire);
+    if (*out)
+        return cudaSuccess;
     CUresult found = weft_cudart_driver()->cuLibraryGetKernel(out, library, symbol->name);
     if (found)
         return found == CUDA_ERROR_NOT_FOUND ? cudaErrorInvalidDeviceFunction
@@ -163,9 +83,10 @@ cudaError_t weft_cudart_kernel_of(const void *host, CUkernel *out)
 
 cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size_t *bytes)
 {
-    struct symbol *symbol = find_symbol(host);
+    _cleanup_(weft_cudart_symbol_put) struct weft_cudart_symbol *symbol =
+        weft_cudart_registry_get(host);
     CUlibrary library;
-    if (!symbol || symbol->kind != VARIABLE)
+    if (!symbol || (symbol->kind != WEFT_CUDART_VARIABLE && symbol->kind != WEFT_CUDART_MANAGED))
         return cudaErrorInvalidSymbol;
     cudaError_t result = load(symbol->module, &library);
     if (result)
@@ -177,7 +98,7 @@ cudaError_t weft_cudart_variable_of(const void *host, CUdeviceptr *address, size
 
 #if WEFT_CUDART_MAJOR <= 11
 /* References belong to a module in a context, which a library has one of in each. */
-static cudaError_t module_of(struct symbol *symbol, CUmodule *out)
+static cudaError_t module_of(struct weft_cudart_symbol *symbol, CUmodule *out)
 {
     CUlibrary library;
     cudaError_t result = load(symbol->module, &library);
@@ -185,19 +106,20 @@ static cudaError_t module_of(struct symbol *symbol, CUmodule *out)
                   : weft_cudart_error(weft_cudart_driver()->cuLibraryGetModule(out, library));
 }
 
-static struct symbol *find_texture(const void *host)
+static bool is_texture(const struct weft_cudart_symbol *symbol)
 {
-    struct symbol *symbol = find_symbol(host);
-    return symbol && (symbol->kind == TEXTURE || symbol->kind == TEXTURE_OF_FLOATS) ? symbol : NULL;
+    return symbol &&
+           (symbol->kind == WEFT_CUDART_TEXTURE || symbol->kind == WEFT_CUDART_TEXTURE_OF_FLOATS);
 }
 
 cudaError_t weft_cudart_texture_of(const void *host, CUtexref *out, bool *reads_floats)
 {
     CUmodule module;
-    struct symbol *symbol = find_texture(host);
-    if (!symbol)
+    _cleanup_(weft_cudart_symbol_put) struct weft_cudart_symbol *symbol =
+        weft_cudart_registry_get(host);
+    if (!is_texture(symbol))
         return cudaErrorInvalidTexture;
-    *reads_floats = symbol->kind == TEXTURE_OF_FLOATS;
+    *reads_floats = symbol->kind == WEFT_CUDART_TEXTURE_OF_FLOATS;
     cudaError_t result = module_of(symbol, &module);
     return result ? result
                   : weft_cudart_error(
@@ -206,8 +128,9 @@ cudaError_t weft_cudart_texture_of(const void *host, CUtexref *out, bool *reads_
 
 cudaError_t weft_cudart_texture_offset(const void *host, size_t *offset, bool set)
 {
-    struct symbol *symbol = find_texture(host);
-    if (!symbol)
+    _cleanup_(weft_cudart_symbol_put) struct weft_cudart_symbol *symbol =
+        weft_cudart_registry_get(host);
+    if (!is_texture(symbol))
         return cudaErrorInvalidTexture;
     if (set)
         atomic_store(&symbol->offset, *offset);
@@ -219,8 +142,9 @@ cudaError_t weft_cudart_texture_offset(const void *host, size_t *offset, bool se
 cudaError_t weft_cudart_surface_of(const void *host, CUsurfref *out)
 {
     CUmodule module;
-    struct symbol *symbol = find_symbol(host);
-    if (!symbol || symbol->kind != SURFACE)
+    _cleanup_(weft_cudart_symbol_put) struct weft_cudart_symbol *symbol =
+        weft_cudart_registry_get(host);
+    if (!symbol || symbol->kind != WEFT_CUDART_SURFACE)
         return cudaErrorInvalidSurface;
     cudaError_t result = module_of(symbol, &module);
     return result ? result
@@ -233,12 +157,7 @@ cudaError_t weft_cudart_surface_of(const void *host, CUsurfref *out)
 
 EXPORT void **__cudaRegisterFatBinary(void *wrapper)
 {
-    struct module *module = calloc(1, sizeof(*module));
-    if (!module)
-        return NULL;
-    module->wrapper = wrapper;
-    pthread_mutex_init(&module->lock, NULL);
-    return (void **)module;
+    return (void **)weft_cudart_module_create(wrapper);
 }
 
 EXPORT void __cudaRegisterFatBinaryEnd(void **handle)
@@ -249,24 +168,8 @@ EXPORT void __cudaRegisterFatBinaryEnd(void **handle)
 /* At the program's end, or when a library of it is closed: its symbols must not be found again. */
 EXPORT void __cudaUnregisterFatBinary(void **handle)
 {
-    struct module *module = (struct module *)handle;
-    if (!module)
-        return;
-    pthread_rwlock_wrlock(&registry.lock);
-    for (size_t i = 0; i < registry.room; i++)
-        if (registry.symbols[i] && registry.symbols[i]->module == module)
-            registry.symbols[i]->module = NULL;
-    pthread_rwlock_unlock(&registry.lock);
-    CUlibrary library = atomic_load(&module->library);
-    if (library)
-        weft_cudart_driver()->cuLibraryUnload(library);
-    while (module->managed) {
-        struct managed *variable = module->managed;
-        module->managed = variable->next;
-        free(variable);
-    }
-    pthread_mutex_destroy(&module->lock);
-    free(module);
+    if (handle)
+        weft_cudart_module_forget((struct weft_cudart_module *)handle);
 }
 
 EXPORT void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name,
@@ -276,7 +179,8 @@ EXPORT void __cudaRegisterFunction(void **handle, const char *host, char *device
     (void)device, (void)thread_limit, (void)tid, (void)bid, (void)block, (void)grid;
     (void)warp_size;
     if (handle)
-        add_symbol((struct module *)handle, host, name, KERNEL);
+        weft_cudart_registry_add((struct weft_cudart_module *)handle, host, name,
+                                 WEFT_CUDART_KERNEL);
 }
 
 EXPORT void __cudaRegisterVar(void **handle, char *host, char *device, const char *name, int ext,
@@ -284,28 +188,25 @@ EXPORT void __cudaRegisterVar(void **handle, char *host, char *device, const cha
 {
     (void)device, (void)ext, (void)bytes, (void)constant, (void)global;
     if (handle)
-        add_symbol((struct module *)handle, host, name, VARIABLE);
+        weft_cudart_registry_add((struct weft_cudart_module *)handle, host, name,
+                                 WEFT_CUDART_VARIABLE);
 }
 
 EXPORT void __cudaRegisterManagedVar(void **handle, void **host, char *device, const char *name,
                                      int ext, size_t bytes, int constant, int global)
 {
     (void)device, (void)ext, (void)bytes, (void)constant, (void)global;
-    struct module *module = (struct module *)handle;
-    struct managed *variable = module ? calloc(1, sizeof(*variable)) : NULL;
-    if (!variable)
-        return;
-    *variable = (struct managed){.next = module->managed, .host = host, .name = name};
-    module->managed = variable;
-    add_symbol(module, host, name, VARIABLE);
+    if (handle)
+        weft_cudart_registry_add((struct weft_cudart_module *)handle, host, name,
+                                 WEFT_CUDART_MANAGED);
 }
 
 /* Before the host touches a managed variable. */
 EXPORT char __cudaInitModule(void **handle)
 {
-    struct module *module = (struct module *)handle;
+    struct weft_cudart_module *module = (struct weft_cudart_module *)handle;
     CUlibrary library;
-    if (module && module->managed && !weft_cudart_leave(weft_cudart_enter_context()))
+    if (module && module->has_managed && !weft_cudart_leave(weft_cudart_enter_context()))
         weft_cudart_leave(load(module, &library));
     return 1;
 }
@@ -316,7 +217,9 @@ EXPORT void __cudaRegisterTexture(void **handle, const struct textureReference *
 {
     (void)device, (void)dimensions, (void)ext;
     if (handle)
-        add_symbol((struct module *)handle, host, name, reads_floats ? TEXTURE_OF_FLOATS : TEXTURE);
+        weft_cudart_registry_add((struct weft_cudart_module *)handle, host, name,
+                                 reads_floats ? WEFT_CUDART_TEXTURE_OF_FLOATS
+                                              : WEFT_CUDART_TEXTURE);
 }
 
 EXPORT void __cudaRegisterSurface(void **handle, const struct surfaceReference *host,
@@ -324,7 +227,8 @@ EXPORT void __cudaRegisterSurface(void **handle, const struct surfaceReference *
 {
     (void)device, (void)dimensions, (void)ext;
     if (handle)
-        add_symbol((struct module *)handle, host, name, SURFACE);
+        weft_cudart_registry_add((struct weft_cudart_module *)handle, host, name,
+                                 WEFT_CUDART_SURFACE);
 }
 
 /* Device code that names the host's own variables and functions; its modules say themselves that

@@ -5,8 +5,8 @@
  *
  * One source, built once for each major version of CUDA (WEFT_CUDART_MAJOR), since layouts and some
  * signatures differ. Any thread; state is one struct, and what CUDA keeps per thread is
- * thread-local. Lock order: registry.lock, then a module's; the driver is called under a module's
- * lock alone, to load it. */
+ * thread-local. Locks: the registry's, under which nothing is called, and a module's, under which
+ * the driver is, to load it; neither under the other. */
 #ifndef WEFT_RUNTIME_RUNTIME_H
 #define WEFT_RUNTIME_RUNTIME_H
 
@@ -24,9 +24,11 @@
 cudaError_t weft_cudart_enter_driver(void);
 /* The same, and the thread has a current context: its own, or its device's primary one. */
 cudaError_t weft_cudart_enter_context(void);
+/* How often a primary context went and came again: what lies in it has other places then. */
+uint64_t weft_cudart_resets(void);
 /* Keeps an error as the thread's last one, and hands it through. */
 cudaError_t weft_cudart_leave(cudaError_t result);
-/* The thread's last error; forgotten with `clear`. */
+/* The thread's last error; forgotten with `clear`, unless it ended the context. */
 cudaError_t weft_cudart_last_error(bool clear);
 
 /* The driver's calls, after a successful enter. */
@@ -36,6 +38,10 @@ cudaError_t weft_cudart_refuse(const char *name);
 /* To stderr, where WEFT_LOG is set: what a person should know about a program that does not work.
  */
 void weft_cudart_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Whether exit() has begun, as far as what was registered before the last watch is concerned. */
+bool weft_cudart_is_ending(void);
+void weft_cudart_end_watch(void);
 
 /* Devices. */
 int weft_cudart_device_count(void);

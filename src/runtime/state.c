@@ -8,6 +8,7 @@
 
 #include "cuda/entries.h"
 #include "runtime/runtime.h"
+#include "util/util.h"
 
 #define REFUSED_NAMES_MAX 512
 
@@ -16,20 +17,36 @@ static struct {
     cudaError_t error; /* of the initialisation */
     struct weft_cuda driver;
     int device_count;
+    _Atomic(uint64_t) resets; /* and 1: 0 is before anything was placed */
     struct {
         CUdevice handle;
         pthread_mutex_t lock;
         _Atomic(CUcontext) primary; /* retained while not NULL; written under the lock */
     } devices[WEFT_CUDART_DEVICES_MAX];
     _Atomic(const char *) refused[REFUSED_NAMES_MAX]; /* names that were told of */
-} state = {.once = PTHREAD_ONCE_INIT};
+} state = {.once = PTHREAD_ONCE_INIT, .resets = 1};
 
 static _Thread_local struct {
     int device;
     bool has_chosen;
     CUcontext bound; /* the primary context that the runtime made current last; borrowed */
     cudaError_t last_error;
+    cudaError_t fatal; /* what ended a context, as far as this thread was told */
+    CUcontext ended;   /* that context, with `fatal`; borrowed */
 } thread;
+
+/* Errors after which, as the driver's reference says, a context serves nobody any more. */
+static const cudaError_t fatal_errors[] = {cudaErrorECCUncorrectable,
+                                           cudaErrorNvlinkUncorrectable,
+                                           cudaErrorIllegalAddress,
+                                           cudaErrorLaunchTimeout,
+                                           cudaErrorAssert,
+                                           cudaErrorHardwareStackError,
+                                           cudaErrorIllegalInstruction,
+                                           cudaErrorMisalignedAddress,
+                                           cudaErrorInvalidAddressSpace,
+                                           cudaErrorInvalidPc,
+                                           cudaErrorLaunchFailure};
 
 /* Symbols that an older driver lacks refuse by name. */
 static void fill_table(void *library)
@@ -132,7 +149,13 @@ static void forget_primary(int device, CUcontext gone)
     pthread_mutex_lock(&state.devices[device].lock);
     if (atomic_load(&state.devices[device].primary) == gone)
         atomic_store(&state.devices[device].primary, NULL);
+    atomic_fetch_add(&state.resets, 1);
     pthread_mutex_unlock(&state.devices[device].lock);
+}
+
+uint64_t weft_cudart_resets(void)
+{
+    return atomic_load(&state.resets);
 }
 
 cudaError_t weft_cudart_enter_context(void)
@@ -152,17 +175,45 @@ cudaError_t weft_cudart_enter_context(void)
     return bind(thread.device);
 }
 
+static bool is_fatal(cudaError_t error)
+{
+    for (size_t i = 0; i < WEFT_ARRAY_COUNT(fatal_errors); i++)
+        if (fatal_errors[i] == error)
+            return true;
+    return false;
+}
+
 cudaError_t weft_cudart_leave(cudaError_t result)
 {
     /* Not ready is an answer, no error. */
-    if (result && result != cudaErrorNotReady)
-        thread.last_error = result;
+    if (!result || result == cudaErrorNotReady)
+        return result;
+    thread.last_error = result;
+    if (is_fatal(result) && state.driver.cuCtxGetCurrent(&thread.ended) == CUDA_SUCCESS)
+        thread.fatal = result;
     return result;
+}
+
+/* Whether the context that the thread's fatal error ended is still the current one, and not another
+ * one by now that happens to have its handle. */
+static bool is_still_ended(void)
+{
+    CUcontext current;
+    size_t free_bytes, bytes;
+    if (!thread.fatal)
+        return false;
+    if (state.driver.cuCtxGetCurrent(&current) == CUDA_SUCCESS && current == thread.ended &&
+        state.driver.cuMemGetInfo_v2(&free_bytes, &bytes) == (CUresult)thread.fatal)
+        return true;
+    thread.fatal = cudaSuccess;
+    return false;
 }
 
 cudaError_t weft_cudart_last_error(bool clear)
 {
     cudaError_t last = thread.last_error;
+    if (!last && is_still_ended())
+        last = thread.fatal;
     if (clear)
         thread.last_error = cudaSuccess;
     return last;
@@ -204,6 +255,7 @@ void weft_cudart_device_unbind(int device)
 {
     pthread_mutex_lock(&state.devices[device].lock);
     atomic_store(&state.devices[device].primary, NULL);
+    atomic_fetch_add(&state.resets, 1);
     pthread_mutex_unlock(&state.devices[device].lock);
     state.driver.cuCtxSetCurrent(NULL);
 }

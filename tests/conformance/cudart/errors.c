@@ -63,10 +63,67 @@ static void broken_context(void)
     OK(store((void *)8));
     FAILS(cudaDeviceSynchronize(), cudaErrorIllegalAddress);
     FAILS(cudaMalloc(&to, 4), cudaErrorIllegalAddress);
-    FAILS(cudaGetLastError(), cudaErrorIllegalAddress);
+    /* What ended the context is said by every call until a reset: nothing makes it forgotten. */
+    for (int i = 0; i < 3; i++) {
+        FAILS(cudaPeekAtLastError(), cudaErrorIllegalAddress);
+        FAILS(cudaGetLastError(), cudaErrorIllegalAddress);
+    }
     FAILS(cudaFree(NULL), cudaErrorIllegalAddress);
+    FAILS(store(to), cudaErrorIllegalAddress);
+    FAILS(cudaStreamQuery(NULL), cudaErrorIllegalAddress);
     OK(cudaDeviceReset());
     cudaGetLastError();
+    OK(cudaGetLastError());
+}
+
+/* What is given back twice, or was never given, is refused, and the rest goes on. */
+static void given_back_twice(void)
+{
+    void *memory, *pinned;
+    cudaStream_t stream;
+    cudaEvent_t event;
+    OK(cudaMalloc(&memory, 4));
+    OK(cudaFree(memory));
+    FAILS(cudaFree(memory), cudaErrorInvalidValue);
+    FAILS(cudaFree(&stream), cudaErrorInvalidValue);
+    OK(cudaFree(NULL));
+    OK(cudaMallocHost(&pinned, 4));
+    OK(cudaFreeHost(pinned));
+    FAILS(cudaFreeHost(pinned), cudaErrorInvalidValue);
+    OK(cudaFreeHost(NULL));
+    OK(cudaStreamCreate(&stream));
+    OK(cudaStreamDestroy(stream));
+    FAILS(cudaStreamDestroy(stream), cudaErrorInvalidResourceHandle);
+    FAILS(cudaStreamSynchronize(stream), cudaErrorInvalidResourceHandle);
+    OK(cudaEventCreate(&event));
+    OK(cudaEventDestroy(event));
+    FAILS(cudaEventDestroy(event), cudaErrorInvalidResourceHandle);
+    FAILS(cudaPeekAtLastError(), cudaErrorInvalidResourceHandle);
+    FAILS(cudaGetLastError(), cudaErrorInvalidResourceHandle);
+    OK(cudaPeekAtLastError());
+    check_store();
+}
+
+/* It takes all that the device held; the second finds nothing and is no error. */
+static void resets(void)
+{
+    void *memory;
+    cudaStream_t stream;
+    size_t before, after, total;
+    OK(cudaDeviceReset());
+    OK(cudaMemGetInfo(&before, &total));
+    OK(cudaMalloc(&memory, 1 << 20));
+    OK(cudaStreamCreate(&stream));
+    OK(cudaMemGetInfo(&after, &total));
+    CHECK(after == before - (1 << 20));
+    OK(cudaDeviceReset());
+    OK(cudaDeviceReset());
+    OK(cudaMemGetInfo(&after, &total));
+    CHECK(after == before);
+    FAILS(cudaFree(memory), cudaErrorInvalidValue);
+    FAILS(cudaStreamQuery(stream), cudaErrorInvalidResourceHandle);
+    FAILS(cudaGetLastError(), cudaErrorInvalidResourceHandle);
+    check_store();
 }
 
 static void images(void)
@@ -81,6 +138,20 @@ static void images(void)
               cudaErrorNoKernelImageForDevice);
     FAILS(cudaGetLastError(), cudaErrorNoKernelImageForDevice);
     __cudaUnregisterFatBinary(handle);
+}
+
+/* Something else has the variable's old place when its module is used after a reset. */
+static void managed_moves(void)
+{
+    uint32_t *old = shared_word, *other = NULL;
+    OK(cudaDeviceReset());
+    for (int i = 0; i < 64 && other != old; i++)
+        OK(cudaMallocManaged((void **)&other, 4, cudaMemAttachGlobal));
+    *other = 0;
+    check_store();
+    CHECK(shared_word != old && *shared_word == 6);
+    OK(cudaDeviceReset());
+    check_store();
 }
 
 static void child_of_fork(void)
@@ -110,6 +181,9 @@ int main(void)
     broken_context();
     check_store();
     CHECK(*shared_word == 6);
+    given_back_twice();
+    resets();
+    managed_moves();
     OK(cudaMemcpyToSymbol(&word, &more, 4, 0, cudaMemcpyHostToDevice));
     OK(cudaDeviceReset());
     OK(cudaMemcpyFromSymbol(&back, &word, 4, 0, cudaMemcpyDeviceToHost));

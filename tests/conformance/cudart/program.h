@@ -37,19 +37,14 @@ struct program_wrapper {
 };
 
 /* Each program has this header once. */
-#define PROGRAM_WRAPPERS_MAX 256
+#define PROGRAM_WRAPPERS_MAX 2048
 struct program_wrapper *program_kept[PROGRAM_WRAPPERS_MAX];
 size_t program_kept_count;
 
-/* A fat binary with an entry of the kind: 1 is PTX, 2 a cubin. Kept until the program ends, like
- * those that are compiled in. */
-static inline struct program_wrapper *program_wrap(const void *content, size_t bytes, uint16_t kind)
+/* The head of a fat binary with one entry of that many bytes and that kind: 1 is PTX, 2 a cubin. */
+static inline struct program_fat program_head(size_t bytes, uint16_t kind)
 {
-    struct program_fat *fat = calloc(1, sizeof(*fat) + bytes);
-    struct program_wrapper *wrapper = malloc(sizeof(*wrapper));
-    CHECK(fat && wrapper && program_kept_count < PROGRAM_WRAPPERS_MAX);
-    program_kept[program_kept_count++] = wrapper;
-    *fat = (struct program_fat){.magic = 0xba55ed50u,
+    return (struct program_fat){.magic = 0xba55ed50u,
                                 .version = 1,
                                 .head_bytes = 16,
                                 .bytes = 64 + bytes,
@@ -59,6 +54,16 @@ static inline struct program_wrapper *program_wrap(const void *content, size_t b
                                 .payload_bytes = bytes,
                                 .sm = 75,
                                 .flags = 0x11};
+}
+
+/* Kept until the program ends, like those that are compiled in. */
+static inline struct program_wrapper *program_wrap(const void *content, size_t bytes, uint16_t kind)
+{
+    struct program_fat *fat = calloc(1, sizeof(*fat) + bytes);
+    struct program_wrapper *wrapper = malloc(sizeof(*wrapper));
+    CHECK(fat && wrapper && program_kept_count < PROGRAM_WRAPPERS_MAX);
+    program_kept[program_kept_count++] = wrapper;
+    *fat = program_head(bytes, kind);
     memcpy(fat->text, content, bytes);
     *wrapper = (struct program_wrapper){0x466243b1u, 1, fat, NULL};
     return wrapper;
