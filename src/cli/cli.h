@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "policy/limits.h"
 #include "transport/places.h"
 #include "transport/transport.h"
 #include "util/options.h"
@@ -53,6 +54,20 @@ int weft_cli_connect_or_start(const char *binary_dir, struct weft_link *link, st
 int weft_cli_query(enum weft_wire_query_kind kind, json_t **answer, struct weft_err *err);
 /* The folder of the running command. */
 int weft_cli_binary_dir(char dir[WEFT_PLACES_PATH_BYTES], struct weft_err *err);
+
+/* -- limits.c: the options that say what a tenant is promised and held to
+ * ------------------------------------------------------------------------------------ */
+
+#define WEFT_CLI_LIMITS 6
+
+struct weft_cli_limits {
+    const char *texts[WEFT_CLI_LIMITS]; /* as typed; NULL: not given */
+};
+/* Writes WEFT_CLI_LIMITS options that fill *asked, and returns how many. */
+size_t weft_cli_limits_options(struct weft_cli_limits *asked, struct weft_option *list);
+/* Errors name the option. WEFT_EINVAL, WEFT_ERANGE, WEFT_ENOSYS. */
+int weft_cli_limits_parse(const struct weft_cli_limits *asked, struct weft_limits *limits,
+                          struct weft_err *err);
 
 /* -- show.c: verbs that print what weftd answers
  * ------------------------------------------------------------------------ */

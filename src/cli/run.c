@@ -7,47 +7,22 @@
     5 /* a daemon that is just leaving hangs up on us; the next try starts another */
 
 struct run_options {
-    const char *gpu, *memory, *tenant;
-    const char *weight, *compute, *priority,
-        *sm; /* understood, and refused in words, until there is scheduling */
+    const char *gpu, *tenant;
+    struct weft_cli_limits limits;
     bool help;
 };
-
-static int refuse_scheduling(const struct run_options *asked, struct weft_err *err)
-{
-    const char *const options[][2] = {{"weight", asked->weight},
-                                      {"compute", asked->compute},
-                                      {"priority", asked->priority},
-                                      {"sm", asked->sm}};
-    for (size_t i = 0; i < WEFT_ARRAY_COUNT(options); i++) {
-        if (options[i][1])
-            return weft_fail(err, WEFT_ENOSYS,
-                             "--%s \"%s\": shares of time are not supported yet; leave it out",
-                             options[i][0], options[i][1]);
-    }
-    return 0;
-}
 
 static int make_request(const struct run_options *asked, struct weft_wire_run_begin *begin,
                         struct weft_err *err)
 {
-    int rc = refuse_scheduling(asked, err);
     *begin = (struct weft_wire_run_begin){0};
-    if (rc)
-        return rc;
     if (asked->tenant && (!*asked->tenant || strlen(asked->tenant) >= sizeof(begin->tenant)))
         return weft_fail(err, WEFT_EINVAL, "--tenant \"%.20s\": a name has 1 to %d characters",
                          asked->tenant, WEFT_WIRE_TENANT_BYTES - 1);
     snprintf(begin->tenant, sizeof(begin->tenant), "%s", asked->tenant ? asked->tenant : "");
-    if (asked->memory && strchr(asked->memory, ':'))
-        return weft_fail(
-            err, WEFT_ENOSYS,
-            "--memory \"%s\": a guarantee (MIN:MAX) is not supported yet; write the ceiling alone",
-            asked->memory);
-    if (asked->memory)
-        rc = weft_size_parse(asked->memory, &begin->memory_bytes, err);
+    int rc = weft_cli_limits_parse(&asked->limits, &begin->limits, err);
     if (rc)
-        return weft_wrap(err, rc, "--memory");
+        return rc;
     if (asked->gpu)
         rc = weft_gpu_list_parse(asked->gpu, &begin->gpus, err);
     return rc ? weft_wrap(err, rc, "--gpu") : 0;
@@ -156,23 +131,18 @@ static int run(const struct run_options *asked, char **program)
 int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
 {
     struct run_options asked = {0};
-    const struct weft_option options[] = {
+    struct weft_option options[WEFT_CLI_LIMITS + 3] = {
         {"gpu", "LIST", "devices: N, GPU-uuid, soft[=PROFILE[xN]], any, …; default: all native",
          .value = &asked.gpu},
-        {"memory", "SIZE", "limit on each device; K, M, G or T are powers of 1024",
-         .value = &asked.memory},
         {"tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
          .value = &asked.tenant},
-        {"weight", "N", "not supported yet", .value = &asked.weight},
-        {"compute", "P%", "not supported yet", .value = &asked.compute},
-        {"priority", "CLASS", "not supported yet", .value = &asked.priority},
-        {"sm", "P%", "not supported yet", .value = &asked.sm},
-        {"help", NULL, "print this", .flag = &asked.help},
     };
+    size_t count = 2 + weft_cli_limits_options(&asked.limits, options + 2);
+    options[count++] = (struct weft_option){"help", NULL, "print this", .flag = &asked.help};
     struct weft_err err = {0};
-    int words = weft_options_parse(argc, argv, options, WEFT_ARRAY_COUNT(options), &err);
+    int words = weft_options_parse(argc, argv, options, count, &err);
     if (words >= 0 && asked.help) {
-        weft_cli_help(verb, options, WEFT_ARRAY_COUNT(options));
+        weft_cli_help(verb, options, count);
         return 0;
     }
     if (words == argc)

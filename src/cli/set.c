@@ -51,8 +51,8 @@ static int parse(int argc, char **argv, const struct weft_option *options, size_
     return 0;
 }
 
-static int complete(const char *tenant, const char *memory, struct weft_wire_set *set,
-                    struct weft_err *err)
+static int complete(const char *tenant, const struct weft_cli_limits *asked,
+                    struct weft_wire_set *set, struct weft_err *err)
 {
     if (!tenant)
         return weft_fail(err, WEFT_EINVAL, "which tenant? `weft ps` lists them");
@@ -60,31 +60,30 @@ static int complete(const char *tenant, const char *memory, struct weft_wire_set
         return weft_fail(err, WEFT_EINVAL, "\"%.20s…\": a tenant's name has at most %d characters",
                          tenant, WEFT_WIRE_TENANT_BYTES - 1);
     snprintf(set->tenant, sizeof(set->tenant), "%s", tenant);
-    if (!memory)
-        return weft_fail(err, WEFT_EINVAL, "nothing to change; give --memory SIZE");
-    int rc = weft_size_parse(memory, &set->memory_bytes, err);
-    return rc ? weft_wrap(err, rc, "--memory") : 0;
+    int rc = weft_cli_limits_parse(asked, &set->limits, err);
+    if (rc == 0 && set->limits.given == 0)
+        rc = weft_fail(err, WEFT_EINVAL, "nothing to change; give --memory SIZE, or see --help");
+    return rc;
 }
 
 int weft_cli_set(const struct weft_verb *verb, int argc, char **argv)
 {
-    const char *memory = NULL, *tenant;
+    const char *tenant;
+    struct weft_cli_limits asked = {0};
     bool help = false;
-    const struct weft_option options[] = {
-        {"memory", "SIZE", "the new limit on each device; K, M, G or T are powers of 1024",
-         .value = &memory},
-        {"help", NULL, "print this", .flag = &help},
-    };
+    struct weft_option options[WEFT_CLI_LIMITS + 1];
+    size_t count = weft_cli_limits_options(&asked, options);
+    options[count++] = (struct weft_option){"help", NULL, "print this", .flag = &help};
     struct weft_err err = {0};
     struct weft_wire_set set = {0};
     char note[WEFT_WIRE_TEXT_BYTES];
-    int rc = parse(argc, argv, options, WEFT_ARRAY_COUNT(options), &tenant, &err);
+    int rc = parse(argc, argv, options, count, &tenant, &err);
     if (rc == 0 && help) {
-        weft_cli_help(verb, options, WEFT_ARRAY_COUNT(options));
+        weft_cli_help(verb, options, count);
         return 0;
     }
     if (rc == 0)
-        rc = complete(tenant, memory, &set, &err);
+        rc = complete(tenant, &asked, &set, &err);
     if (rc) {
         weft_cli_say("set: %s", err.text);
         return WEFT_CLI_USAGE;

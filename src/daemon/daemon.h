@@ -62,7 +62,7 @@ struct weft_daemon_tenant {
     struct weft_daemon *daemon;
     char name[WEFT_WIRE_TENANT_BYTES];
     uid_t uid;
-    uint64_t memory_limit_bytes; /* a device; WEFT_POLICY_UNLIMITED: the whole device */
+    struct weft_limits limits;
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX]; /* device time of processes that are gone */
@@ -210,8 +210,8 @@ int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_
 int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
                              struct weft_err *err);
 /* Live at once. *note is a sentence where the person should know more, else empty. */
-int weft_daemon_tenant_set_memory(struct weft_daemon_tenant *tenant, uint64_t bytes,
-                                  char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
+int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_limits *changes,
+                           char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
 /* Ends the tenant if its last process is gone, those included that never said hello. */
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant);
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant);

@@ -192,6 +192,8 @@ static int serve_run_begin(struct weft_daemon_connection *connection, struct wef
     int rc = DECODE(connection, run_begin, &begin, err);
     if (rc == 0)
         rc = need_control(connection, err);
+    if (rc == 0)
+        rc = weft_limits_check(&begin.limits, err);
     if (rc)
         return rc;
     if (connection->process)
@@ -296,6 +298,8 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
     int rc = DECODE(connection, set, &set, err);
     if (rc == 0)
         rc = need_control(connection, err);
+    if (rc == 0)
+        rc = weft_limits_check(&set.limits, err);
     if (rc)
         return rc;
     weft_daemon_process_catch_up(connection->daemon);
@@ -304,10 +308,10 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
         return weft_fail(err, WEFT_ENOENT, "no tenant %s is alive; `weft ps` lists them",
                          set.tenant);
     rc = weft_daemon_tenant_allow(tenant, connection->peer.uid, err);
-    if (rc == 0 && set.memory_bytes == 0)
-        rc = weft_fail(err, WEFT_EINVAL, "a memory limit of 0 bytes");
+    if (rc == 0 && set.limits.given == 0)
+        rc = weft_fail(err, WEFT_EINVAL, "nothing to change");
     if (rc == 0)
-        rc = weft_daemon_tenant_set_memory(tenant, set.memory_bytes, note, err);
+        rc = weft_daemon_tenant_set(tenant, &set.limits, note, err);
     if (rc == 0)
         send_done(connection, note);
     return rc;

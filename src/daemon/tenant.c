@@ -59,6 +59,8 @@ static int choose_name(struct weft_daemon *daemon, pid_t pid, char name[WEFT_WIR
 static int check_memory(uint64_t bytes, struct weft_daemon_device *const *devices, uint32_t count,
                         struct weft_err *err)
 {
+    if (bytes == WEFT_MEMORY_WHOLE)
+        return 0;
     for (uint32_t i = 0; i < count; i++) {
         char has[WEFT_SIZE_TEXT_BYTES];
         if (bytes > devices[i]->memory_bytes)
@@ -74,10 +76,19 @@ static int check_memory(uint64_t bytes, struct weft_daemon_device *const *device
 static void write_policy(struct weft_daemon_tenant *tenant)
 {
     struct weft_policy_page *page = tenant->policy;
+    const struct weft_limits *limits = &tenant->limits;
     __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
-    for (uint32_t i = 0; i < tenant->device_count; i++)
-        __atomic_store_n(&page->devices[i].memory_limit_bytes, tenant->memory_limit_bytes,
+    __atomic_store_n(&page->weight, limits->weight, __ATOMIC_RELEASE);
+    __atomic_store_n(&page->class, limits->class, __ATOMIC_RELEASE);
+    __atomic_store_n(&page->compute_cap_e4, limits->compute_cap_e4, __ATOMIC_RELEASE);
+    __atomic_store_n(&page->sm_percent, limits->sm_percent, __ATOMIC_RELEASE);
+    __atomic_store_n(&page->kernel_timeout_us, limits->kernel_timeout_us, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        struct weft_policy_device *device = &page->devices[i];
+        __atomic_store_n(&device->memory_limit_bytes, limits->memory_bytes, __ATOMIC_RELEASE);
+        __atomic_store_n(&device->memory_guarantee_bytes, limits->guarantee_bytes,
                          __ATOMIC_RELEASE);
+    }
     __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -150,12 +161,14 @@ static int create(struct weft_daemon *daemon, const char *name,
     tenant->daemon = daemon;
     tenant->uid = uid;
     tenant->ledger_fd = tenant->policy_fd = -1;
-    tenant->memory_limit_bytes = begin->memory_bytes ? begin->memory_bytes : WEFT_POLICY_UNLIMITED;
+    tenant->limits = weft_limits_default();
     snprintf(tenant->name, sizeof(tenant->name), "%s", name);
-    int rc = weft_daemon_device_resolve(daemon, &begin->gpus, tenant->devices,
+    int rc = weft_limits_change(&tenant->limits, &begin->limits, err);
+    if (rc == 0)
+        rc = weft_daemon_device_resolve(daemon, &begin->gpus, tenant->devices,
                                         &tenant->device_count, err);
     if (rc == 0)
-        rc = check_memory(begin->memory_bytes, tenant->devices, tenant->device_count, err);
+        rc = check_memory(tenant->limits.memory_bytes, tenant->devices, tenant->device_count, err);
     if (rc == 0)
         rc = make_pages(tenant, err);
     if (rc == 0)
@@ -180,12 +193,14 @@ static int create(struct weft_daemon *daemon, const char *name,
 static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_run_begin *begin,
                       struct weft_err *err)
 {
-    if (begin->memory_bytes && begin->memory_bytes != tenant->memory_limit_bytes)
+    enum weft_limit other = weft_limits_differ(&tenant->limits, &begin->limits);
+    if (other != WEFT_LIMIT_COUNT) {
+        const char *name = weft_limit_name(other);
         return weft_fail(err, WEFT_EEXIST,
-                         "tenant %s is alive with another memory limit; leave --memory out to join "
-                         "it, or change it: "
-                         "weft set %s --memory %llu",
-                         tenant->name, tenant->name, (unsigned long long)begin->memory_bytes);
+                         "tenant %s is alive with another --%s; leave it out to join the tenant, "
+                         "or change it: weft set %s --%s …",
+                         tenant->name, name, tenant->name, name);
+    }
     if (begin->gpus.count == 0)
         return 0;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
@@ -227,24 +242,34 @@ int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_
     return 0;
 }
 
-int weft_daemon_tenant_set_memory(struct weft_daemon_tenant *tenant, uint64_t bytes,
-                                  char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err)
+/* A ceiling under what is held takes nothing away, and who set it should know. */
+static void tell_of_excess(const struct weft_daemon_tenant *tenant, char note[WEFT_WIRE_TEXT_BYTES])
 {
-    int rc = check_memory(bytes, tenant->devices, tenant->device_count, err);
-    if (rc)
-        return rc;
-    tenant->memory_limit_bytes = bytes;
-    write_policy(tenant);
-    note[0] = '\0';
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         uint64_t held = weft_ledger_total(tenant->ledger, i);
         char text[WEFT_SIZE_TEXT_BYTES];
-        if (held > bytes)
+        if (held > tenant->limits.memory_bytes)
             snprintf(
                 note, WEFT_WIRE_TEXT_BYTES,
                 "%s holds %s on device %u, more than the new limit; it keeps that and gets no more",
                 tenant->name, weft_size_format(held, text), i);
     }
+}
+
+int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_limits *changes,
+                           char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err)
+{
+    struct weft_limits changed = tenant->limits;
+    int rc = weft_limits_change(&changed, changes, err);
+    if (rc == 0)
+        rc = check_memory(changed.memory_bytes, tenant->devices, tenant->device_count, err);
+    if (rc)
+        return rc;
+    tenant->limits = changed;
+    write_policy(tenant);
+    note[0] = '\0';
+    if (weft_limits_has(changes, WEFT_LIMIT_MEMORY))
+        tell_of_excess(tenant, note);
     return 0;
 }
 

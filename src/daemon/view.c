@@ -58,11 +58,12 @@ static uint64_t time_used_ns(const struct weft_daemon_tenant *tenant, uint32_t i
 static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
     const struct weft_daemon_device *device = tenant->devices[index];
-    uint64_t limit = WEFT_MIN(tenant->memory_limit_bytes, device->memory_bytes);
-    return json_pack("{s:o, s:i, s:s, s:I, s:I, s:f, s:f}", "device", device_uuid(device),
+    uint64_t limit = WEFT_MIN(tenant->limits.memory_bytes, device->memory_bytes);
+    return json_pack("{s:o, s:i, s:s, s:I, s:I, s:I, s:f, s:f}", "device", device_uuid(device),
                      "ordinal", (int)index, "name", device->name, "memory_used_bytes",
                      (json_int_t)weft_ledger_total(tenant->ledger, index), "memory_limit_bytes",
-                     (json_int_t)limit, "time_used_s",
+                     (json_int_t)limit, "memory_guarantee_bytes",
+                     (json_int_t)tenant->limits.guarantee_bytes, "time_used_s",
                      (double)time_used_ns(tenant, index) / NS_PER_S, "share", share_of(device));
 }
 
@@ -111,8 +112,12 @@ static json_t *tenant_entry(const struct weft_daemon_tenant *tenant)
         if (process->role == WEFT_DAEMON_PROGRAM && !is_shown_later(process))
             json_array_append_new(processes, process_entry(tenant, process->pid));
     }
-    return json_pack("{s:s, s:s, s:i, s:o, s:o}", "name", tenant->name, "class", "normal", "weight",
-                     100, "devices", devices, "processes", processes);
+    const struct weft_limits *limits = &tenant->limits;
+    return json_pack("{s:s, s:s, s:i, s:f, s:i, s:f, s:o, s:o}", "name", tenant->name, "class",
+                     weft_class_name(limits->class), "weight", (int)limits->weight,
+                     "compute_cap_percent", limits->compute_cap_e4 / 100.0, "sm_percent",
+                     (int)limits->sm_percent, "kernel_timeout_s", limits->kernel_timeout_us / 1e6,
+                     "devices", devices, "processes", processes);
 }
 
 json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon_tenant *only)

@@ -132,21 +132,66 @@ static void gpu_item_decode(struct weft_reader *reader, struct weft_gpu_item *it
     weft_read_text(reader, item->place, sizeof(item->place));
 }
 
+/* The memory's ceiling stands where it stood in minor 0, 0 where it is not given; the rest follows
+ * at the message's end. */
+static void ceiling_encode(const struct weft_limits *limits, struct weft_writer *writer)
+{
+    weft_write_u64(writer, weft_limits_has(limits, WEFT_LIMIT_MEMORY) ? limits->memory_bytes : 0);
+}
+
+static void ceiling_decode(struct weft_reader *reader, struct weft_limits *limits)
+{
+    *limits = weft_limits_default();
+    uint64_t bytes = weft_read_u64(reader);
+    if (bytes == 0)
+        return;
+    limits->memory_bytes = bytes;
+    limits->given = 1u << WEFT_LIMIT_MEMORY;
+}
+
+static void limits_encode(const struct weft_limits *limits, struct weft_writer *writer)
+{
+    weft_write_u32(writer, limits->given);
+    weft_write_u64(writer, limits->guarantee_bytes);
+    weft_write_u32(writer, limits->weight);
+    weft_write_u32(writer, (uint32_t)limits->class);
+    weft_write_u32(writer, limits->compute_cap_e4);
+    weft_write_u32(writer, limits->sm_percent);
+    weft_write_u32(writer, limits->kernel_timeout_us);
+}
+
+/* Since minor 2. Ranges are weft_limits_check's to look at. */
+static void limits_decode(struct weft_reader *reader, uint16_t minor, struct weft_limits *limits)
+{
+    if (minor < 2)
+        return;
+    uint32_t given = weft_read_u32(reader);
+    reader->failed |= (given ^ limits->given) & 1u << WEFT_LIMIT_MEMORY;
+    limits->given = given;
+    limits->guarantee_bytes = weft_read_u64(reader);
+    limits->weight = weft_read_u32(reader);
+    limits->class = (enum weft_class)weft_read_u32(reader);
+    limits->compute_cap_e4 = weft_read_u32(reader);
+    limits->sm_percent = weft_read_u32(reader);
+    limits->kernel_timeout_us = weft_read_u32(reader);
+}
+
 void weft_wire_run_begin_encode(const struct weft_wire_run_begin *message,
                                 struct weft_writer *writer)
 {
     weft_write_text(writer, message->tenant);
-    weft_write_u64(writer, message->memory_bytes);
+    ceiling_encode(&message->limits, writer);
     weft_write_u32(writer, (uint32_t)message->gpus.count);
     for (size_t i = 0; i < message->gpus.count && i < WEFT_DEVICES_MAX; i++)
         gpu_item_encode(&message->gpus.items[i], writer);
+    limits_encode(&message->limits, writer);
 }
 
 int weft_wire_run_begin_decode(struct weft_reader reader, uint16_t minor,
                                struct weft_wire_run_begin *message, struct weft_err *err)
 {
     weft_read_text(&reader, message->tenant, sizeof(message->tenant));
-    message->memory_bytes = weft_read_u64(&reader);
+    ceiling_decode(&reader, &message->limits);
     message->gpus.count = weft_read_u32(&reader);
     if (message->gpus.count > WEFT_DEVICES_MAX)
         return weft_fail(err, WEFT_EPROTO,
@@ -154,6 +199,7 @@ int weft_wire_run_begin_decode(struct weft_reader reader, uint16_t minor,
                          message->gpus.count, WEFT_DEVICES_MAX);
     for (size_t i = 0; i < message->gpus.count; i++)
         gpu_item_decode(&reader, &message->gpus.items[i]);
+    limits_decode(&reader, minor, &message->limits);
     return finish(&reader, minor, "RUN_BEGIN", err);
 }
 
@@ -216,14 +262,16 @@ int weft_wire_query_decode(struct weft_reader reader, uint16_t minor,
 void weft_wire_set_encode(const struct weft_wire_set *message, struct weft_writer *writer)
 {
     weft_write_text(writer, message->tenant);
-    weft_write_u64(writer, message->memory_bytes);
+    ceiling_encode(&message->limits, writer);
+    limits_encode(&message->limits, writer);
 }
 
 int weft_wire_set_decode(struct weft_reader reader, uint16_t minor, struct weft_wire_set *message,
                          struct weft_err *err)
 {
     weft_read_text(&reader, message->tenant, sizeof(message->tenant));
-    message->memory_bytes = weft_read_u64(&reader);
+    ceiling_decode(&reader, &message->limits);
+    limits_decode(&reader, minor, &message->limits);
     return finish(&reader, minor, "SET", err);
 }
 

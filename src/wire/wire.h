@@ -14,13 +14,14 @@
 #include <stdint.h>
 
 #include "policy/gpus.h"
+#include "policy/limits.h"
 #include "util/cursor.h"
 #include <weft/backend.h>
 #include <weft/err.h>
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 1
+#define WEFT_WIRE_MINOR 2
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -100,8 +101,8 @@ struct weft_wire_report {
 /* `weft run` to weftd: make this tenant, or let me join it. */
 struct weft_wire_run_begin {
     char tenant[WEFT_WIRE_TENANT_BYTES]; /* empty: run-PID */
-    uint64_t memory_bytes;               /* a device; 0: no limit asked for */
     struct weft_gpu_list gpus;
+    struct weft_limits limits; /* before minor 2 only the memory's ceiling */
 };
 
 struct weft_wire_run_ready {
@@ -134,10 +135,10 @@ struct weft_wire_query {
     uint8_t kind;
 };
 
-/* Changes a live tenant. */
+/* Changes what a live tenant is held to: what `limits` gives. */
 struct weft_wire_set {
     char tenant[WEFT_WIRE_TENANT_BYTES];
-    uint64_t memory_bytes;
+    struct weft_limits limits; /* before minor 2 only the memory's ceiling */
 };
 
 /* Something happens to a soft device: since minor 1. Answered by DONE. */

@@ -33,7 +33,13 @@ static const struct weft_wire_welcome welcome_message = {
 static const struct weft_wire_report report_message = {.pid = 4242, .text = "hello"};
 static const struct weft_wire_run_begin run_begin_message = {
     .tenant = "bob",
-    .memory_bytes = 64 << 20,
+    .limits = {.given = 1u << WEFT_LIMIT_MEMORY | 1u << WEFT_LIMIT_WEIGHT,
+               .memory_bytes = 64 << 20,
+               .guarantee_bytes = 0,
+               .weight = 300,
+               .class = WEFT_CLASS_NORMAL,
+               .compute_cap_e4 = 10000,
+               .sm_percent = 100},
     .gpus = {.count = 2,
              .items = {{.kind = WEFT_GPU_SOFT, .count = 2, .place = "t4"},
                        {.kind = WEFT_GPU_UUID,
@@ -44,7 +50,15 @@ static const struct weft_wire_run_ready run_ready_message = {
 static const struct weft_wire_run_child run_child_message = {.pid = 77};
 static const struct weft_wire_done done_message = {.note = "note"};
 static const struct weft_wire_query query_message = {.kind = WEFT_WIRE_QUERY_PS};
-static const struct weft_wire_set set_message = {.tenant = "bob", .memory_bytes = 1 << 30};
+static const struct weft_wire_set set_message = {.tenant = "bob",
+                                                 .limits = {.given = 0x7f,
+                                                            .memory_bytes = 1 << 30,
+                                                            .guarantee_bytes = 0x0807060504030201,
+                                                            .weight = 10000,
+                                                            .class = WEFT_CLASS_IDLE,
+                                                            .compute_cap_e4 = 1250,
+                                                            .sm_percent = 50,
+                                                            .kernel_timeout_us = 2000000}};
 static const struct weft_wire_fault fault_message = {
     .xid = 48, .pid = 77, .tenant = "bob", .device = "t4:1"};
 
@@ -58,12 +72,14 @@ static const struct weft_wire_fault fault_message = {
     X(report, "92100000050068656c6c6f")                                               \
     X(run_begin, "0300626f62000000040000000002000000"                                 \
                  "0400000000020000000000000000000000000000000000000002007434"         \
-                 "020000000001000000000102030405060708090a0b0c0d0e0f0000")            \
+                 "020000000001000000000102030405060708090a0b0c0d0e0f0000"             \
+                 "0500000000000000000000002c01000003000000102700006400000000000000")  \
     X(run_ready, "01020000000300626f620b002f72756e2f782e736f636b")                    \
     X(run_child, "4d000000")                                                          \
     X(done, "04006e6f7465")                                                           \
     X(query, "01")                                                                    \
-    X(set, "0300626f620000004000000000")                                              \
+    X(set, "0300626f6200000040000000007f000000010203040506070810270000"               \
+           "05000000e20400003200000080841e00")                                        \
     X(fault, "300000004d0000000300626f62040074343a31")
 
 struct sample {
@@ -138,7 +154,8 @@ static void every_cut_is_refused(void **state)
             /* An exact copy, so that a sanitizer sees a read past the end. */
             uint8_t *copy = malloc(cut ? cut : 1);
             memcpy(copy, bytes, cut);
-            assert_int_equal(samples[s].decode(weft_reader_over(copy, cut), 0, &err), -WEFT_EPROTO);
+            assert_int_equal(samples[s].decode(weft_reader_over(copy, cut), WEFT_WIRE_MINOR, &err),
+                             -WEFT_EPROTO);
             free(copy);
         }
     }
@@ -180,7 +197,7 @@ static int decode_changed(const char *name, size_t at, uint8_t value)
         uint8_t bytes[ROOM];
         size_t size = golden(&samples[s], bytes);
         bytes[at] = value;
-        return samples[s].decode(weft_reader_over(bytes, size), 0, NULL);
+        return samples[s].decode(weft_reader_over(bytes, size), WEFT_WIRE_MINOR, NULL);
     }
     fail();
     return 0;
@@ -199,6 +216,20 @@ static void invented_values_are_refused(void **state)
     assert_int_equal(decode_changed("run_begin", 22, 17), -WEFT_EPROTO); /* too many */
     assert_int_equal(decode_changed("run_ready", 0, 2), -WEFT_EPROTO);
     assert_int_equal(decode_changed("hello", 8, 33), -WEFT_EPROTO); /* a text over its maximum */
+}
+
+/* Breaks when a command of before the limits is refused, or gets other limits than it asked for. */
+static void an_older_minor_has_the_ceiling_alone(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {3, 0, 'b', 'o', 'b', 0, 0, 0, 64, 0, 0, 0, 0};
+    struct weft_wire_set set;
+    struct weft_reader reader = weft_reader_over(bytes, sizeof(bytes));
+    assert_int_equal(weft_wire_set_decode(reader, 1, &set, NULL), 0);
+    assert_int_equal(set.limits.given, 1u << WEFT_LIMIT_MEMORY);
+    assert_int_equal(set.limits.memory_bytes, 64 << 24);
+    assert_int_equal(set.limits.weight, WEFT_WEIGHT_DEFAULT);
+    assert_int_equal(weft_wire_set_decode(reader, 2, &set, NULL), -WEFT_EPROTO);
 }
 
 static int decode_header(const char *bytes, struct weft_wire_header *header, struct weft_err *err)
@@ -237,6 +268,7 @@ int main(void)
         cmocka_unit_test(bytes_are_golden),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(only_a_newer_minor_may_append),
+        cmocka_unit_test(an_older_minor_has_the_ceiling_alone),
         cmocka_unit_test(encoders_stop_at_their_room),
         cmocka_unit_test(invented_values_are_refused),
         cmocka_unit_test(headers),

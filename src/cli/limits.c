@@ -1,0 +1,43 @@
+/* The options of `weft run` and `weft set` that say what a tenant is promised and held to. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    enum weft_limit limit;
+    const char *value_name, *help;
+} options[WEFT_CLI_LIMITS] = {
+    {WEFT_LIMIT_MEMORY, "[MIN:]MAX",
+     "bytes on each device: a ceiling, and MIN guaranteed; K, M, G or T are powers of 1024"},
+    {WEFT_LIMIT_WEIGHT, "N", "share of device time among those that want it, 1 to 10000"},
+    {WEFT_LIMIT_COMPUTE, "P%", "device time is capped at so much, 1% to 100%"},
+    {WEFT_LIMIT_PRIORITY, "CLASS", "critical, high, normal, low or idle; served in this order"},
+    {WEFT_LIMIT_SM, "P%", "share of the SMs, 1% to 100%"},
+    {WEFT_LIMIT_KERNEL_TIMEOUT, "SECONDS", "of device time that one kernel may take; 0: no limit"},
+};
+
+size_t weft_cli_limits_options(struct weft_cli_limits *asked, struct weft_option *list)
+{
+    for (size_t i = 0; i < WEFT_CLI_LIMITS; i++) {
+        bool enforced = weft_limit_is_enforced(options[i].limit);
+        list[i] = (struct weft_option){.name = weft_limit_name(options[i].limit),
+                                       .value_name = options[i].value_name,
+                                       .help = enforced ? options[i].help : "not supported yet",
+                                       .value = &asked->texts[i]};
+    }
+    return WEFT_CLI_LIMITS;
+}
+
+int weft_cli_limits_parse(const struct weft_cli_limits *asked, struct weft_limits *limits,
+                          struct weft_err *err)
+{
+    *limits = weft_limits_default();
+    for (size_t i = 0; i < WEFT_CLI_LIMITS; i++) {
+        enum weft_limit limit = options[i].limit;
+        int rc = asked->texts[i] ? weft_limit_parse(limit, asked->texts[i], limits, err) : 0;
+        if (rc)
+            return weft_wrap(err, rc, "--%s", weft_limit_name(limit));
+    }
+    return 0;
+}
