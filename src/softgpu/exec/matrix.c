@@ -1,11 +1,13 @@
 /* Fragments between registers and memory: wmma.load, wmma.store, ldmatrix, stmatrix, movmatrix. And
  * how lanes come together for these and for matrix products. */
+#include <immintrin.h>
 #include <string.h>
 
 #include "softgpu/exec/matrix.h"
 #include "softgpu/exec/memory.h"
 
 #define TILE_BYTES 128
+#define STRIDE_BYTES_MAX (1u << 30) /* bytes; what is further apart is found line by line */
 
 bool weft_exec_converge(struct weft_exec_run *run)
 {
@@ -50,7 +52,10 @@ static void read_tile(const struct weft_exec_run *run, const int32_t *rows, uint
     }
     for (uint32_t half = 0; half < 2; half++) {
         const char *row = weft_exec_source(run, rows[2 * index + half]);
-        LANES(lane) memcpy(tile + (2 * lane + half) * bytes, row + lane * bytes, bytes);
+        if (bytes == 4)
+            LANES(lane) memcpy(tile + (2 * lane + half) * 4, row + lane * 4, 4);
+        else
+            LANES(lane) memcpy(tile + (2 * lane + half) * 8, row + lane * 8, 8);
     }
 }
 
@@ -63,8 +68,18 @@ static void write_tile(struct weft_exec_run *run, const int32_t *rows, uint32_t 
     }
     for (uint32_t half = 0; half < 2; half++) {
         char *row = weft_exec_row(run, rows[2 * index + half]);
-        LANES(lane) memcpy(row + lane * bytes, tile + (2 * lane + half) * bytes, bytes);
+        if (bytes == 4)
+            LANES(lane) memcpy(row + lane * 4, tile + (2 * lane + half) * 4, 4);
+        else
+            LANES(lane) memcpy(row + lane * 8, tile + (2 * lane + half) * 8, 8);
     }
+}
+
+/* A line of a tile or of a matrix: 16 bytes or a multiple, so that no call is made for it. */
+static void copy_line_bytes(char *to, const char *from, uint32_t bytes)
+{
+    for (uint32_t at = 0; at < bytes; at += 16)
+        memcpy(to + at, from + at, 16);
 }
 
 /* The matrix of a load or store, from its registers to bytes by rows, or back. Halves of wmma fill
@@ -110,7 +125,8 @@ static void picture_to_registers(struct weft_exec_run *run, const struct picture
         char tile[512];
         const char *from = picture->bytes + weft_exec_tile_offset(tiling, i % tiles);
         for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
-            memcpy(tile + r * tiling->tile_bytes, from + r * tiling->row_bytes, tiling->tile_bytes);
+            copy_line_bytes(tile + r * tiling->tile_bytes, from + r * tiling->row_bytes,
+                            tiling->tile_bytes);
         if (tile_bytes(picture) == 2 * TILE_BYTES && !picture->split_bytes)
             memcpy(weft_exec_row(run, rows[i]), tile, 2 * TILE_BYTES);
         else
@@ -127,7 +143,8 @@ static void picture_from_registers(const struct weft_exec_run *run, struct pictu
         char *to = picture->bytes + weft_exec_tile_offset(tiling, i);
         read_tile(run, rows, picture->split_bytes, i, tile);
         for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
-            memcpy(to + r * tiling->row_bytes, tile + r * tiling->tile_bytes, tiling->tile_bytes);
+            copy_line_bytes(to + r * tiling->row_bytes, tile + r * tiling->tile_bytes,
+                            tiling->tile_bytes);
     }
 }
 
@@ -165,21 +182,34 @@ static char *find_line(struct weft_exec_run *run, const struct weft_exec_insn *i
     return weft_exec_reach(run, insn, lines->lane, address, lines->line_bytes, align);
 }
 
+/* `count` elements, `step` bytes from one to the next in the picture and side by side in memory. */
+static void copy_cells(char *cell, uint32_t step, char *memory, uint32_t element, uint32_t count,
+                       bool to_memory)
+{
+    for (uint32_t i = 0; i < count; i++, cell += step, memory += element) {
+        char *to = to_memory ? memory : cell;
+        const char *from = to_memory ? cell : memory;
+        if (element == 2)
+            memcpy(to, from, 2);
+        else if (element == 4)
+            memcpy(to, from, 4);
+        else
+            memcpy(to, from, element);
+    }
+}
+
 /* The lines of memory are rows of the picture, or its columns. Only whole bytes lie in columns. */
 static void copy_line(const struct picture *picture, char *bytes, uint32_t index, char *memory,
                       bool across, bool to_memory)
 {
     uint32_t row_bytes = picture->tiling.row_bytes, element = picture->bits / 8;
-    if (!across) {
-        char *row = bytes + (uint64_t)index * row_bytes;
-        memcpy(to_memory ? memory : row, to_memory ? row : memory, row_bytes);
+    if (across) {
+        copy_cells(bytes + (uint64_t)index * element, row_bytes, memory, element,
+                   picture->tiling.rows, to_memory);
         return;
     }
-    for (uint32_t r = 0; r < picture->tiling.rows; r++) {
-        char *cell = bytes + (uint64_t)r * row_bytes + (uint64_t)index * element;
-        char *place = memory + (uint64_t)r * element;
-        memcpy(to_memory ? place : cell, to_memory ? cell : place, element);
-    }
+    char *row = bytes + (uint64_t)index * row_bytes;
+    copy_line_bytes(to_memory ? memory : row, to_memory ? row : memory, row_bytes);
 }
 
 /* B is kept turned on its side, so that its columns are lines of the picture. */
@@ -188,14 +218,40 @@ static bool lies_across(const struct weft_ptx_matrix *form)
     return form->which == WEFT_PTX_MATRIX_B ? !form->a_by_columns : form->a_by_columns;
 }
 
+/* Where line number 0 is, if all lines are in reach as the fast ways of memory.h have it; else
+ * NULL, and each line has to be found. */
+static char *find_lines(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                        const struct lines *lines, uint32_t align)
+{
+    uint64_t stride = lines->stride_bytes, last = (lines->lines - 1) * stride;
+    uint64_t shared = lines->address, window = lines->address - run->window_base;
+    if (insn->space == WEFT_PTX_GENERIC)
+        shared -= run->block->launch->memory->shared_base;
+    if (lines->address & (align - 1) || stride & (align - 1) || stride > STRIDE_BYTES_MAX)
+        return NULL;
+    last += lines->line_bytes;
+    bool may_be_shared = insn->space == WEFT_PTX_SHARED || insn->space == WEFT_PTX_GENERIC;
+    if (may_be_shared && last <= run->fast_shared_bytes && shared <= run->fast_shared_bytes - last)
+        return run->shared + shared;
+    if (insn->space == WEFT_PTX_SHARED || last > run->fast_window_bytes ||
+        window > run->fast_window_bytes - last)
+        return NULL;
+    for (uint32_t i = 0; i < lines->lines; i++)
+        if (!weft_exec_is_live(run->live, window + i * stride, lines->line_bytes))
+            return NULL;
+    return (char *)(uintptr_t)(lines->address + (uint64_t)run->alias_delta);
+}
+
 static bool copy_lines(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                        struct picture *picture, const struct weft_ptx_matrix *form, bool to_memory)
 {
     bool across = lies_across(form);
     struct lines lines = lines_of(run, insn, picture, across);
     uint32_t align = picture->bits < 8 ? 1 : picture->bits / 8;
+    char *first = find_lines(run, insn, &lines, align);
     for (uint32_t i = 0; i < lines.lines; i++) {
-        char *memory = find_line(run, insn, &lines, i, align);
+        char *memory =
+            first ? first + i * lines.stride_bytes : find_line(run, insn, &lines, i, align);
         if (memory == NULL)
             return false;
         copy_line(picture, picture->bytes, i, memory, across, to_memory);
@@ -226,21 +282,29 @@ COMMON_HANDLER(wmma_store)
     copy_lines(run, insn, &picture, &matrix->form, true);
 }
 
+/* Three rounds, each of which puts the lower and the upper four rows together cell by cell, move
+ * the three bits of a row's number to where those of a column's were. */
 static void transpose_tile(char *tile)
 {
-    uint16_t *cells = (uint16_t *)tile;
-    for (uint32_t i = 0; i < 8; i++)
-        for (uint32_t j = 0; j < i; j++) {
-            uint16_t kept = cells[i * 8 + j];
-            cells[i * 8 + j] = cells[j * 8 + i];
-            cells[j * 8 + i] = kept;
+    __m128i rows[WEFT_EXEC_TILE_ROWS], mixed[WEFT_EXEC_TILE_ROWS];
+    memcpy(rows, tile, sizeof(rows));
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < WEFT_EXEC_TILE_ROWS / 2; i++) {
+            mixed[2 * i] = _mm_unpacklo_epi16(rows[i], rows[i + 4]);
+            mixed[2 * i + 1] = _mm_unpackhi_epi16(rows[i], rows[i + 4]);
         }
+        memcpy(rows, mixed, sizeof(rows));
+    }
+    memcpy(tile, rows, sizeof(rows));
 }
 
 /* Row r of matrix number i is 16 bytes at the address that lane 8 i + r holds. */
 static char *find_row(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                       const uint64_t *addresses, uint32_t lane)
 {
+    if (insn->space == WEFT_PTX_SHARED && run->fast_shared_bytes >= 16 &&
+        addresses[lane] <= run->fast_shared_bytes - 16 && addresses[lane] % 16 == 0)
+        return run->shared + addresses[lane];
     struct lines line = {.address = addresses[lane], .line_bytes = 16, .lane = lane};
     return find_line(run, insn, &line, 0, 16);
 }

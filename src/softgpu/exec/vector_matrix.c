@@ -15,7 +15,10 @@
 #define TILE_SIDE 8
 #define TILE_SUMS (TILE_SIDE * TILE_SIDE)
 
+#define DOUBLE_ROWS 4 /* of sums in registers */
+
 typedef float floats __attribute__((vector_size(32), aligned(4)));
+typedef double doubles __attribute__((vector_size(32), aligned(8)));
 
 /* c = a × b + c */
 static inline void fuse(float a, const floats *b, floats *c)
@@ -33,15 +36,16 @@ static inline void fuse(float a, const floats *b, floats *c)
 static void add_products(const float *a, const float *b, uint32_t k, uint32_t columns, float *sums)
 {
     floats rows[TILE_SIDE];
-    memcpy(rows, sums, sizeof(rows));
+    for (uint32_t r = 0; r < TILE_SIDE; r++)
+        rows[r] = ((const floats *)sums)[r];
     for (uint32_t step = 0; step < k; step++) {
-        floats line;
-        memcpy(&line, b + (uint64_t)step * columns, sizeof(line));
+        const floats line = *(const floats *)(b + (uint64_t)step * columns);
 #pragma GCC unroll 8
         for (uint32_t r = 0; r < TILE_SIDE; r++)
             fuse(a[r * k + step], &line, &rows[r]);
     }
-    memcpy(sums, rows, sizeof(rows));
+    for (uint32_t r = 0; r < TILE_SIDE; r++)
+        ((floats *)sums)[r] = rows[r];
 }
 
 /* A factor's registers, one after the other, as bytes by rows. */
@@ -52,9 +56,28 @@ static void gather(const struct weft_exec_run *run, const struct weft_exec_tilin
     for (uint32_t i = 0; i < tiles; i++) {
         char *to = image + weft_exec_tile_offset(tiling, i);
         const char *from = weft_exec_source(run, rows[i]);
-        for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
-            memcpy(to + r * tiling->row_bytes, from + r * tiling->tile_bytes, tiling->tile_bytes);
+        if (tiling->tile_bytes == 16)
+            for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
+                memcpy(to + r * tiling->row_bytes, from + r * 16, 16);
+        else
+            for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
+                memcpy(to + r * tiling->row_bytes, from + r * 32, 32);
     }
+}
+
+/* Halves to floats. That the host makes a signalling NaN a quiet one does not show: sums have one
+ * NaN. */
+static void widen_halves(const uint16_t *halves, float *out, uint32_t count)
+{
+#if defined(__F16C__)
+    for (uint32_t i = 0; i < count; i += 8) {
+        __m128i eight = _mm_loadu_si128((const __m128i *)(halves + i));
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(eight));
+    }
+#else
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = half_to_float(halves[i]);
+#endif
 }
 
 static void widen_words(uint8_t type, const char *image, float *out, uint32_t count)
@@ -62,8 +85,7 @@ static void widen_words(uint8_t type, const char *image, float *out, uint32_t co
     const uint16_t *halves = (const uint16_t *)image;
     const uint32_t *words = (const uint32_t *)image;
     if (type == WEFT_PTX_F16)
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = half_to_float(halves[i]);
+        widen_halves(halves, out, count);
     else if (type == WEFT_PTX_BF16)
         for (uint32_t i = 0; i < count; i++)
             out[i] = from_bits_f32((uint32_t)halves[i] << 16);
@@ -145,16 +167,44 @@ static void expand(const struct weft_exec_run *run, const struct weft_exec_matri
         }
 }
 
+/* Eight floats, stored at once: in halves they could not be forwarded to the load of a line. */
+static inline void store_line(float *to, __m128 low, __m128 high)
+{
+#if defined(__AVX2__)
+    _mm256_storeu_ps(to, _mm256_set_m128(high, low));
+#else
+    _mm_storeu_ps(to, low);
+    _mm_storeu_ps(to + 4, high);
+#endif
+}
+
+/* Columns to rows, eight columns of four steps at a time; there are multiples of both. */
+static void turn(const float *by_columns, float *by_steps, uint32_t columns, uint32_t steps)
+{
+    for (uint32_t column = 0; column < columns; column += TILE_SIDE)
+        for (uint32_t step = 0; step < steps; step += 4) {
+            const float *from = by_columns + (uint64_t)column * steps + step;
+            float *to = by_steps + (uint64_t)step * columns + column;
+            __m128 line[TILE_SIDE];
+            for (uint32_t i = 0; i < TILE_SIDE; i++)
+                line[i] = _mm_loadu_ps(from + (uint64_t)i * steps);
+            _MM_TRANSPOSE4_PS(line[0], line[1], line[2], line[3]);
+            _MM_TRANSPOSE4_PS(line[4], line[5], line[6], line[7]);
+            for (uint32_t i = 0; i < 4; i++)
+                store_line(to + (uint64_t)i * columns, line[i], line[4 + i]);
+        }
+}
+
 struct factors {
     float a[ELEMENTS_MAX], b[ELEMENTS_MAX]; /* [m][k], [k][n] */
-};
+} __attribute__((aligned(64)));
 
 static void read_factors(const struct weft_exec_run *run, const struct weft_exec_matrix *matrix,
                          struct factors *factors)
 {
     const struct weft_ptx_matrix *form = &matrix->form;
     char image[WEFT_EXEC_IMAGE_BYTES_MAX] __attribute__((aligned(64)));
-    float sideways[ELEMENTS_MAX];
+    float sideways[ELEMENTS_MAX] __attribute__((aligned(64)));
     struct weft_exec_tiling tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
     gather(run, &tiling, matrix->a, image);
     if (form->sparse) {
@@ -166,9 +216,7 @@ static void read_factors(const struct weft_exec_run *run, const struct weft_exec
     tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
     gather(run, &tiling, matrix->b, image);
     widen(form->b, image, sideways, (uint32_t)form->n * form->k);
-    for (uint32_t column = 0; column < form->n; column++)
-        for (uint32_t step = 0; step < form->k; step++)
-            factors->b[step * form->n + column] = sideways[column * form->k + step];
+    turn(sideways, factors->b, form->n, form->k);
 }
 
 /* Tile `i` of C as floats, by rows; and of D back into its registers. */
@@ -230,7 +278,7 @@ static void multiply_floats(struct weft_exec_run *run, const struct weft_exec_ma
 {
     const struct weft_ptx_matrix *form = &matrix->form;
     struct factors factors;
-    float sums[TILES_MAX][TILE_SUMS];
+    float sums[TILES_MAX][TILE_SUMS] __attribute__((aligned(64)));
     read_factors(run, matrix, &factors);
     for (uint32_t i = 0; i < sum_tiles(form); i++) {
         read_sums(run, matrix, i, sums[i]);
@@ -243,10 +291,9 @@ static void multiply_floats(struct weft_exec_run *run, const struct weft_exec_ma
 
 static int32_t add_whole(int32_t a, int32_t b, bool saturates)
 {
-    int64_t sum = (int64_t)a + b;
-    if (saturates)
-        sum = sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum;
-    return (int32_t)(uint32_t)(uint64_t)sum;
+    int32_t wrapped = (int32_t)((uint32_t)a + (uint32_t)b);
+    bool over = ((a ^ wrapped) & (b ^ wrapped)) < 0;
+    return saturates && over ? (a < 0 ? INT32_MIN : INT32_MAX) : wrapped;
 }
 
 /* d = c + products, of whole numbers that are in `products` by tiles. */
@@ -275,7 +322,7 @@ static void multiply_whole(struct weft_exec_run *run, const struct weft_exec_mat
     int32_t products[TILES_MAX][TILE_SUMS];
     read_factors(run, matrix, &factors);
     for (uint32_t i = 0; i < sum_tiles(form); i++) {
-        float sums[TILE_SUMS] = {0};
+        float sums[TILE_SUMS] __attribute__((aligned(64))) = {0};
         add_products(tile_of_a(form, factors.a, i), tile_of_b(form, factors.b, i), form->k, form->n,
                      sums);
         for (uint32_t s = 0; s < TILE_SUMS; s++)
@@ -314,28 +361,57 @@ static void multiply_bits(struct weft_exec_run *run, const struct weft_exec_matr
     finish_whole(run, matrix, products);
 }
 
-/* B is read as it lies, turned on its side: few elements, of which all are used. */
+static inline void fuse_doubles(double a, const doubles *b, doubles *c)
+{
+    const doubles all = {a, a, a, a};
+#if defined(__FMA__)
+    *c = (doubles)_mm256_fmadd_pd((__m256d)all, (__m256d)*b, (__m256d)*c);
+#else
+    for (int i = 0; i < 4; i++)
+        (*c)[i] = __builtin_fma(all[i], (*b)[i], (*c)[i]);
+#endif
+}
+
+/* sums += a[m][k] × b[k][8], with a function's borders so that the rounding is set around it. */
+static __attribute__((noinline)) void add_double_products(const double *a, const double *b,
+                                                          uint32_t m, uint32_t k, double *sums)
+{
+    for (uint32_t row = 0; row < m; row += DOUBLE_ROWS) {
+        doubles rows[DOUBLE_ROWS][2];
+        memcpy(rows, sums + (uint64_t)row * TILE_SIDE, sizeof(rows));
+        for (uint32_t step = 0; step < k; step++) {
+            const doubles *line = (const doubles *)(b + (uint64_t)step * TILE_SIDE);
+            const doubles low = line[0], high = line[1];
+#pragma GCC unroll 4
+            for (uint32_t r = 0; r < DOUBLE_ROWS; r++) {
+                fuse_doubles(a[(row + r) * k + step], &low, &rows[r][0]);
+                fuse_doubles(a[(row + r) * k + step], &high, &rows[r][1]);
+            }
+        }
+        memcpy(sums + (uint64_t)row * TILE_SIDE, rows, sizeof(rows));
+    }
+}
+
 static void multiply_doubles(struct weft_exec_run *run, const struct weft_exec_matrix *matrix,
                              const struct weft_exec_insn *insn)
 {
     const struct weft_ptx_matrix *form = &matrix->form;
     struct weft_exec_tiling tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
-    double a[16 * 16], b[8 * 16], sums[2][TILE_SUMS];
+    double a[16 * 16], sideways[8 * 16];
+    double b[16 * 8] __attribute__((aligned(64))), sums[2][TILE_SUMS] __attribute__((aligned(64)));
     gather(run, &tiling, matrix->a, (char *)a);
     tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
-    gather(run, &tiling, matrix->b, (char *)b);
+    gather(run, &tiling, matrix->b, (char *)sideways);
+    for (uint32_t step = 0; step < form->k; step++)
+        for (uint32_t column = 0; column < TILE_SIDE; column++)
+            b[step * TILE_SIDE + column] = sideways[column * form->k + step];
     for (uint32_t i = 0; i < sum_tiles(form); i++)
         for (uint32_t half = 0; half < 2; half++) {
             const double *c = SOURCE(double, matrix->c[2 * i + half]);
             LANES(lane) sums[i][2 * lane + half] = c[lane];
         }
     const uint32_t saved = weft_exec_enter_rounding(insn);
-    for (uint32_t row = 0; row < form->m; row++)
-        for (uint32_t column = 0; column < TILE_SIDE; column++) {
-            double *sum = &sums[row / TILE_SIDE][row % TILE_SIDE * TILE_SIDE + column];
-            for (uint32_t step = 0; step < form->k; step++)
-                *sum = __builtin_fma(a[row * form->k + step], b[column * form->k + step], *sum);
-        }
+    add_double_products(a, b, form->m, form->k, sums[0]);
     weft_exec_leave_rounding(saved);
     for (uint32_t i = 0; i < sum_tiles(form); i++)
         for (uint32_t half = 0; half < 2; half++) {
