@@ -88,6 +88,7 @@ void weft_soft_graph_destroy(struct weft_soft_graph *graph)
     free(graph->held);
     weft_soft_graph_segment_put(graph->segment);
     free(graph->order);
+    free(graph->memory);
     free(graph);
 }
 

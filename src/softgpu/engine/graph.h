@@ -43,10 +43,11 @@ struct weft_soft_graph_node {
     struct weft_soft_graph_work work;
     struct weft_soft_graph_node **dependencies; /* owned array */
     size_t dependency_count, dependency_room;
-    size_t index;     /* scratch: its place among the nodes, filled by weft_soft_graph_number */
-    size_t visited;   /* scratch of the ordering: dependencies looked at, plus one */
-    size_t exit;      /* scratch of the plan: the step after which the node is done */
-    bool is_disabled; /* in an executable graph */
+    size_t index;   /* scratch: its place among the nodes, filled by weft_soft_graph_number */
+    size_t visited; /* scratch of the ordering: dependencies looked at, plus one */
+    size_t exit;    /* scratch of the plan: the step after which the node is done */
+    struct weft_soft_graph_node *pair; /* scratch of a comparison: the node that is its like */
+    bool is_disabled;                  /* in an executable graph */
 };
 
 /* References that a graph holds. */
@@ -68,6 +69,9 @@ struct weft_soft_graph {
     size_t held_count;
     struct weft_soft_graph_node *
         *order; /* owned; each node after what it depends on; may be NULL */
+    /* Of an executable graph: the memory nodes, those of child graphs too; owned. */
+    struct weft_soft_graph_node **memory;
+    size_t memory_count;
 };
 
 static inline struct weft_soft_graph_node *weft_soft_graph_node_of(struct weft_soft_link *link)
@@ -144,6 +148,13 @@ CUresult weft_soft_graph_exec_set(CUgraphExec handle, CUgraphNode origin,
 /* Allocation and free nodes: graph_memory_node.c. A graph with them is not copied but for its one
  * executable graph, and loses neither nodes nor edges. */
 bool weft_soft_graph_has_memory(struct weft_soft_graph *graph);
+bool weft_soft_graph_node_is_memory(const struct weft_soft_graph_node *node);
+/* Fills `memory` of a copy that is to be executed; what follows is about such copies. */
+CUresult weft_soft_graph_memory_collect(struct weft_soft_graph *graph);
+/* Whether launches left something that the program has still; and frees that in the stream. */
+bool weft_soft_graph_memory_remains(const struct weft_soft_graph *graph);
+CUresult weft_soft_graph_memory_free_remains(const struct weft_soft_graph *graph,
+                                             struct weft_soft_stream *stream);
 CUresult weft_soft_graph_alloc_init(struct weft_soft_graph_work *work);
 /* Gives a new node its address, or finds what it frees. */
 CUresult weft_soft_graph_place(struct weft_soft_graph_node *node);

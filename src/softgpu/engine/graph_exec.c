@@ -5,6 +5,7 @@
 
 #include "softgpu/engine/capture.h"
 #include "softgpu/engine/graph_plan.h"
+#include "softgpu/engine/graph_update.h"
 
 #define INSTANTIATE_FLAGS                                                                   \
     (CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD | \
@@ -17,26 +18,28 @@ struct exec {
     struct weft_soft_graph *graph; /* lock; owned, ordered */
     struct weft_soft_plan *plan;   /* lock; owned; of the graph */
     uint64_t source;               /* the handle of its graph, if that has memory nodes; 0 else */
+    struct weft_soft_graph *older; /* lock; owned: before an update; the next launch frees of it */
     struct weft_soft_fence *last;  /* lock; referenced: the end of the last launch; NULL: none */
 };
 
-/* The graph may have another executable graph now. */
+/* The graph may have another executable graph now. Graph lock held. */
 static void release_source(const struct exec *exec)
 {
-    if (!exec->source)
-        return;
-    weft_soft_graph_lock();
     struct weft_soft_graph *graph = weft_soft_graph_by_handle((CUgraph)(uintptr_t)exec->source);
     if (graph)
         graph->is_executable = false;
-    weft_soft_graph_unlock();
 }
 
 static void release_exec(void *object)
 {
     struct exec *exec = object;
-    release_source(exec);
+    if (exec->source) {
+        weft_soft_graph_lock();
+        release_source(exec);
+        weft_soft_graph_unlock();
+    }
     weft_soft_plan_destroy(exec->plan);
+    weft_soft_graph_destroy(exec->older);
     if (exec->graph)
         weft_soft_graph_objects_finish(exec->graph, exec->last);
     weft_soft_graph_destroy(exec->graph);
@@ -54,6 +57,8 @@ static CUresult prepare(struct weft_soft_graph *from, struct weft_soft_graph **o
     if (result)
         return result;
     result = weft_soft_graph_order(graph);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_memory_collect(graph);
     if (result == CUDA_SUCCESS)
         result = weft_soft_plan_create(plan, graph);
     if (result)
@@ -79,7 +84,7 @@ static CUresult create_exec(CUgraphExec *out, struct weft_soft_graph *from, uint
         release_exec(exec);
         return result;
     }
-    if (weft_soft_graph_has_memory(from)) {
+    if (exec->graph->memory_count) {
         from->is_executable = true;
         exec->source = from->handle;
     }
@@ -147,12 +152,24 @@ static void leave_exec(struct exec *exec)
     weft_soft_handle_put(exec->handle);
 }
 
+static CUresult free_older(struct exec *exec, struct weft_soft_stream *stream)
+{
+    if (!exec->older)
+        return CUDA_SUCCESS;
+    CUresult result = weft_soft_graph_memory_free_remains(exec->older, stream);
+    if (result == CUDA_SUCCESS)
+        weft_soft_graph_destroy(weft_steal(exec->older));
+    return result;
+}
+
 static CUresult launch_plan(struct exec *exec, struct weft_soft_stream *stream)
 {
     if (!exec->source)
         return weft_soft_plan_launch(exec->plan, stream);
     bool auto_free = exec->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-    CUresult result = weft_soft_graph_memory_prepare(exec->graph, auto_free, stream->context);
+    CUresult result = free_older(exec, stream);
+    if (result == CUDA_SUCCESS)
+        result = weft_soft_graph_memory_prepare(exec->graph, auto_free, stream->context);
     if (result == CUDA_SUCCESS)
         result = weft_soft_plan_launch(exec->plan, stream);
     weft_soft_graph_memory_unclaim(exec->graph, stream->context);
@@ -321,138 +338,64 @@ static CUresult get_flags(CUgraphExec handle, cuuint64_t *out)
     return out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* The node that stands against an update, and the one that it should not depend on; 0: none. */
-struct culprit {
-    uint64_t node, from;
-};
-
-/* Whether `updated` may take the place of `before`. */
-static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
-                                              struct weft_soft_graph *updated,
-                                              struct culprit *culprit);
-
-static CUgraphExecUpdateResult compare_kernels(const struct weft_soft_graph_work *before,
-                                               const struct weft_soft_graph_work *updated)
+/* What the graph's launches left allocated the next launch frees, if it is to do that. */
+static void keep_older(struct exec *exec, struct weft_soft_graph **graph)
 {
-    if (before->params.kernel.ctx != updated->params.kernel.ctx)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_UNSUPPORTED_FUNCTION_CHANGE;
-    const struct weft_soft_packed_launch *old = &before->kernel, *new = &updated->kernel;
-    if (old->cooperative != new->cooperative ||
-        memcmp(old->cluster, new->cluster, sizeof(old->cluster)) != 0)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_ATTRIBUTES_CHANGED;
-    return CU_GRAPH_EXEC_UPDATE_SUCCESS;
+    bool auto_free = exec->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+    if (auto_free && !exec->older && weft_soft_graph_memory_remains(*graph))
+        exec->older = weft_steal(*graph);
 }
 
-static bool is_one_row(const CUDA_MEMSET_NODE_PARAMS_v2 *set)
+static void replace_graph(struct exec *exec, struct weft_soft_graph *from,
+                          struct weft_soft_graph **updated, struct weft_soft_plan **plan)
 {
-    return set->height <= 1;
+    weft_soft_graph_hand_over(*updated);
+    WEFT_SWAP(exec->graph, *updated);
+    WEFT_SWAP(exec->plan, *plan);
+    if (!exec->source)
+        return;
+    release_source(exec);
+    from->is_executable = true;
+    exec->source = from->handle;
+    keep_older(exec, updated);
 }
 
-/* What may not change of a node, as CUDA has it. */
-static CUgraphExecUpdateResult compare_work(const struct weft_soft_graph_work *before,
-                                            const struct weft_soft_graph_work *updated)
+/* A graph with memory nodes has one executable graph at a time: after an update that is this one.
+ */
+static struct weft_soft_graph_verdict
+judge(const struct exec *exec, const struct weft_soft_graph *from, struct weft_soft_graph *updated)
 {
-    const CUgraphNodeParams *was = &before->params, *is = &updated->params;
-    if (was->type != is->type)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
-    if (before->piece != updated->piece)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED;
-    if (was->type == CU_GRAPH_NODE_TYPE_KERNEL)
-        return compare_kernels(before, updated);
-    bool changed = false;
-    if (was->type == CU_GRAPH_NODE_TYPE_MEMCPY)
-        changed = was->memcpy.copyParams.srcMemoryType != is->memcpy.copyParams.srcMemoryType ||
-                  was->memcpy.copyParams.dstMemoryType != is->memcpy.copyParams.dstMemoryType;
-    if (was->type == CU_GRAPH_NODE_TYPE_MEMSET)
-        changed = is_one_row(&was->memset) != is_one_row(&is->memset);
-    return changed ? CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED : CU_GRAPH_EXEC_UPDATE_SUCCESS;
-}
-
-static CUgraphExecUpdateResult compare_nodes(const struct weft_soft_graph_node *before,
-                                             const struct weft_soft_graph_node *updated,
-                                             struct weft_soft_graph_node *const *befores,
-                                             struct culprit *culprit)
-{
-    culprit->node = updated->origin;
-    if (before->work.params.type != updated->work.params.type)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
-    if (before->dependency_count != updated->dependency_count)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-    for (size_t i = 0; i < updated->dependency_count; i++) {
-        if (weft_soft_graph_depends(before, befores[updated->dependencies[i]->index]))
-            continue;
-        culprit->from = updated->dependencies[i]->origin;
-        return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-    }
-    if (updated->work.child)
-        return compare_graphs(before->work.child, updated->work.child, culprit);
-    return compare_work(&before->work, &updated->work);
-}
-
-static CUgraphExecUpdateResult compare_graphs(struct weft_soft_graph *before,
-                                              struct weft_soft_graph *updated,
-                                              struct culprit *culprit)
-{
-    *culprit = (struct culprit){0};
-    if (before->node_count != updated->node_count)
-        return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-    struct weft_soft_graph_node **befores =
-        calloc(before->node_count + 1, sizeof(struct weft_soft_graph_node *));
-    if (!befores)
-        return CU_GRAPH_EXEC_UPDATE_ERROR;
-    weft_soft_graph_number(before);
-    weft_soft_graph_number(updated);
-    WEFT_SOFT_GRAPH_EACH(node, before)
-    befores[node->index] = node;
-    CUgraphExecUpdateResult result = CU_GRAPH_EXEC_UPDATE_SUCCESS;
-    WEFT_SOFT_GRAPH_EACH(node, updated)
-    {
-        if (result == CU_GRAPH_EXEC_UPDATE_SUCCESS)
-            result = compare_nodes(befores[node->index], node, befores, culprit);
-    }
-    free(befores);
-    return result;
-}
-
-/* The program goes on to name the nodes of the graph that it instantiated. */
-static void hand_over_names(struct weft_soft_graph *before, struct weft_soft_graph *updated)
-{
-    struct weft_soft_link *link = before->nodes.next;
-    WEFT_SOFT_GRAPH_EACH(node, updated)
-    {
-        struct weft_soft_graph_node *old = weft_soft_graph_node_of(link);
-        link = link->next;
-        node->origin = old->origin;
-        node->is_disabled = old->is_disabled;
-        if (node->work.child)
-            hand_over_names(old->work.child, node->work.child);
-    }
+    struct weft_soft_graph_verdict verdict =
+        weft_soft_graph_compare(exec->graph, updated, exec->flags);
+    if (!verdict.result && from->is_executable && exec->source != from->handle)
+        verdict = (struct weft_soft_graph_verdict){CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED,
+                                                   updated->memory[0]->origin, 0};
+    return verdict;
 }
 
 static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdateResultInfo *info)
 {
     struct weft_soft_graph *from = weft_soft_graph_by_handle(handle), *updated;
-    if (!from)
+    if (!from || from->is_captured)
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_plan *plan;
     CUresult result = prepare(from, &updated, &plan);
     if (result)
         return result;
-    struct culprit culprit;
     pthread_mutex_lock(&exec->lock);
-    info->result = compare_graphs(exec->graph, updated, &culprit);
-    if (info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
-        hand_over_names(exec->graph, updated);
-        WEFT_SWAP(exec->graph, updated);
-        WEFT_SWAP(exec->plan, plan);
+    struct weft_soft_graph_verdict verdict = judge(exec, from, updated);
+    info->result = verdict.result;
+    if (verdict.result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
+        replace_graph(exec, from, &updated, &plan);
     } else {
-        info->errorNode = (CUgraphNode)(uintptr_t)culprit.node;
-        info->errorFromNode = (CUgraphNode)(uintptr_t)culprit.from;
+        info->errorNode = (CUgraphNode)(uintptr_t)verdict.node;
+        info->errorFromNode = (CUgraphNode)(uintptr_t)verdict.from;
         result = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
     }
     pthread_mutex_unlock(&exec->lock);
     weft_soft_plan_destroy(plan);
-    weft_soft_graph_objects_finish(updated, exec->last);
+    if (updated)
+        weft_soft_graph_objects_finish(updated, exec->last);
     weft_soft_graph_destroy(updated);
     return result;
 }
@@ -488,14 +431,15 @@ static CUresult update_v1(CUgraphExec exec_handle, CUgraph handle, CUgraphNode *
 }
 
 /* A child graph can be replaced by one of the same shape. */
-static CUresult check_child(struct weft_soft_graph_node *node, struct weft_soft_graph_work *work)
+static CUresult check_child(struct weft_soft_graph_node *node, struct weft_soft_graph_work *work,
+                            uint64_t flags)
 {
-    struct culprit culprit;
     CUresult result = weft_soft_graph_order(work->child);
-    if (result == CUDA_SUCCESS && compare_graphs(node->work.child, work->child, &culprit))
+    if (result == CUDA_SUCCESS &&
+        weft_soft_graph_compare(node->work.child, work->child, flags).result)
         result = CUDA_ERROR_INVALID_VALUE;
     if (result == CUDA_SUCCESS)
-        hand_over_names(node->work.child, work->child);
+        weft_soft_graph_hand_over(work->child);
     return result;
 }
 
@@ -506,16 +450,16 @@ static CUresult replace_work(struct exec *exec, CUgraphNode origin, const CUgrap
     struct weft_soft_plan *plan = NULL;
     struct weft_soft_graph_node *node =
         weft_soft_graph_find(exec->graph, (uint64_t)(uintptr_t)origin);
-    if (!node || node->work.params.type != params->type || node->work.piece)
+    if (!node || node->work.params.type != params->type || weft_soft_graph_node_is_memory(node))
         return CUDA_ERROR_INVALID_VALUE;
     CUresult result = weft_soft_graph_work_init(&work, params, false);
     if (result)
         return result;
     result = weft_soft_graph_attributes_copy(&work, &node->work);
-    if (result == CUDA_SUCCESS && compare_work(&node->work, &work))
+    if (result == CUDA_SUCCESS && weft_soft_graph_compare_work(&node->work, &work, exec->flags))
         result = CUDA_ERROR_INVALID_VALUE;
     if (result == CUDA_SUCCESS && work.child)
-        result = check_child(node, &work);
+        result = check_child(node, &work, exec->flags);
     WEFT_SWAP(node->work, work);
     if (result == CUDA_SUCCESS && node->work.child)
         result = weft_soft_plan_create(&plan, exec->graph);

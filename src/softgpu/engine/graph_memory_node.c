@@ -16,14 +16,49 @@ static bool is_free(const struct weft_soft_graph_node *node)
     return node->work.params.type == CU_GRAPH_NODE_TYPE_MEM_FREE;
 }
 
+bool weft_soft_graph_node_is_memory(const struct weft_soft_graph_node *node)
+{
+    return is_allocation(node) || is_free(node);
+}
+
+static size_t count_memory(struct weft_soft_graph *graph)
+{
+    size_t count = 0;
+    WEFT_SOFT_GRAPH_EACH(node, graph)
+    {
+        count += weft_soft_graph_node_is_memory(node);
+        if (node->work.child)
+            count += count_memory(node->work.child);
+    }
+    return count;
+}
+
 bool weft_soft_graph_has_memory(struct weft_soft_graph *graph)
+{
+    return count_memory(graph) != 0;
+}
+
+static void collect(struct weft_soft_graph *into, struct weft_soft_graph *graph)
 {
     WEFT_SOFT_GRAPH_EACH(node, graph)
     {
-        if (is_allocation(node) || is_free(node))
-            return true;
+        if (weft_soft_graph_node_is_memory(node))
+            into->memory[into->memory_count++] = node;
+        if (node->work.child)
+            collect(into, node->work.child);
     }
-    return false;
+}
+
+CUresult weft_soft_graph_memory_collect(struct weft_soft_graph *graph)
+{
+    size_t count = count_memory(graph);
+    if (count == 0)
+        return CUDA_SUCCESS;
+    graph->memory = calloc(count, sizeof(struct weft_soft_graph_node *));
+    if (!graph->memory)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    collect(graph, graph);
+    return CUDA_SUCCESS;
 }
 
 static CUresult copy_accesses(struct weft_soft_graph_work *work, const CUmemAccessDesc *from,
@@ -147,8 +182,8 @@ CUresult weft_soft_graph_place(struct weft_soft_graph_node *node)
 
 static CUresult check_launch(struct weft_soft_graph *graph, bool auto_free)
 {
-    WEFT_SOFT_GRAPH_EACH(node, graph)
-    {
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        struct weft_soft_graph_node *node = graph->memory[i];
         if (is_allocation(node) && !node->work.is_freed && !auto_free &&
             weft_soft_graph_piece_is_allocated(node->work.piece))
             return CUDA_ERROR_INVALID_VALUE;
@@ -158,8 +193,8 @@ static CUresult check_launch(struct weft_soft_graph *graph, bool auto_free)
 
 CUresult weft_soft_graph_memory_back(struct weft_soft_graph *graph)
 {
-    WEFT_SOFT_GRAPH_EACH(node, graph)
-    {
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        struct weft_soft_graph_node *node = graph->memory[i];
         CUresult result =
             is_allocation(node) ? weft_soft_graph_piece_back(node->work.piece) : CUDA_SUCCESS;
         if (result)
@@ -172,8 +207,8 @@ CUresult weft_soft_graph_memory_back(struct weft_soft_graph *graph)
 static CUresult claim_foreign(struct weft_soft_graph *graph, struct weft_soft_context *context)
 {
     CUresult result = CUDA_SUCCESS;
-    WEFT_SOFT_GRAPH_EACH(node, graph)
-    {
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        struct weft_soft_graph_node *node = graph->memory[i];
         if (!is_free(node) || node->work.piece)
             continue;
         node->work.claimed = weft_soft_graph_memory_claim(node->work.params.free.dptr);
@@ -188,8 +223,8 @@ static CUresult claim_foreign(struct weft_soft_graph *graph, struct weft_soft_co
 void weft_soft_graph_memory_unclaim(struct weft_soft_graph *graph,
                                     struct weft_soft_context *context)
 {
-    WEFT_SOFT_GRAPH_EACH(node, graph)
-    {
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        struct weft_soft_graph_node *node = graph->memory[i];
         if (is_free(node) && node->work.claimed)
             weft_soft_graph_memory_restore(weft_steal(node->work.claimed), context);
     }
@@ -201,11 +236,53 @@ CUresult weft_soft_graph_memory_prepare(struct weft_soft_graph *graph, bool auto
     CUresult result = check_launch(graph, auto_free);
     if (result == CUDA_SUCCESS)
         result = claim_foreign(graph, context);
-    WEFT_SOFT_GRAPH_EACH(node, graph)
-    {
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        struct weft_soft_graph_node *node = graph->memory[i];
         if (result == CUDA_SUCCESS && is_allocation(node) && !node->work.is_freed &&
             !weft_soft_graph_piece_is_allocated(node->work.piece))
             result = weft_soft_graph_piece_publish(node->work.piece, context);
+    }
+    return result;
+}
+
+/* An allocation that no node of the graph frees and that the program has. */
+static bool remains(const struct weft_soft_graph_node *node)
+{
+    return is_allocation(node) && !node->work.is_freed &&
+           weft_soft_graph_piece_is_allocated(node->work.piece);
+}
+
+bool weft_soft_graph_memory_remains(const struct weft_soft_graph *graph)
+{
+    bool any = false;
+    for (size_t i = 0; i < graph->memory_count && !any; i++)
+        any = remains(graph->memory[i]);
+    return any;
+}
+
+static CUresult free_remaining(const struct weft_soft_graph_node *node,
+                               struct weft_soft_stream *stream)
+{
+    struct weft_soft_task task;
+    struct weft_soft_allocation *claimed =
+        weft_soft_graph_memory_claim(weft_soft_graph_piece_address(node->work.piece));
+    if (!claimed)
+        return CUDA_SUCCESS; /* the program was faster */
+    CUresult result = weft_soft_graph_memory_free_task(claimed, &task);
+    if (result) {
+        weft_soft_graph_memory_restore(claimed, stream->context);
+        return result;
+    }
+    return weft_soft_stream_submit(stream, &task);
+}
+
+CUresult weft_soft_graph_memory_free_remains(const struct weft_soft_graph *graph,
+                                             struct weft_soft_stream *stream)
+{
+    CUresult result = CUDA_SUCCESS;
+    for (size_t i = 0; i < graph->memory_count && result == CUDA_SUCCESS; i++) {
+        if (remains(graph->memory[i]))
+            result = free_remaining(graph->memory[i], stream);
     }
     return result;
 }
