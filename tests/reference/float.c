@@ -172,6 +172,13 @@ static struct real product(const struct alu *alu)
     return real_multiply(operand(alu, 0), operand(alu, 1));
 }
 
+/* .oob: a factor that a tensor copy filled in for an element out of bounds makes the result +0. */
+static bool is_out_of_bounds(const struct alu *alu)
+{
+    return alu->insn->flags & WEFT_PTX_OOB &&
+           (low_bits(alu->source[0], 15) == 0x7ff7 || low_bits(alu->source[1], 15) == 0x7ff7);
+}
+
 static bool sums(struct alu *alu)
 {
     uint8_t rounding = alu->insn->rounding;
@@ -187,11 +194,31 @@ static bool sums(struct alu *alu)
         return true;
     case WEFT_PTX_FMA:
     case WEFT_PTX_MAD:
+        if (is_out_of_bounds(alu)) {
+            alu->result = 0;
+            return true;
+        }
         alu->result = finished(alu, real_add(product(alu), operand(alu, 2), rounding));
         return true;
     default:
         return false;
     }
+}
+
+/* div.approx: for 2^126 < |b| < 2^128 the ISA wants NaN of an infinite dividend, else zero. */
+static struct real quotient(const struct alu *alu)
+{
+    struct real a = operand(alu, 0);
+    struct real b = operand(alu, 1);
+    struct real most = {.class = REAL_FINITE, .significand = 1, .exponent = 126};
+    struct real size = b;
+    size.negative = false;
+    if (!(alu->insn->flags & WEFT_PTX_APPROX) || b.class != REAL_FINITE ||
+        real_compare(size, most) <= 0 || a.class == REAL_NAN)
+        return real_divide(a, b);
+    bool infinite = a.class == REAL_INFINITE;
+    return (struct real){.class = infinite ? REAL_NAN : REAL_ZERO,
+                         .negative = a.negative != b.negative};
 }
 
 bool alu_float(struct alu *alu)
@@ -200,7 +227,7 @@ bool alu_float(struct alu *alu)
         return true;
     switch (alu->insn->opcode) {
     case WEFT_PTX_DIV:
-        alu->result = finished(alu, real_divide(operand(alu, 0), operand(alu, 1)));
+        alu->result = finished(alu, quotient(alu));
         return true;
     case WEFT_PTX_RCP:
         alu->result = finished(alu, real_divide(real_from_integer(1), operand(alu, 0)));

@@ -24,6 +24,7 @@ uint32_t weft_exec_float_modifiers(const struct weft_ptx_insn *insn)
     modifiers |= insn->flags & WEFT_PTX_NAN_RESULT ? WEFT_EXEC_NAN : 0;
     modifiers |= insn->flags & WEFT_PTX_XORSIGN ? WEFT_EXEC_XORSIGN : 0;
     modifiers |= insn->flags & WEFT_PTX_RELU ? WEFT_EXEC_RELU : 0;
+    modifiers |= insn->flags & WEFT_PTX_OOB ? WEFT_EXEC_OOB : 0;
     modifiers |= insn->flags & WEFT_PTX_SATFINITE ? WEFT_EXEC_FINITE : 0;
     return modifiers;
 }
@@ -93,9 +94,8 @@ static void lower_half(struct weft_exec_lowering *lowering, const struct rule *r
 {
     const struct weft_ptx_insn *source = lowering->insn;
     uint8_t type = source->types[0];
-    if (source->operand_count != rule->sources + 1u || source->flags & WEFT_PTX_OOB ||
-        source->opcode == WEFT_PTX_DIV || source->opcode == WEFT_PTX_SQRT ||
-        source->opcode == WEFT_PTX_COPYSIGN) {
+    if (source->operand_count != rule->sources + 1u || source->opcode == WEFT_PTX_DIV ||
+        source->opcode == WEFT_PTX_SQRT || source->opcode == WEFT_PTX_COPYSIGN) {
         weft_exec_unsupported(lowering);
         return;
     }
@@ -178,7 +178,8 @@ static void lower_by_rule(struct weft_exec_lowering *lowering)
         weft_exec_unsupported(lowering);
     } else {
         bool plain = weft_exec_float_modifiers(source) == 0;
-        uint32_t op = plain ? rule->plain : rule->extended;
+        bool quotient = source->opcode == WEFT_PTX_DIV && source->flags & WEFT_PTX_APPROX;
+        uint32_t op = quotient ? WEFT_EXEC_OP_quotient_f32 : plain ? rule->plain : rule->extended;
         emit_sources(lowering, op + (type == WEFT_PTX_F64), rule->sources, type);
     }
 }

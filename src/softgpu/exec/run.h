@@ -88,7 +88,8 @@ enum weft_exec_modifier {
     WEFT_EXEC_CARRY_IN = 1u << 17,
     WEFT_EXEC_CARRY_OUT = 1u << 18,
     WEFT_EXEC_HIGH = 1u << 19,
-    WEFT_EXEC_FINITE = 1u << 20 /* cvt: no infinity, the largest number instead */
+    WEFT_EXEC_FINITE = 1u << 20, /* cvt: no infinity, the largest number instead */
+    WEFT_EXEC_OOB = 1u << 21,    /* fma: +0 where a factor is the mark of what lay out of bounds */
 };
 
 struct weft_exec_run;

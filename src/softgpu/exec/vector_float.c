@@ -50,6 +50,14 @@ PLAIN(f64, double)
     EXTENDED(xfma, suffix, type, multiply_add_##suffix(a, b, c))
 EXTENDED_ALL(f32, float)
 EXTENDED_ALL(f64, double)
+/* div.approx multiplies by the reciprocal, which is lost where it would be subnormal. */
+static inline float approximate_quotient(float a, float b)
+{
+    const float size = __builtin_fabsf(b);
+    const bool lost = size > 0x1p126f && size < INFINITY;
+    return lost ? a * __builtin_copysignf(0, b) : a / b;
+}
+EXTENDED(quotient, f32, float, approximate_quotient(a, b))
 EXTENDED(xsqrt, f32, float, __builtin_sqrtf(a))
 EXTENDED(xsqrt, f64, double, __builtin_sqrt(a))
 

@@ -5,6 +5,10 @@
 
 enum { HALVES_MAX = 2 * WEFT_EXEC_LANES };
 
+/* The NaN that a tensor copy fills in for elements out of bounds, of f16 and bf16, with any sign.
+ */
+#define OUT_OF_BOUNDS 0x7ff7
+
 static double widen(uint16_t bits, bool bfloat)
 {
     return bfloat ? from_bfloat(bits) : from_half(bits);
@@ -63,6 +67,9 @@ static uint16_t compute(uint16_t a, uint16_t b, uint16_t c, const struct weft_ex
     case WEFT_PTX_MUL:
         return narrow(x * y, bfloat);
     case WEFT_PTX_FMA:
+        if (insn->modifiers & WEFT_EXEC_OOB &&
+            ((a & 0x7fff) == OUT_OF_BOUNDS || (b & 0x7fff) == OUT_OF_BOUNDS))
+            return 0;
         return narrow(fused(x, y, widen(c, bfloat)), bfloat);
     case WEFT_PTX_NEG:
         return a ^ 0x8000;

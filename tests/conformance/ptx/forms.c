@@ -311,7 +311,7 @@ static bool is_close(const struct form *form, const uint64_t *sources, char kind
     long double y = kind_number(kind, got);
     if (form->row->check == FORM_QUOTIENT) {
         long double divisor = fabsl(kind_number(form->sources[1], sources[1]));
-        if (!(divisor >= 0x1p-126L && divisor <= 0x1p126L))
+        if (!(divisor >= 0x1p-126L && divisor < 0x1p128L))
             return true;
     }
     if (isnan(x) || isnan(y))

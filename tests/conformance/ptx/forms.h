@@ -20,7 +20,7 @@ enum form_check {
     FORM_EITHER,   /* the larger of the two */
     FORM_ANGLE, /* absolute, for |x| <= 2 pi; 2^-14.7 up to 100 pi; outside, only that it is between
                    -1 and 1 */
-    FORM_QUOTIENT, /* relative, where |b| is between 2^-126 and 2^126 */
+    FORM_QUOTIENT, /* relative, where |b| is between 2^-126 and 2^128 */
 };
 
 /* A pattern names many forms by {a,b,c}. The signature reads DEST=SOURCES in the kinds of values.h;

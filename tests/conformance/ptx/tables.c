@@ -75,6 +75,8 @@ static const struct form_row convert_float_rows[] = {
     {"cvt{,.ftz}.sat.f32.f32", "0=1"},
     {"cvt" ROUND_INTEGRAL "{,.sat}.f64.f64", "0=1"},
     {"cvt.rn.f16.{f32,f64}", "0=1"},
+    {"cvt.rn.ftz.{f16,bf16}.f32", "0=1"},
+    {"cvt.ftz.f32.{f16,bf16}", "0=1"},
     {"cvt.{f32,f64}.f16", "0=1"},
 };
 
@@ -92,6 +94,7 @@ static const struct form_row bits_rows[] = {
     {"lop3.b32", "w=www", .tail = ", 0x96"},
     {"lop3.b32", "w=www", .tail = ", 0xe8"},
     {"lop3.b32", "w=www", .tail = ", 0x1b"},
+    {"lop3.b32 %r, %a0, %a1, %a2, {0x00,0x01,0x02,0x04,0x08,0x10,0x20,0x40,0x80,0xff}", "w=www"},
     {"cnot.{b16,b32,b64}", "0=0"},
     {"copysign.{f32,f64}", "0=00"},
     {"testp.{finite,infinite,number,notanumber,normal,subnormal}.{f32,f64}", "p=0"},
@@ -170,6 +173,7 @@ static const struct form_row half_rows[] = {
     {"fma.rn{,.ftz}{,.sat,.relu}.{f16,f16x2}", "0=000"},
     {"{add,sub,mul}{,.rn}.{bf16,bf16x2}", "0=00"},
     {"fma.rn{,.relu}.{bf16,bf16x2}", "0=000"},
+    {"fma.rn.oob{,.relu}.{f16,f16x2,bf16,bf16x2}", "0=000"},
     {"{neg,abs}{,.ftz}.{f16,f16x2}", "0=0"},
     {"{neg,abs}.{bf16,bf16x2}", "0=0"},
     {"{min,max}{,.ftz}{,.NaN}{,.xorsign.abs}.{f16,f16x2}", "0=00"},
