@@ -32,6 +32,34 @@ static void every_model_with_mig_has_a_table(void **state)
     }
 }
 
+/* What `nvidia-smi mig -lgip` shows in GiB with two decimals, from published listings of cards. */
+static void sizes_are_those_of_cards(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *name;
+        double gib;
+        uint32_t sm_count, copy_engines;
+    } rows[] = {
+        {"a100-40g", "1g.5gb", 4.75, 14, 1},    {"a100-40g", "2g.10gb", 9.62, 28, 2},
+        {"a100-40g", "3g.20gb", 19.50, 42, 3},  {"a100-80g", "1g.10gb", 9.50, 14, 1},
+        {"a100-80g", "1g.20gb", 19.50, 14, 1},  {"a100-80g", "2g.20gb", 19.50, 28, 2},
+        {"a100-80g", "3g.40gb", 39.25, 42, 3},  {"a100-80g", "4g.40gb", 39.25, 56, 4},
+        {"a100-80g", "7g.80gb", 78.75, 98, 7},  {"h100-80g", "1g.10gb", 9.75, 16, 1},
+        {"h100-80g", "1g.20gb", 19.62, 26, 1},  {"h100-80g", "2g.20gb", 19.62, 32, 2},
+        {"h100-80g", "3g.40gb", 39.50, 60, 3},  {"h100-80g", "4g.40gb", 39.50, 64, 4},
+        {"h100-80g", "7g.80gb", 79.25, 132, 8},
+    };
+    for (size_t i = 0; i < WEFT_ARRAY_COUNT(rows); i++) {
+        const struct weft_mig_profile *profile = weft_mig_profile_find(rows[i].model, rows[i].name);
+        assert_non_null(profile);
+        double gib = profile->memory_mib / 1024.0;
+        assert_true(gib >= rows[i].gib && gib < rows[i].gib + 0.01);
+        assert_int_equal(profile->sm_count, rows[i].sm_count);
+        assert_int_equal(profile->copy_engines, rows[i].copy_engines);
+    }
+}
+
 /* Alone, an instance fits at each of its starts and at no other, and never past the last slice. */
 static void each_has_its_places(void **state)
 {
@@ -128,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_with_mig_has_a_table),
+        cmocka_unit_test(sizes_are_those_of_cards),
         cmocka_unit_test(each_has_its_places),
         cmocka_unit_test(pairs_share_nothing),
         cmocka_unit_test(sets_are_placed),
