@@ -165,9 +165,7 @@ enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn)
         return thread_fault(thread, WEFT_EXEC_FAULT_INVALID_PC, 0);
     function = with_body(thread->block->launch->module, function);
     if (!function->body)
-        return strcmp(function->name, "__assertfail") == 0
-                   ? thread_fault(thread, WEFT_EXEC_FAULT_ASSERT, 0)
-                   : STEP_UNKNOWN;
+        return system_call(thread, insn, function->name);
     thread_frame(thread)->call = call;
     uint32_t caller = thread->frame_count - 1;
     if (!control_enter(thread, function))

@@ -38,6 +38,18 @@ struct thread {
     uint64_t steps;
 };
 
+/* What malloc has given out, in the order of the addresses. One a grid. */
+#define HEAP_PIECES_MAX 4096
+#define HEAP_ALIGN 16
+struct heap_piece {
+    uint64_t offset, bytes;
+};
+struct heap {
+    uint64_t base, bytes;
+    uint32_t count;
+    struct heap_piece pieces[HEAP_PIECES_MAX];
+};
+
 /* The blocks that run together, by rank. */
 struct cluster {
     uint32_t size[3];
@@ -49,6 +61,7 @@ struct block {
     struct cluster *cluster;
     uint32_t rank;
     const struct reference_launch *launch;
+    struct heap *heap;
     uint32_t ctaid[3];
     uint32_t thread_count;
     struct thread *threads;
@@ -143,6 +156,10 @@ bool control_enter(struct thread *thread, const struct weft_ptx_function *functi
 enum step control_call(struct thread *thread, const struct weft_ptx_insn *insn);
 enum step control_return(struct thread *thread);
 void control_leave_all(struct thread *thread);
+
+/* system.c: a call of a function that has no body. STEP_UNKNOWN where the device provides none of
+ * that name. */
+enum step system_call(struct thread *thread, const struct weft_ptx_insn *insn, const char *name);
 
 /* cluster.c: an offset in the window of shared memory, of the block itself or of a rank. */
 void *cluster_shared(struct block *block, uint64_t offset, uint32_t bytes);

@@ -140,12 +140,20 @@ int reference_run(const struct reference_launch *launch, struct weft_exec_fault 
         cluster.count *= cluster.size[i];
         units *= launch->grid[i] / cluster.size[i];
     }
+    struct heap *heap = calloc(1, sizeof *heap);
+    if (!heap)
+        return weft_fail(err, WEFT_ENOMEM, "a heap of the reference");
+    heap->base = launch->heap_base;
+    heap->bytes = launch->heap_bytes;
     int status = 0;
     for (uint64_t unit = 0; unit < units && status == 0; unit++) {
         struct block blocks[MACHINE_CLUSTER_MAX];
         for (uint32_t r = 0; r < cluster.count; r++) {
-            blocks[r] = (struct block){
-                .cluster = &cluster, .rank = r, .launch = launch, .err = err ? err : &own};
+            blocks[r] = (struct block){.cluster = &cluster,
+                                       .rank = r,
+                                       .launch = launch,
+                                       .heap = heap,
+                                       .err = err ? err : &own};
             cluster.blocks[r] = &blocks[r];
             place_block(&blocks[r], unit);
         }
@@ -156,5 +164,6 @@ int reference_run(const struct reference_launch *launch, struct weft_exec_fault 
             finish_block(&blocks[r]);
         }
     }
+    free(heap);
     return status;
 }

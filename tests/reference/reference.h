@@ -23,6 +23,11 @@ struct reference_launch {
     uint32_t sm_count;
     uint64_t grid_id;
     uint64_t steps_max; /* a thread; over it the run fails */
+    /* Device memory that malloc gives out, empty before the run; 0 bytes: malloc gives NULL. */
+    uint64_t heap_base, heap_bytes;
+    /* What one call of vprintf says; NULL: it is dropped. */
+    void (*print)(void *print_context, const char *text, uint64_t bytes);
+    void *print_context;
 };
 
 /* Runs the whole grid, block after block. 0; -WEFT_EFAULT with *fault filled in; -WEFT_ENOSYS for a

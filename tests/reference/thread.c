@@ -148,6 +148,7 @@ static enum step execute(struct thread *thread, const struct weft_ptx_insn *insn
     case WEFT_PTX_MATCH:
     case WEFT_PTX_REDUX:
     case WEFT_PTX_ACTIVEMASK:
+    case WEFT_PTX_ELECT:
         return meet(thread, insn);
     case WEFT_PTX_MEMBAR:
     case WEFT_PTX_FENCE:

@@ -42,6 +42,9 @@ static uint32_t named_lanes(struct thread *thread, uint32_t alive)
         break;
     case WEFT_PTX_ACTIVEMASK:
         return alive;
+    case WEFT_PTX_ELECT:
+        at = first_source(insn);
+        break;
     default:
         at = first_source(insn) + 1;
         break;
@@ -227,6 +230,18 @@ static void reduce(struct meeting *meeting)
     write_all(meeting, 0, type, total);
 }
 
+/* One thread of the named leads: the ISA leaves open which, ours takes the lowest. */
+static void elect(struct meeting *meeting)
+{
+    int leader = 0;
+    while (!meeting->lanes[leader])
+        leader++;
+    for (int lane = 0; lane < LANES; lane++)
+        if (meeting->lanes[lane])
+            write_one(meeting, lane, 1, WEFT_PTX_PRED, lane == leader);
+    write_all(meeting, 0, WEFT_PTX_B32, (uint64_t)leader);
+}
+
 static void perform(struct meeting *meeting)
 {
     switch (meeting->insn->opcode) {
@@ -241,6 +256,9 @@ static void perform(struct meeting *meeting)
         break;
     case WEFT_PTX_REDUX:
         reduce(meeting);
+        break;
+    case WEFT_PTX_ELECT:
+        elect(meeting);
         break;
     case WEFT_PTX_ACTIVEMASK:
         write_all(meeting, 0, WEFT_PTX_B32, meeting->mask);

@@ -75,12 +75,15 @@ static size_t room_of(const struct printer *printer)
     return TEXT_BYTES_MAX - printer->length;
 }
 
-static void print_integer(struct printer *printer, const char *spec, char conversion, bool is_long)
+/* `bytes` of the value count, by its size letters: 1, 2, 4 or 8. */
+static void print_integer(struct printer *printer, const char *spec, char conversion,
+                          uint32_t bytes)
 {
     char format[SPEC_BYTES_MAX + 8];
-    uint64_t bits = next_argument(printer, is_long ? 8 : 4);
+    uint32_t shift = 64 - 8 * bytes;
+    uint64_t bits = next_argument(printer, bytes == 8 ? 8 : 4) << shift;
     bool is_signed = conversion == 'd' || conversion == 'i';
-    int64_t value = is_signed && !is_long ? (int32_t)bits : (int64_t)bits;
+    int64_t value = is_signed ? (int64_t)bits >> shift : (int64_t)(bits >> shift);
     snprintf(format, sizeof(format), "%sll%c", spec, conversion);
     add(printer, snprintf(end_of(printer), room_of(printer), format, (long long)value));
 }
@@ -116,21 +119,23 @@ static void print_text(struct printer *printer, const char *spec, char conversio
     }
 }
 
-/* Copies one specification without its length letters, with stars replaced by their arguments;
- * returns what follows it. */
-static const char *read_spec(struct printer *printer, const char *at, char *spec, bool *is_long)
+/* Copies one specification without its length letters, with stars replaced by their arguments; in
+ * *bytes what these letters say of an integer; returns what follows it. */
+static const char *read_spec(struct printer *printer, const char *at, char *spec, uint32_t *bytes)
 {
     uint32_t length = 0;
-    *is_long = false;
+    *bytes = 4;
     spec[length++] = *at++;
     for (; *at && strchr("-+ #0123456789.*hljztL", *at); at++) {
         if (strchr("ljzt", *at)) {
-            *is_long = true;
+            *bytes = 8;
+        } else if (*at == 'h') {
+            *bytes = *bytes == 4 ? 2 : 1;
         } else if (*at == '*') {
             int32_t width = (int32_t)next_argument(printer, 4);
             int wrote = snprintf(spec + length, SPEC_BYTES_MAX - length, "%" PRId32, width);
             length = WEFT_MIN(length + (uint32_t)wrote, SPEC_BYTES_MAX - 1u);
-        } else if (*at != 'h' && *at != 'L' && length < SPEC_BYTES_MAX - 1) {
+        } else if (*at != 'L' && length < SPEC_BYTES_MAX - 1) {
             spec[length++] = *at;
         }
     }
@@ -144,18 +149,18 @@ static uint32_t print(struct printer *printer, const char *format)
     uint32_t arguments = 0;
     char spec[SPEC_BYTES_MAX];
     for (const char *at = format; *at && !printer->failed; at++) {
-        bool is_long = false;
+        uint32_t bytes;
         if (*at != '%' || at[1] == '%') {
             at += *at == '%';
             add(printer, snprintf(end_of(printer), room_of(printer), "%c", *at));
             continue;
         }
-        at = read_spec(printer, at, spec, &is_long);
+        at = read_spec(printer, at, spec, &bytes);
         if (*at == 0)
             break;
         arguments++;
         if (strchr("diouxX", *at))
-            print_integer(printer, spec, *at, is_long);
+            print_integer(printer, spec, *at, bytes);
         else if (strchr("fFeEgGaA", *at))
             print_real(printer, spec, *at);
         else if (strchr("csp", *at))
@@ -171,7 +176,7 @@ static void hand_over(struct weft_exec_run *run, bool is_error, const char *text
         launch->print(launch->print_context, is_error, text, bytes);
 }
 
-/* a: address of the format, b: of the arguments. */
+/* a: address of the format, b: of the arguments; d: how many the format names, -1 without one. */
 COMMON_HANDLER(vprintf)
 {
     const uint64_t *format_row = weft_exec_source(run, insn->a);
@@ -181,6 +186,9 @@ COMMON_HANDLER(vprintf)
         uint32_t lane = (uint32_t)__builtin_ctz(left);
         struct printer printer = {.run = run, .lane = lane, .next = arguments_row[lane]};
         char format[TEXT_BYTES_MAX];
+        d[lane] = UINT32_MAX;
+        if (format_row[lane] == 0)
+            continue;
         read_string(&printer, format_row[lane], format);
         d[lane] = print(&printer, format);
         if (printer.failed) {

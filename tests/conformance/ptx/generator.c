@@ -223,6 +223,18 @@ static void put_table(struct generator *generator)
     put(generator, "};\n");
 }
 
+/* What the device provides, and a format whose arguments are what a thread keeps in `out`. */
+static void put_system(struct generator *generator)
+{
+    static const char format[] = "%d %5u|%-8.3x %c %lld %+hd %g\n";
+    put(generator, ".extern .func (.param .b32 n) vprintf(.param .b64 f, .param .b64 a);\n"
+                   ".extern .func (.param .b64 p) malloc(.param .b64 n);\n"
+                   ".extern .func free(.param .b64 p);\n.global .align 1 .b8 format[] = {");
+    for (size_t i = 0; i < sizeof format; i++)
+        put(generator, "%s%d", i ? ", " : "", format[i]);
+    put(generator, "};\n");
+}
+
 static void put_start(struct generator *generator)
 {
     put(generator,
@@ -279,8 +291,9 @@ void generator_make(struct generator *generator, uint64_t seed)
 {
     *generator = (struct generator){.dice = {seed}};
     generator->statements = STATEMENTS_LEAST + pick(generator, STATEMENTS_SPREAD);
-    put(generator, ".version 8.0\n.target sm_80\n.address_size 64\n");
+    put(generator, ".version 8.0\n.target sm_90\n.address_size 64\n");
     put_table(generator);
+    put_system(generator);
     put_functions(generator);
     put_start(generator);
     while (generator->statements)

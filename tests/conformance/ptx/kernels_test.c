@@ -11,6 +11,7 @@
 #include "compare.h"
 
 #define IO_BYTES 65536u
+#define HEAP_BYTES 16384u
 #define TEXT_BYTES_MAX (64u << 10)
 
 struct kernel {
@@ -41,6 +42,8 @@ static const struct kernel kernels[] = {
     {"exchange", {1, 1, 1}, {64, 1, 1}, 0},
     {"loops", {2, 1, 1}, {33, 1, 1}, 0},
     {"stack", {1, 1, 1}, {64, 1, 1}, 0},
+    {"system_calls", {2, 1, 1}, {48, 1, 1}, 0},
+    {"elect", {1, 1, 1}, {80, 1, 1}, 0},
     {"aggregates", {1, 1, 1}, {64, 1, 1}, 0},
     {"wide", {1, 1, 1}, {64, 1, 1}, 0},
     {"registers", {3, 1, 1}, {4, 2, 3}, 0},
@@ -78,12 +81,15 @@ static void run_kernel(void **state)
     if (rig_load(&rig, text, &program, &err))
         fail_msg("%s: %s", kernel->name, err.text);
     uint64_t params[2] = {rig_alloc(&rig, IO_BYTES), rig_alloc(&rig, IO_BYTES)};
+    uint64_t heap = rig_alloc(&rig, HEAP_BYTES);
     struct dice dice = {1};
     for (uint32_t i = 0; i < IO_BYTES / 8; i++)
         ((uint64_t *)rig_host(&rig, params[1]))[i] = dice_roll(&dice);
     struct rig_run run = {.entry = "kernel",
                           .params = params,
                           .params_bytes = sizeof params,
+                          .heap_base = heap,
+                          .heap_bytes = HEAP_BYTES,
                           .dynamic_shared_bytes = kernel->dynamic_shared_bytes};
     for (int i = 0; i < 3; i++) {
         run.grid[i] = kernel->grid[i];

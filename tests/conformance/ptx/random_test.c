@@ -13,6 +13,7 @@
 #define KERNELS_DEFAULT 500
 #define GRID 2u
 #define RECORDS (GRID * GENERATOR_THREADS)
+#define HEAP_BYTES (64u << 10)
 #define IO_BYTES (GENERATOR_COUNTER_BYTES + RECORDS * GENERATOR_RECORD_BYTES)
 
 static void fill(struct rig *rig, uint64_t in, uint64_t seed)
@@ -66,7 +67,9 @@ static int run_seed(struct rig *rig, uint64_t seed)
                           .params = params,
                           .params_bytes = sizeof params,
                           .grid = {GRID, 1, 1},
-                          .block = {GENERATOR_THREADS, 1, 1}};
+                          .block = {GENERATOR_THREADS, 1, 1},
+                          .heap_base = rig_alloc(rig, HEAP_BYTES),
+                          .heap_bytes = HEAP_BYTES};
     status = compare_run(rig, &program, &run, budgets, 2, &different);
     rig_unload(&program);
     if (status) {

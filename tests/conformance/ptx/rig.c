@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "reference/reference.h"
+#include "softgpu/exec/heap.h"
 
 #define LIVE_WORDS (RIG_WINDOW_BYTES / WEFT_EXEC_LIVE_BLOCK_BYTES / 64)
 #define STACK_BYTES 16384u
@@ -181,6 +182,23 @@ static void run_grid(struct weft_exec_block *block, const struct weft_exec_launc
     }
 }
 
+/* FNV-1a, a text at a time (Fowler, Noll and Vo). */
+static void count_text(void *result, const char *text, uint64_t bytes)
+{
+    struct rig_result *out = result;
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (uint64_t i = 0; i < bytes; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3ull;
+    out->prints++;
+    out->print_digest += hash;
+}
+
+static void take_print(void *result, bool is_error, const char *text, uint64_t bytes)
+{
+    if (!is_error)
+        count_text(result, text, bytes);
+}
+
 void rig_execute(struct rig *rig, struct rig_program *program, const struct rig_run *run,
                  struct rig_result *out)
 {
@@ -197,10 +215,15 @@ void rig_execute(struct rig *rig, struct rig_program *program, const struct rig_
         .stack_bytes = STACK_BYTES,
         .sm_count = SM_COUNT,
         .grid_id = GRID_ID,
+        .print = take_print,
+        .print_context = out,
     };
     if (run->params_bytes)
         memcpy(params, run->params, run->params_bytes);
     out->status = find_entry(program, run, &function, out);
+    if (out->status == 0 && run->heap_bytes)
+        out->status =
+            weft_exec_heap_create(&launch.heap, run->heap_base, run->heap_bytes, &out->err);
     if (out->status == 0)
         out->status =
             weft_exec_program_kernel(program->program, function, &launch.kernel, &out->err);
@@ -210,6 +233,7 @@ void rig_execute(struct rig *rig, struct rig_program *program, const struct rig_
     if (out->status == 0)
         run_grid(block, &launch, run, out);
     weft_exec_block_destroy(block);
+    weft_exec_heap_destroy(launch.heap);
 }
 
 void rig_refer(struct rig *rig, struct rig_program *program, const struct rig_run *run,
@@ -230,6 +254,10 @@ void rig_refer(struct rig *rig, struct rig_program *program, const struct rig_ru
         .sm_count = SM_COUNT,
         .grid_id = GRID_ID,
         .steps_max = run->steps_max ? run->steps_max : 1000000,
+        .heap_base = run->heap_base,
+        .heap_bytes = run->heap_bytes,
+        .print = count_text,
+        .print_context = out,
     };
     if (run->params_bytes)
         memcpy(params, run->params, run->params_bytes);

@@ -36,6 +36,9 @@ struct rig_run {
     uint32_t dynamic_shared_bytes;
     uint64_t budget; /* warp instructions a turn; 0 for one long turn */
     uint64_t steps_max;
+    /* Memory that the kernel's malloc gives out, from rig_alloc; 0 bytes: it gives NULL. Its
+     * content is not compared, for which thread gets which piece is open. */
+    uint64_t heap_base, heap_bytes;
 };
 
 struct rig_result {
@@ -43,6 +46,8 @@ struct rig_result {
     struct weft_exec_fault fault;
     struct weft_err err;
     uint64_t retired;
+    /* Calls of vprintf that said something, and a sum over their texts: their order is open. */
+    uint64_t prints, print_digest;
 };
 
 /* These end the test program where the machine has no memory. */

@@ -193,6 +193,13 @@ static const char *const compound_templates[] = {
     "ld.param.b32 @w, [v];\n}",
     "cvta.shared.u64 %u0, %mine64;\nst.u32 [%u0], @w;\nld.u16 @w, [%u0+2];",
     "cvta.global.u64 %u0, %own;\nld.u64 @l, [%u0+8];",
+    "{\n.param .b64 a;\n.param .b64 f;\n.param .b32 n;\nmov.u64 %u0, format;\n"
+    "cvta.global.u64 %u0, %u0;\nst.param.b64 [f], %u0;\nst.param.b64 [a], %own;\n"
+    "call (n), vprintf, (f, a);\nld.param.b32 @w, [n];\n}",
+    "{\n.param .b64 n;\n.param .b64 a;\nand.b32 %t0, @w, 31;\nadd.u32 %t0, %t0, 12;\n"
+    "cvt.u64.u32 %u0, %t0;\nst.param.b64 [n], %u0;\ncall (a), malloc, (n);\n"
+    "ld.param.b64 %u0, [a];\nst.u32 [%u0+8], @w;\nst.global.u16 [%u0], @h;\n"
+    "ld.u32 @w, [%u0+8];\nld.u16 @h, [%u0];\nst.param.b64 [n], %u0;\ncall free, (n);\n}",
 };
 
 /* What needs all threads of the warp, or of the block. */
@@ -207,6 +214,8 @@ static const char *const together_templates[] = {
     "redux.sync.add.u32 @w, @w, -1;",
     "redux.sync.max.s32 @w, @w, -1;",
     "match.any.sync.b32 @w, @w, -1;",
+    "elect.sync @w|@p, -1;",
+    "elect.sync _|@p, -1;",
     "bar.warp.sync -1;",
     "bar.sync 0;\nst.shared.u32 [%mine], @w;\nbar.sync 0;\nld.shared.u32 @w, [%other];\nbar.sync "
     "0;",
@@ -223,6 +232,7 @@ static const char *const partial_templates[] = {
     "vote.sync.all.pred @p, @p, @m;",
     "match.any.sync.b32 @w, @w, @m;",
     "match.all.sync.b32 @w|@p, @w, @m;",
+    "elect.sync @w|@p, @m;",
     "bar.warp.sync @m;",
     "neg.s32 %t0, @m;\nand.b32 %t0, %t0, @m;\nsub.u32 %t0, %t0, 1;\npopc.b32 %t0, %t0;\n"
     "shfl.sync.idx.b32 @w, @w, %t0, 0x1f, @m;",
