@@ -12,12 +12,12 @@
 #define STARTS_OF_3G .start_count = 2, .starts = {0, 4}
 #define STARTS_OF_WHOLE .start_count = 1, .starts = {0}
 
-/* The sizes, multiprocessors and copy engines are those that nvidia-smi shows of a card. They change
- * a little with the driver: the A100 of 40 GB as drivers of 2022 on show each instance (4864, 9856,
- * 19968 MiB; older ones said 9.75, 19.62 and 39.50 GiB in `mig -lgip`), the A100 of 80 GB by 9.50,
- * 19.50, 39.25 and 78.75 GiB there, the H100 by 9.75, 19.62, 39.50 and 79.25 GiB: what owners of
- * such cards published of its output, each size in several places. Ids, shares and starts are in
- * NVIDIA's MIG User Guide (docs.nvidia.com/datacenter/tesla/mig-user-guide), "Supported MIG
+/* The sizes, multiprocessors and copy engines are those that nvidia-smi shows of a card. They
+ * change a little with the driver: the A100 of 40 GB as drivers of 2022 on show each instance
+ * (4864, 9856, 19968 MiB; older ones said 9.75, 19.62 and 39.50 GiB in `mig -lgip`), the A100 of 80
+ * GB by 9.50, 19.50, 39.25 and 78.75 GiB there, the H100 by 9.75, 19.62, 39.50 and 79.25 GiB: what
+ * owners of such cards published of its output, each size in several places. Ids, shares and starts
+ * are in NVIDIA's MIG User Guide (docs.nvidia.com/datacenter/tesla/mig-user-guide), "Supported MIG
  * Profiles". */
 static const struct weft_mig_profile a100_40g[] = {
     {"1g.5gb", 19, 1, 1, 4864, 14, 1, false, STARTS_OF_1},

@@ -23,7 +23,6 @@ static const char *const instructions[] = {
     "{%r0}], [s];",
     "cp.async.bulk.tensor.1d.global.shared::cta.tile.bulk_group [%p, {%r0}], [s];",
     "cp.async.bulk.prefetch.tensor.1d.L2.global.tile [%p, {%r0}];",
-    "fma.rn.oob.f16 %h0, %h1, %h2, %h3;",
     "tcgen05.fence::before_thread_sync;",
     "tcgen05.wait::ld.sync.aligned;",
     "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [s], 64;",
