@@ -237,7 +237,8 @@ static CUresult add(struct weft_soft_stream *stream, CUgraphNodeParams *params, 
     if (result)
         return result;
     struct weft_soft_capture_point *point = &part->point;
-    result = weft_soft_graph_add(node, point->capture->graph, point->nodes, point->count, params);
+    result =
+        weft_soft_graph_add(node, point->capture->graph, point->nodes, NULL, point->count, params);
     return result ? result : weft_soft_capture_point_set(point, node, 1);
 }
 

@@ -70,6 +70,7 @@ static void free_node(struct weft_soft_graph_node *node)
         weft_soft_handle_close(WEFT_SOFT_HANDLE_GRAPH_NODE, node->handle);
     weft_soft_graph_work_finish(&node->work);
     free(node->dependencies);
+    free(node->edges);
     free(node);
 }
 
@@ -109,6 +110,8 @@ CUresult weft_soft_graph_append(struct weft_soft_graph *graph, struct weft_soft_
     }
     node->graph = graph;
     node->work = *work;
+    if (work->child)
+        work->child->owner = node;
     weft_soft_list_append(&graph->nodes, &node->link);
     graph->node_count++;
     *out = node;
@@ -124,47 +127,6 @@ void weft_soft_graph_node_destroy(struct weft_soft_graph_node *node)
     graph->node_count--;
     weft_soft_list_remove(&node->link);
     free_node(node);
-}
-
-bool weft_soft_graph_depends(const struct weft_soft_graph_node *node,
-                             const struct weft_soft_graph_node *on)
-{
-    for (size_t i = 0; i < node->dependency_count; i++) {
-        if (node->dependencies[i] == on)
-            return true;
-    }
-    return false;
-}
-
-CUresult weft_soft_graph_connect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to)
-{
-    if (from == to || from->graph != to->graph || weft_soft_graph_depends(to, from))
-        return CUDA_ERROR_INVALID_VALUE;
-    if (to->dependency_count == to->dependency_room) {
-        size_t room = to->dependency_room ? 2 * to->dependency_room : 2;
-        void *larger = realloc(to->dependencies, room * sizeof(struct weft_soft_graph_node *));
-        if (!larger)
-            return CUDA_ERROR_OUT_OF_MEMORY;
-        to->dependencies = larger;
-        to->dependency_room = room;
-    }
-    to->dependencies[to->dependency_count++] = from;
-    to->graph->edge_count++;
-    return CUDA_SUCCESS;
-}
-
-bool weft_soft_graph_disconnect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to)
-{
-    size_t at = 0;
-    while (at < to->dependency_count && to->dependencies[at] != from)
-        at++;
-    if (at == to->dependency_count)
-        return false;
-    for (; at + 1 < to->dependency_count; at++)
-        to->dependencies[at] = to->dependencies[at + 1];
-    to->dependency_count--;
-    to->graph->edge_count--;
-    return true;
 }
 
 void weft_soft_graph_number(struct weft_soft_graph *graph)
@@ -201,7 +163,8 @@ static CUresult copy_edges(struct weft_soft_graph *from, struct weft_soft_graph_
     {
         for (size_t i = 0; i < node->dependency_count; i++) {
             CUresult result =
-                weft_soft_graph_connect(copies[node->dependencies[i]->index], copies[node->index]);
+                weft_soft_graph_connect(copies[node->dependencies[i]->index], copies[node->index],
+                                        weft_soft_graph_edge_at(node, i));
             if (result)
                 return result;
         }
@@ -333,6 +296,26 @@ unsigned int weft_soft_graph_depth(struct weft_soft_graph *graph)
             deepest = WEFT_MAX(deepest, weft_soft_graph_depth(node->work.child));
     }
     return deepest + 1;
+}
+
+static const struct weft_soft_graph *outer_of(const struct weft_soft_graph *graph)
+{
+    return graph->owner ? graph->owner->graph : NULL;
+}
+
+unsigned int weft_soft_graph_height(const struct weft_soft_graph *graph)
+{
+    unsigned int height = 0;
+    for (; graph; graph = outer_of(graph))
+        height++;
+    return height;
+}
+
+bool weft_soft_graph_is_in(const struct weft_soft_graph *graph, const struct weft_soft_graph *outer)
+{
+    while (graph && graph != outer)
+        graph = outer_of(graph);
+    return graph != NULL;
 }
 
 struct weft_soft_graph_node *weft_soft_graph_find(struct weft_soft_graph *graph, uint64_t origin)

@@ -42,6 +42,7 @@ struct weft_soft_graph_node {
     uint64_t origin; /* the handle of the node that it was copied from; 0: of none */
     struct weft_soft_graph_work work;
     struct weft_soft_graph_node **dependencies; /* owned array */
+    CUgraphEdgeData *edges;                     /* owned array beside it; NULL: all of them plain */
     size_t dependency_count, dependency_room;
     size_t index;   /* scratch: its place among the nodes, filled by weft_soft_graph_number */
     size_t visited; /* scratch of the ordering: dependencies looked at, plus one */
@@ -58,9 +59,11 @@ struct weft_soft_held {
 };
 
 struct weft_soft_graph {
-    uint64_t handle;    /* 0 in an executable graph */
-    bool is_child;      /* it belongs to a node, not to the program */
-    bool is_captured;   /* a capture adds to it */
+    uint64_t handle;                    /* 0 in an executable graph */
+    bool is_child;                      /* it belongs to a node, not to the program */
+    bool is_moved;                      /* and was the program's before */
+    struct weft_soft_graph_node *owner; /* the node of a child graph; NULL */
+    bool is_captured;                   /* a capture adds to it */
     bool is_executable; /* it has memory nodes, and there is an executable graph of it */
     struct weft_soft_graph_segment *segment; /* referenced; where its next allocation goes */
     struct weft_soft_link nodes;
@@ -109,14 +112,20 @@ CUresult weft_soft_graph_copy(struct weft_soft_graph **out, struct weft_soft_gra
 CUresult weft_soft_graph_append(struct weft_soft_graph *graph, struct weft_soft_graph_work *work,
                                 bool with_handle, struct weft_soft_graph_node **out);
 /* A node for the program, behind those that it depends on. What the driver decides (the copy of a
- * child graph) is told in `params`. */
+ * child graph) is told in `params`. `edges` may be NULL. */
 CUresult weft_soft_graph_add(CUgraphNode *out, struct weft_soft_graph *graph,
-                             const CUgraphNode *dependencies, size_t count,
-                             CUgraphNodeParams *params);
+                             const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+                             size_t count, CUgraphNodeParams *params);
 void weft_soft_graph_node_destroy(struct weft_soft_graph_node *node);
-/* OUT_OF_MEMORY; INVALID_VALUE where it is there already or would be the node itself. */
-CUresult weft_soft_graph_connect(struct weft_soft_graph_node *from,
-                                 struct weft_soft_graph_node *to);
+/* OUT_OF_MEMORY; INVALID_VALUE where it is there already or would be the node itself, and for
+ * data that no edge between such nodes has. */
+CUresult weft_soft_graph_connect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to,
+                                 CUgraphEdgeData edge);
+/* Where among the dependencies of `to` the edge stands; SIZE_MAX. */
+size_t weft_soft_graph_edge_find(const struct weft_soft_graph_node *from,
+                                 const struct weft_soft_graph_node *to);
+CUgraphEdgeData weft_soft_graph_edge_at(const struct weft_soft_graph_node *node, size_t dependency);
+bool weft_soft_graph_edge_is_plain(CUgraphEdgeData edge);
 /* False where there is no such edge. */
 bool weft_soft_graph_disconnect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to);
 bool weft_soft_graph_depends(const struct weft_soft_graph_node *node,
@@ -130,6 +139,11 @@ void weft_soft_graph_mark_reached(struct weft_soft_graph *graph, const CUgraphNo
                                   size_t count);
 /* How many levels of child graphs there are, itself included. */
 unsigned int weft_soft_graph_depth(struct weft_soft_graph *graph);
+/* How many levels it stands in, itself included. */
+unsigned int weft_soft_graph_height(const struct weft_soft_graph *graph);
+/* Whether it is `outer`, or inside of it. */
+bool weft_soft_graph_is_in(const struct weft_soft_graph *graph,
+                           const struct weft_soft_graph *outer);
 /* The node copied from `origin`, in child graphs too; NULL. */
 struct weft_soft_graph_node *weft_soft_graph_find(struct weft_soft_graph *graph, uint64_t origin);
 
@@ -137,8 +151,7 @@ struct weft_soft_graph_node *weft_soft_graph_find(struct weft_soft_graph *graph,
 struct weft_soft_graph *weft_soft_graph_by_handle(CUgraph handle);
 struct weft_soft_graph_node *weft_soft_graph_node_by_handle(CUgraphNode handle);
 
-/* Only the plain edge is known, no ports, no programmatic launch: NOT_SUPPORTED for others. Takes
- * no lock. */
+/* For who keeps no data of edges: NOT_SUPPORTED for others than plain ones. Takes no lock. */
 CUresult weft_soft_graph_check_edges(const CUgraphEdgeData *edges, size_t count);
 /* Takes the locks itself: other work of the same kind for the node of an executable graph that was
  * copied from `origin`. */

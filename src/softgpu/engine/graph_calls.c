@@ -107,6 +107,7 @@ struct listing {
     CUgraphNode *from, *to; /* `to` only for edges */
     CUgraphEdgeData *edges;
     size_t room, count;
+    bool is_lossy; /* there was more to say of an edge */
 };
 
 static void list(struct listing *listing, const struct weft_soft_graph_node *from,
@@ -119,13 +120,26 @@ static void list(struct listing *listing, const struct weft_soft_graph_node *fro
         listing->from[at] = (CUgraphNode)(uintptr_t)from->handle;
     if (listing->to)
         listing->to[at] = to ? (CUgraphNode)(uintptr_t)to->handle : NULL;
-    if (listing->edges)
-        memset(&listing->edges[at], 0, sizeof(listing->edges[at]));
+}
+
+/* The edge at that place among the node's dependencies, of which `end` is listed. */
+static void list_edge(struct listing *listing, const struct weft_soft_graph_node *node,
+                      size_t dependency, const struct weft_soft_graph_node *end)
+{
+    CUgraphEdgeData edge = weft_soft_graph_edge_at(node, dependency);
+    size_t at = listing->count;
+    bool listed = at < listing->room;
+    if (listed && listing->edges)
+        listing->edges[at] = edge;
+    listing->is_lossy |= listed && !listing->edges && !weft_soft_graph_edge_is_plain(edge);
+    list(listing, end, node);
 }
 
 static CUresult finish_listing(struct listing *listing, size_t *count)
 {
     bool only_count = !listing->from && !listing->to;
+    if (listing->is_lossy)
+        return weft_soft_graph_leave(CUDA_ERROR_LOSSY_QUERY);
     size_t listed = WEFT_MIN(listing->count, listing->room);
     for (size_t i = listed; i < listing->room && !only_count; i++) {
         if (listing->from)
@@ -140,7 +154,8 @@ static CUresult finish_listing(struct listing *listing, size_t *count)
 static struct listing start_listing(CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges,
                                     const size_t *count)
 {
-    return (struct listing){from, to, edges, from || to ? *count : 0, 0};
+    return (struct listing){
+        .from = from, .to = to, .edges = edges, .room = from || to ? *count : 0};
 }
 
 static CUresult list_graph(CUgraph handle, CUgraphNode *nodes, size_t *count, bool only_roots)
@@ -173,7 +188,7 @@ static CUresult get_roots(CUgraph graph, CUgraphNode *nodes, size_t *count)
 static CUresult get_edges_v2(CUgraph handle, CUgraphNode *from, CUgraphNode *to,
                              CUgraphEdgeData *edges, size_t *count)
 {
-    if (!count || !from != !to)
+    if (!count || !from != !to || (edges && !from))
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_graph *graph;
     CUresult result = enter_graph(handle, &graph);
@@ -183,7 +198,7 @@ static CUresult get_edges_v2(CUgraph handle, CUgraphNode *from, CUgraphNode *to,
     WEFT_SOFT_GRAPH_EACH(node, graph)
     {
         for (size_t i = 0; i < node->dependency_count; i++)
-            list(&listing, node->dependencies[i], node);
+            list_edge(&listing, node, i, node->dependencies[i]);
     }
     return finish_listing(&listing, count);
 }
@@ -196,7 +211,7 @@ static CUresult get_edges(CUgraph graph, CUgraphNode *from, CUgraphNode *to, siz
 static CUresult get_dependencies_v2(CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges,
                                     size_t *count)
 {
-    if (!count)
+    if (!count || (edges && !nodes))
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_graph_node *node;
     CUresult result = enter_node(handle, &node);
@@ -204,7 +219,7 @@ static CUresult get_dependencies_v2(CUgraphNode handle, CUgraphNode *nodes, CUgr
         return result;
     struct listing listing = start_listing(nodes, NULL, edges, count);
     for (size_t i = 0; i < node->dependency_count; i++)
-        list(&listing, node->dependencies[i], NULL);
+        list_edge(&listing, node, i, node->dependencies[i]);
     return finish_listing(&listing, count);
 }
 
@@ -216,7 +231,7 @@ static CUresult get_dependencies(CUgraphNode handle, CUgraphNode *nodes, size_t 
 static CUresult get_dependents_v2(CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges,
                                   size_t *count)
 {
-    if (!count)
+    if (!count || (edges && !nodes))
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_graph_node *node;
     CUresult result = enter_node(handle, &node);
@@ -225,8 +240,9 @@ static CUresult get_dependents_v2(CUgraphNode handle, CUgraphNode *nodes, CUgrap
     struct listing listing = start_listing(nodes, NULL, edges, count);
     WEFT_SOFT_GRAPH_EACH(other, node->graph)
     {
-        if (weft_soft_graph_depends(other, node))
-            list(&listing, other, NULL);
+        size_t at = weft_soft_graph_edge_find(node, other);
+        if (at != SIZE_MAX)
+            list_edge(&listing, other, at, other);
     }
     return finish_listing(&listing, count);
 }
@@ -236,66 +252,81 @@ static CUresult get_dependents(CUgraphNode handle, CUgraphNode *nodes, size_t *c
     return get_dependents_v2(handle, nodes, NULL, count);
 }
 
-/* One edge of a list, added or removed. */
-static CUresult change_edge(struct weft_soft_graph *graph, CUgraphNode from_handle,
-                            CUgraphNode to_handle, bool add)
+/* Edges that are added or removed. */
+struct change {
+    const CUgraphNode *from, *to;
+    const CUgraphEdgeData *edges; /* NULL: all of them plain */
+    size_t count;
+    bool add;
+};
+
+/* An edge is removed by all that it says. */
+static CUresult disconnect(struct weft_soft_graph_node *from, struct weft_soft_graph_node *to,
+                           CUgraphEdgeData edge)
 {
-    struct weft_soft_graph_node *from = weft_soft_graph_node_by_handle(from_handle);
-    struct weft_soft_graph_node *to = weft_soft_graph_node_by_handle(to_handle);
+    size_t at = weft_soft_graph_edge_find(from, to);
+    if (at == SIZE_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUgraphEdgeData found = weft_soft_graph_edge_at(to, at);
+    if (memcmp(&found, &edge, sizeof(edge)) != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    weft_soft_graph_disconnect(from, to);
+    return CUDA_SUCCESS;
+}
+
+static CUresult change_edge(struct weft_soft_graph *graph, const struct change *change, size_t i,
+                            bool add)
+{
+    struct weft_soft_graph_node *from = weft_soft_graph_node_by_handle(change->from[i]);
+    struct weft_soft_graph_node *to = weft_soft_graph_node_by_handle(change->to[i]);
+    CUgraphEdgeData edge = change->edges ? change->edges[i] : (CUgraphEdgeData){0};
     if (!from || !to || from->graph != graph || to->graph != graph)
         return CUDA_ERROR_INVALID_VALUE;
-    if (add)
-        return weft_soft_graph_connect(from, to);
-    return weft_soft_graph_disconnect(from, to) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return add ? weft_soft_graph_connect(from, to, edge) : disconnect(from, to, edge);
 }
 
 /* All of the list or, where one edge is refused, none of it. */
-static CUresult change_edges(CUgraph handle, const CUgraphNode *from, const CUgraphNode *to,
-                             size_t count, bool add)
+static CUresult change_edges(CUgraph handle, const struct change *change)
 {
-    if (count && (!from || !to))
+    if (change->count && (!change->from || !change->to))
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_graph *graph;
     CUresult result = enter_graph(handle, &graph);
     if (result)
         return result;
-    if (!add && weft_soft_graph_has_memory(graph))
+    if (!change->add && weft_soft_graph_has_memory(graph))
         return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
     size_t done = 0;
-    while (done < count && result == CUDA_SUCCESS) {
-        result = change_edge(graph, from[done], to[done], add);
-        done++;
-    }
+    while (done < change->count && result == CUDA_SUCCESS)
+        result = change_edge(graph, change, done++, change->add);
     for (size_t i = result ? done - 1 : 0; i > 0; i--)
-        change_edge(graph, from[i - 1], to[i - 1], !add);
+        change_edge(graph, change, i - 1, !change->add);
     return weft_soft_graph_leave(result);
-}
-
-static CUresult add_dependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
-                                 size_t count)
-{
-    return change_edges(graph, from, to, count, true);
-}
-
-static CUresult remove_dependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
-                                    size_t count)
-{
-    return change_edges(graph, from, to, count, false);
 }
 
 static CUresult add_dependencies_v2(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
                                     const CUgraphEdgeData *edges, size_t count)
 {
-    CUresult result = weft_soft_graph_check_edges(edges, count);
-    return result ? result : change_edges(graph, from, to, count, true);
+    return change_edges(graph, &(struct change){from, to, edges, count, true});
 }
 
 static CUresult remove_dependencies_v2(CUgraph graph, const CUgraphNode *from,
                                        const CUgraphNode *to, const CUgraphEdgeData *edges,
                                        size_t count)
 {
-    CUresult result = weft_soft_graph_check_edges(edges, count);
-    return result ? result : change_edges(graph, from, to, count, false);
+    return change_edges(graph, &(struct change){from, to, edges, count, false});
+}
+
+static CUresult add_dependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+                                 size_t count)
+{
+    return add_dependencies_v2(graph, from, to, NULL, count);
+}
+
+static CUresult remove_dependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+                                    size_t count)
+{
+    return remove_dependencies_v2(graph, from, to, NULL, count);
 }
 
 void weft_soft_graph_install(struct weft_cuda *table)

@@ -105,7 +105,7 @@ static CUresult instantiate_flagged(CUgraphExec *out, CUgraph handle, unsigned l
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    if (!graph || graph->is_captured)
+    if (!graph || graph->is_captured || graph->is_moved)
         return weft_soft_graph_leave(CUDA_ERROR_INVALID_VALUE);
     if (graph->is_executable)
         return weft_soft_graph_leave(CUDA_ERROR_NOT_SUPPORTED);
@@ -376,7 +376,7 @@ judge(const struct exec *exec, const struct weft_soft_graph *from, struct weft_s
 static CUresult update_exec(struct exec *exec, CUgraph handle, CUgraphExecUpdateResultInfo *info)
 {
     struct weft_soft_graph *from = weft_soft_graph_by_handle(handle), *updated;
-    if (!from || from->is_captured)
+    if (!from || from->is_captured || from->is_moved)
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_plan *plan;
     CUresult result = prepare(from, &updated, &plan);

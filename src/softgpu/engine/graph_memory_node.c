@@ -49,6 +49,28 @@ static void collect(struct weft_soft_graph *into, struct weft_soft_graph *graph)
     }
 }
 
+/* What one graph of the tree allocates and another one frees is the tree's own. */
+static void settle_free(struct weft_soft_graph *graph, struct weft_soft_graph_node *node)
+{
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        struct weft_soft_graph_node *from = graph->memory[i];
+        if (!is_allocation(from) || from->work.is_freed ||
+            from->work.params.alloc.dptr != node->work.params.free.dptr)
+            continue;
+        from->work.is_freed = true;
+        node->work.piece = weft_soft_graph_piece_get(from->work.piece);
+        return;
+    }
+}
+
+static void settle_frees(struct weft_soft_graph *graph)
+{
+    for (size_t i = 0; i < graph->memory_count; i++) {
+        if (is_free(graph->memory[i]) && !graph->memory[i]->work.piece)
+            settle_free(graph, graph->memory[i]);
+    }
+}
+
 CUresult weft_soft_graph_memory_collect(struct weft_soft_graph *graph)
 {
     size_t count = count_memory(graph);
@@ -58,6 +80,7 @@ CUresult weft_soft_graph_memory_collect(struct weft_soft_graph *graph)
     if (!graph->memory)
         return CUDA_ERROR_OUT_OF_MEMORY;
     collect(graph, graph);
+    settle_frees(graph);
     return CUDA_SUCCESS;
 }
 
@@ -311,9 +334,9 @@ static CUresult add(CUgraphNode *out, CUgraph handle, const CUgraphNode *depende
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    return weft_soft_graph_leave(graph
-                                     ? weft_soft_graph_add(out, graph, dependencies, count, params)
-                                     : CUDA_ERROR_INVALID_VALUE);
+    return weft_soft_graph_leave(
+        graph ? weft_soft_graph_add(out, graph, dependencies, NULL, count, params)
+              : CUDA_ERROR_INVALID_VALUE);
 }
 
 static CUresult add_allocation(CUgraphNode *out, CUgraph graph, const CUgraphNode *dependencies,

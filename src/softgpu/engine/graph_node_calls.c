@@ -4,31 +4,23 @@
 
 #include "softgpu/engine/graph.h"
 
-CUresult weft_soft_graph_check_edges(const CUgraphEdgeData *edges, size_t count)
-{
-    static const CUgraphEdgeData plain;
-    for (size_t i = 0; edges && i < count; i++) {
-        if (memcmp(&edges[i], &plain, sizeof(plain)) != 0)
-            return CUDA_ERROR_NOT_SUPPORTED;
-    }
-    return CUDA_SUCCESS;
-}
-
 static CUresult connect_all(struct weft_soft_graph_node *node, const CUgraphNode *dependencies,
-                            size_t count)
+                            const CUgraphEdgeData *edges, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct weft_soft_graph_node *from = weft_soft_graph_node_by_handle(dependencies[i]);
-        CUresult result = from ? weft_soft_graph_connect(from, node) : CUDA_ERROR_INVALID_VALUE;
+        CUgraphEdgeData edge = edges ? edges[i] : (CUgraphEdgeData){0};
+        CUresult result =
+            from ? weft_soft_graph_connect(from, node, edge) : CUDA_ERROR_INVALID_VALUE;
         if (result)
             return result;
     }
     return CUDA_SUCCESS;
 }
 
-static CUresult add_work(CUgraphNode *out, struct weft_soft_graph *graph,
-                         const CUgraphNode *dependencies, size_t count,
-                         struct weft_soft_graph_work *work)
+static CUresult add_work(struct weft_soft_graph_node **out, struct weft_soft_graph *graph,
+                         const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+                         size_t count, struct weft_soft_graph_work *work)
 {
     struct weft_soft_graph_node *node;
     CUresult result = weft_soft_graph_append(graph, work, true, &node);
@@ -36,34 +28,67 @@ static CUresult add_work(CUgraphNode *out, struct weft_soft_graph *graph,
         weft_soft_graph_work_finish(work);
         return result;
     }
-    result = connect_all(node, dependencies, count);
+    result = connect_all(node, dependencies, edges, count);
     if (result == CUDA_SUCCESS)
         result = weft_soft_graph_place(node);
-    *work = node->work;
     if (result)
         weft_soft_graph_node_destroy(node);
     else
-        *out = (CUgraphNode)(uintptr_t)node->handle;
+        *out = node;
     return result;
+}
+
+/* What the graph may not hold, whatever its nodes. */
+static CUresult check_place(const struct weft_soft_graph *graph, const CUgraphNodeParams *params)
+{
+    bool is_memory =
+        params->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || params->type == CU_GRAPH_NODE_TYPE_MEM_FREE;
+    if (graph->is_moved && is_memory)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    if (params->type != CU_GRAPH_NODE_TYPE_GRAPH)
+        return CUDA_SUCCESS;
+    struct weft_soft_graph *child = weft_soft_graph_by_handle(params->graph.graph);
+    bool moves = params->graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
+    if (!child || (moves && weft_soft_graph_is_in(graph, child)) ||
+        weft_soft_graph_height(graph) + weft_soft_graph_depth(child) > WEFT_SOFT_GRAPH_DEPTH_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+/* A graph that becomes a node's own does so at last, when nothing can fail any more. */
+static void take_child(struct weft_soft_graph_node *node)
+{
+    struct weft_soft_graph *child = weft_soft_graph_by_handle(node->work.params.graph.graph);
+    node->work.child = child;
+    child->is_child = child->is_moved = true;
+    child->owner = node;
 }
 
 CUresult weft_soft_graph_add(CUgraphNode *out, struct weft_soft_graph *graph,
-                             const CUgraphNode *dependencies, size_t count,
-                             CUgraphNodeParams *params)
+                             const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+                             size_t count, CUgraphNodeParams *params)
 {
     struct weft_soft_graph_work work;
-    CUresult result = weft_soft_graph_work_init(&work, params, true);
+    struct weft_soft_graph_node *node;
+    CUresult result = check_place(graph, params);
     if (result == CUDA_SUCCESS)
-        result = add_work(out, graph, dependencies, count, &work);
-    if (result == CUDA_SUCCESS && params->type == CU_GRAPH_NODE_TYPE_GRAPH)
-        params->graph.graph = work.params.graph.graph;
-    if (result == CUDA_SUCCESS && params->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
-        params->alloc.dptr = work.params.alloc.dptr;
-    return result;
+        result = weft_soft_graph_work_init(&work, params, true);
+    if (result == CUDA_SUCCESS)
+        result = add_work(&node, graph, dependencies, edges, count, &work);
+    if (result)
+        return result;
+    if (params->type == CU_GRAPH_NODE_TYPE_GRAPH && !node->work.child)
+        take_child(node);
+    if (params->type == CU_GRAPH_NODE_TYPE_GRAPH)
+        params->graph.graph = node->work.params.graph.graph;
+    if (params->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+        params->alloc.dptr = node->work.params.alloc.dptr;
+    *out = (CUgraphNode)(uintptr_t)node->handle;
+    return CUDA_SUCCESS;
 }
 
-static CUresult add(CUgraphNode *out, CUgraph handle, const CUgraphNode *dependencies, size_t count,
-                    CUgraphNodeParams *params)
+static CUresult add_node_v2(CUgraphNode *out, CUgraph handle, const CUgraphNode *dependencies,
+                            const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *params)
 {
     if (!out || !params || (count && !dependencies) || count > WEFT_SOFT_GRAPH_NODES_MAX)
         return CUDA_ERROR_INVALID_VALUE;
@@ -71,7 +96,7 @@ static CUresult add(CUgraphNode *out, CUgraph handle, const CUgraphNode *depende
     if (result)
         return result;
     struct weft_soft_graph *graph = weft_soft_graph_by_handle(handle);
-    result = graph ? weft_soft_graph_add(out, graph, dependencies, count, params)
+    result = graph ? weft_soft_graph_add(out, graph, dependencies, edges, count, params)
                    : CUDA_ERROR_INVALID_VALUE;
     return weft_soft_graph_leave(result);
 }
@@ -79,14 +104,7 @@ static CUresult add(CUgraphNode *out, CUgraph handle, const CUgraphNode *depende
 static CUresult add_node(CUgraphNode *out, CUgraph graph, const CUgraphNode *dependencies,
                          size_t count, CUgraphNodeParams *params)
 {
-    return add(out, graph, dependencies, count, params);
-}
-
-static CUresult add_node_v2(CUgraphNode *out, CUgraph graph, const CUgraphNode *dependencies,
-                            const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *params)
-{
-    CUresult result = weft_soft_graph_check_edges(edges, count);
-    return result ? result : add_node(out, graph, dependencies, count, params);
+    return add_node_v2(out, graph, dependencies, NULL, count, params);
 }
 
 static CUresult set_in_graph(CUgraphNode handle, const CUgraphNodeParams *params)
@@ -137,7 +155,7 @@ static CUresult get_from_graph(CUgraphNode handle, CUgraphNodeType type, CUgraph
     static CUresult add_##name(CUgraphNode *out, CUgraph graph, const CUgraphNode *dependencies, \
                                size_t count, const params_type *from)                            \
     {                                                                                            \
-        return from ? add(out, graph, dependencies, count, &DESCRIBE(from))                      \
+        return from ? add_node(out, graph, dependencies, count, &DESCRIBE(from))                 \
                     : CUDA_ERROR_INVALID_VALUE;                                                  \
     }                                                                                            \
     static CUresult set_exec_##name(CUgraphExec exec, CUgraphNode node, const params_type *from) \
@@ -239,7 +257,7 @@ NODE_ACCESS(set, CUDA_MEMSET_NODE_PARAMS, DESCRIBE_SET, TELL_SET)
         if (!from)                                                                               \
             return CUDA_ERROR_INVALID_VALUE;                                                     \
         CUgraphNodeParams params = describe_##name(from, context);                               \
-        return add(out, graph, dependencies, count, &params);                                    \
+        return add_node(out, graph, dependencies, count, &params);                               \
     }                                                                                            \
     static CUresult set_exec_##name(CUgraphExec exec, CUgraphNode node, const params_type *from, \
                                     CUcontext context)                                           \
@@ -258,7 +276,7 @@ TRANSFER_CALLS(set, CUDA_MEMSET_NODE_PARAMS)
                                size_t count, params_type handle)                                 \
     {                                                                                            \
         CUgraphNodeParams params = {.type = (node_type), .field = handle};                       \
-        return add(out, graph, dependencies, count, &params);                                    \
+        return add_node(out, graph, dependencies, count, &params);                               \
     }                                                                                            \
     static CUresult set_exec_##name(CUgraphExec exec, CUgraphNode node, params_type handle)      \
     {                                                                                            \
@@ -295,7 +313,7 @@ static CUresult add_empty(CUgraphNode *out, CUgraph graph, const CUgraphNode *de
                           size_t count)
 {
     CUgraphNodeParams params = {.type = CU_GRAPH_NODE_TYPE_EMPTY};
-    return add(out, graph, dependencies, count, &params);
+    return add_node(out, graph, dependencies, count, &params);
 }
 
 void weft_soft_graph_node_install(struct weft_cuda *table)

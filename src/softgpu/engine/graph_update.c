@@ -96,9 +96,11 @@ static void compare_edges(struct comparison *comparison, struct weft_soft_graph_
         refuse(comparison, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, updated, NULL);
     for (size_t i = 0; i < updated->dependency_count && !comparison->verdict.result; i++) {
         struct weft_soft_graph_node *was = before->dependencies[i], *is = updated->dependencies[i];
+        CUgraphEdgeData old = weft_soft_graph_edge_at(before, i);
+        CUgraphEdgeData new = weft_soft_graph_edge_at(updated, i);
         if (!was->pair && !is->pair)
             make_pair(comparison, was, is);
-        else if (was->pair != is || is->pair != was)
+        if (was->pair != is || is->pair != was || memcmp(&old, &new, sizeof(old)) != 0)
             refuse(comparison, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, updated, is);
     }
 }

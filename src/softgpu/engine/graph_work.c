@@ -108,13 +108,15 @@ static CUresult init_set(struct weft_soft_graph_work *work)
 static CUresult init_child(struct weft_soft_graph_work *work, bool with_handles)
 {
     struct weft_soft_graph *from = weft_soft_graph_by_handle(work->params.graph.graph);
-    if (!from)
+    CUgraphChildGraphNodeOwnership ownership = work->params.graph.ownership;
+    if (!from || from->is_moved || ownership > CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
         return CUDA_ERROR_INVALID_VALUE;
-    if (work->params.graph.ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE ||
-        weft_soft_graph_has_memory(from))
+    if (ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) /* who adds the node takes it */
+        return !with_handles || from->is_child || from->is_captured || from->is_executable
+                   ? CUDA_ERROR_INVALID_VALUE
+                   : CUDA_SUCCESS;
+    if (weft_soft_graph_has_memory(from))
         return CUDA_ERROR_NOT_SUPPORTED;
-    if (weft_soft_graph_depth(from) >= WEFT_SOFT_GRAPH_DEPTH_MAX)
-        return CUDA_ERROR_INVALID_VALUE;
     CUresult result = weft_soft_graph_copy(&work->child, from, with_handles);
     if (result)
         return result;
@@ -237,6 +239,7 @@ CUresult weft_soft_graph_work_copy(struct weft_soft_graph_work *work,
     } else if (work->child) {
         work->child->is_child = true;
         work->params.graph.graph = (CUgraph)(uintptr_t)work->child->handle;
+        work->params.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE;
     }
     return result;
 }
