@@ -163,7 +163,7 @@ static void stop_work(struct weft_soft_context *context)
     struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
     weft_soft_scheduler_lock();
     weft_soft_context_drop_work(context);
-    while (!weft_soft_list_is_empty(&engine->busy))
+    while (!weft_soft_list_is_empty(&engine->busy) || engine->dropped_count)
         weft_soft_scheduler_sleep(&engine->idle, 0);
     weft_soft_scheduler_unlock();
 }

@@ -21,13 +21,14 @@ struct weft_soft_workspace;
 struct weft_soft_context_engine {
     uint64_t id;
     uint32_t api_version;
-    uint32_t attached;               /* context.lock; cuCtxAttach, cuCtxDetach */
-    uint64_t order;                  /* scheduler lock; of the last operation submitted */
-    struct weft_soft_link busy;      /* scheduler lock; streams with unfinished work */
-    uint32_t pending_count;          /* scheduler lock; operations submitted and unfinished */
-    uint32_t room_waiters;           /* scheduler lock; on `room` */
-    pthread_cond_t room;             /* with the scheduler lock: one less is pending */
-    pthread_cond_t idle;             /* with the scheduler lock: `busy` became empty */
+    uint32_t attached;          /* context.lock; cuCtxAttach, cuCtxDetach */
+    uint64_t order;             /* scheduler lock; of the last operation submitted */
+    struct weft_soft_link busy; /* scheduler lock; streams with unfinished work */
+    uint32_t pending_count;     /* scheduler lock; operations submitted and unfinished */
+    uint32_t dropped_count;     /* scheduler lock; operations of a lost context, unreleased */
+    uint32_t room_waiters;      /* scheduler lock; on `room` */
+    pthread_cond_t room;        /* with the scheduler lock: one less is pending */
+    pthread_cond_t idle;        /* with the scheduler lock: `busy` or dropped_count got empty */
     struct weft_soft_stream *legacy; /* its handle is a child */
     /* Nobody else's, with handles that are children: records of events that stand for all of the
      * context's work before them, and waits that all of its work after them stands behind. */

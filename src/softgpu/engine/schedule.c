@@ -319,8 +319,26 @@ void weft_soft_op_complete(struct weft_soft_op *op)
     }
     if (weft_soft_list_is_empty(&engine->busy))
         pthread_cond_broadcast(&engine->idle);
+    if (weft_soft_context_is_dropping(stream->context)) {
+        op->is_dropped = true;
+        engine->dropped_count++;
+    }
     op->next = weft_soft_scheduler.completed;
     weft_soft_scheduler.completed = op;
+}
+
+/* Who destroys the context waits until nothing of its work holds memory any more. */
+static void release_dropped(struct weft_soft_op *op)
+{
+    struct weft_soft_context *context = op->stream->context;
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    weft_soft_context_retain(context);
+    weft_soft_op_destroy(op);
+    pthread_mutex_lock(&weft_soft_scheduler.lock);
+    if (--engine->dropped_count == 0)
+        pthread_cond_broadcast(&engine->idle);
+    pthread_mutex_unlock(&weft_soft_scheduler.lock);
+    weft_soft_context_put(context);
 }
 
 static void release_completed(struct weft_soft_op *first)
@@ -328,7 +346,10 @@ static void release_completed(struct weft_soft_op *first)
     while (first) {
         struct weft_soft_op *op = first;
         first = op->next;
-        weft_soft_op_destroy(op);
+        if (op->is_dropped)
+            release_dropped(op);
+        else
+            weft_soft_op_destroy(op);
     }
 }
 

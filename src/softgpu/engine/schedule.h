@@ -93,6 +93,7 @@ struct weft_soft_op {
     bool started;     /* lock */
     bool is_callback; /* a task that runs code of the program, and may take for ever */
     bool always_run;  /* a task that also runs when its context failed */
+    bool is_dropped;  /* lock; completed when its context was lost */
     struct weft_soft_task task;
     struct weft_soft_fence *fence; /* referenced */
     struct weft_soft_grid grid;
