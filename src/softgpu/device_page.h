@@ -11,12 +11,14 @@
 #include <stdint.h>
 
 #include "policy/ledger.h"
+#include "policy/share.h"
 #include <weft/backend.h>
 
 #define WEFT_DEVICE_MAGIC 0x75706766u
 #define WEFT_DEVICE_MAJOR 1
-#define WEFT_DEVICE_MINOR 1
+#define WEFT_DEVICE_MINOR 2
 #define WEFT_DEVICE_SMS_MAX 256
+#define WEFT_DEVICE_TENANTS 1025 /* line 0 is of processes that weftd gave none */
 
 /* A worker thread that runs kernels holds one SM, and gives it up between two bounded runs when
  * others wait. */
@@ -33,8 +35,24 @@ struct weft_device_sm {
 struct weft_device_process {
     uint64_t retired;        /* warp instructions, monotone; the base of virtual device time */
     uint64_t device_time_ns; /* virtual: retired × cost ÷ the device's rate, monotone */
-    uint64_t fault; /* like the page's, for all contexts of this process; weftd writes it */
-    uint64_t reserved[5];
+    uint64_t fault;    /* like the page's, for all contexts of this process; weftd writes it */
+    uint32_t tenant;   /* the line in `tenants`; weftd writes it */
+    uint32_t beat;     /* goes up whenever a thread asks for its turn: it is alive */
+    uint32_t admitted; /* the policy's sequence, its lowest 16 bits, under which work last began */
+    uint32_t reserved0;
+    uint64_t reserved[3];
+};
+
+/* Whose turn it is to use the device; softgpu/engine/turn.h. A bit for each process' slot, set and
+ * cleared by the process, and cleared by weftd when it died. */
+#define WEFT_DEVICE_SLOT_WORDS (WEFT_LEDGER_SLOTS / 64)
+struct weft_device_turns {
+    uint32_t turn;    /* futex, bit sets by tenant: goes up when somebody held may be let through */
+    uint32_t sharers; /* live tenants on the device; weftd writes it */
+    uint64_t quiet_since_ns; /* on the monotonic clock, since when nobody wants it; 0: not known */
+    uint64_t reserved[6];
+    uint64_t wanting[WEFT_DEVICE_SLOT_WORDS]; /* have work for the device */
+    uint64_t held[WEFT_DEVICE_SLOT_WORDS];    /* of these, some thread waits for its turn */
 };
 
 /* A fault that somebody injected: which one it was, so that each context can tell whether it is
@@ -70,6 +88,17 @@ struct weft_device_page {
 };
 
 #define WEFT_DEVICE_LEDGER_OFFSET ((sizeof(struct weft_device_page) + 4095) & ~(uint64_t)4095)
+
+/* Since minor 2, behind the ledger: how tenants share the device's time. */
+struct weft_device_time {
+    struct weft_device_turns turns;
+    struct weft_share share;
+    struct weft_share_tenant tenants[WEFT_DEVICE_TENANTS]; /* `terms` are weftd's */
+};
+static inline uint64_t weft_device_time_offset(void)
+{
+    return (WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes() + 4095) & ~(uint64_t)4095;
+}
 
 _Static_assert(sizeof(struct weft_device_sm) == 64, "one cache line, shared with other processes");
 _Static_assert(sizeof(struct weft_device_process) == 64,

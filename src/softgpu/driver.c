@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "softgpu/engine/engine.h"
+#include "softgpu/engine/turn.h"
 #include "softgpu/engine/watchdog.h"
 #include "softgpu/soft.h"
 #include "util/util.h"
@@ -37,6 +38,9 @@ static int map_page(struct weft_soft_device *device, int fd, struct weft_err *er
         return weft_fail(err, WEFT_ENOMEM, "map the device page: %s", strerror(errno));
     device->page = memory;
     device->page_bytes = (size_t)status.st_size;
+    if (device->page->minor >= 2 &&
+        device->page_bytes >= weft_device_time_offset() + sizeof(struct weft_device_time))
+        device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
     return check_page(device->page, err);
 }
 
@@ -51,6 +55,10 @@ static int open_device(struct weft_soft_device *device, const struct weft_device
     device->profile = weft_soft_profile_find(name);
     if (!device->profile)
         return weft_fail(err, WEFT_EINVAL, "the soft device's profile \"%s\" is not known", name);
+    device->slice = weft_soft_profile_slice(device->profile);
+    device->turns = weft_soft_turns_create();
+    if (!device->turns)
+        return weft_fail(err, WEFT_ENOMEM, "no memory for a soft device");
     if (grant->slot >= WEFT_LEDGER_SLOTS)
         return weft_fail(err, WEFT_EPROTO, "slot %u is not in the device page", grant->slot);
     int rc = map_page(device, grant->page_fd, err);
@@ -66,9 +74,11 @@ static int open_device(struct weft_soft_device *device, const struct weft_device
 
 static void close_devices(void)
 {
-    for (size_t i = 0; i < weft_soft.device_count; i++)
+    for (size_t i = 0; i < weft_soft.device_count; i++) {
+        weft_soft_turns_destroy(weft_soft.devices[i].turns);
         if (weft_soft.devices[i].page)
             munmap(weft_soft.devices[i].page, weft_soft.devices[i].page_bytes);
+    }
     memset(weft_soft.devices, 0, sizeof(weft_soft.devices));
     weft_soft.device_count = 0;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "util/util.h"
+
 #define KIB(count) ((count) << 10)
 #define MIB(count) ((uint64_t)(count) << 20)
 #define GIB(count) ((uint64_t)(count) << 30)
@@ -12,6 +14,11 @@
     .shared_bytes_per_block = KIB(48), .warp_lanes = 32, .max_threads_per_block = 1024, \
     .max_block_dim = {1024, 1024, 64}, .max_grid_dim = {2147483647, 65535, 65535},      \
     .copy_engines = 3, .const_bytes = KIB(64)
+
+#define SLICE_INSTRUCTIONS_MIN 256
+#define SLICE_INSTRUCTIONS_MAX 16384
+#define SLICE_US 50 /* of device time, at most */
+#define SLACK_SLICES 8
 
 #define TURING                                                                                \
     COMMON, .cc_major = 7, .cc_minor = 5, .lanes_per_sm = 64, .shared_bytes_per_sm = KIB(64), \
@@ -63,6 +70,23 @@ static const struct weft_soft_profile profiles[] = {
      .memory_bytes = GIB(80),
      .memory_clock_khz = 2619000,
      .memory_bandwidth_mb_per_s = 3350000},
+    /* As slow as the host emulates it, so that its seconds pass: for trying limits of time out. */
+    {.name = "slow",
+     COMMON,
+     .cc_major = 7,
+     .cc_minor = 5,
+     .lanes_per_sm = 64,
+     .shared_bytes_per_sm = KIB(64),
+     .shared_bytes_per_block_optin = KIB(64),
+     .max_threads_per_sm = 1024,
+     .max_blocks_per_sm = 16,
+     .clock_khz = 2500,
+     .memory_clock_khz = 5001000,
+     .memory_bytes = MIB(256),
+     .sm_count = 2,
+     .l2_cache_bytes = MIB(1),
+     .memory_bus_bits = 64,
+     .memory_bandwidth_mb_per_s = 80000},
 };
 
 const struct weft_soft_profile *weft_soft_profiles(size_t *count)
@@ -78,4 +102,17 @@ const struct weft_soft_profile *weft_soft_profile_find(const char *name)
             return &profiles[i];
     }
     return NULL;
+}
+
+uint32_t weft_soft_profile_slice(const struct weft_soft_profile *profile)
+{
+    uint64_t instructions = weft_soft_profile_rate(profile) * SLICE_US / 1000;
+    return (uint32_t)WEFT_MAX(SLICE_INSTRUCTIONS_MIN,
+                              WEFT_MIN(instructions, SLICE_INSTRUCTIONS_MAX));
+}
+
+uint64_t weft_soft_profile_slack_ns(const struct weft_soft_profile *profile)
+{
+    uint64_t slack = (uint64_t)SLACK_SLICES * weft_soft_profile_slice(profile);
+    return slack * 1000000 / weft_soft_profile_rate(profile) + 1;
 }

@@ -39,6 +39,19 @@ struct weft_soft_profile {
     bool mig;
 };
 
+/* The device's rate: warp instructions that it issues in a millisecond, one a scheduler and clock
+ * on all of its SMs together. */
+static inline uint64_t weft_soft_profile_rate(const struct weft_soft_profile *profile)
+{
+    return (uint64_t)profile->sm_count * profile->schedulers_per_sm * profile->clock_khz;
+}
+/* Warp instructions that a worker runs between two looks at what else there is: about a tenth of a
+ * millisecond of the host, and not much device time. */
+uint32_t weft_soft_profile_slice(const struct weft_soft_profile *profile);
+/* Device time that one tenant may be before another: some slices, so that the host's processors are
+ * used side by side. */
+uint64_t weft_soft_profile_slack_ns(const struct weft_soft_profile *profile);
+
 /* The table, in the order in which it is shown; `count` entries. */
 const struct weft_soft_profile *weft_soft_profiles(size_t *count);
 /* By exact name; NULL where there is none. Any thread. */

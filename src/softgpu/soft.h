@@ -29,6 +29,7 @@
 struct weft_cuda;
 struct weft_soft_memory;
 struct weft_soft_stream;
+struct weft_soft_turns;
 
 /* One granted device. Immutable after open, but for what names its lock. */
 struct weft_soft_device {
@@ -37,6 +38,9 @@ struct weft_soft_device {
     const struct weft_soft_profile *profile;
     struct weft_device_page *page; /* mapped, owned */
     size_t page_bytes;
+    uint32_t slice;                /* warp instructions that a worker runs at once */
+    struct weft_device_time *time; /* in the page; NULL where its weftd knows of none */
+    struct weft_soft_turns *turns; /* the engine half's, owned: see engine/turn.h */
     /* Of the device's ledger; its limit is page->memory_ceiling_bytes. */
     struct weft_ledger_account account;
     uint8_t uuid[WEFT_UUID_BYTES];

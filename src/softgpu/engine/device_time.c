@@ -1,21 +1,16 @@
 #include "softgpu/engine/device_time.h"
 
-/* The device issues one warp instruction a scheduler and clock, on all of its SMs together. */
-static uint64_t slots_a_ms(const struct weft_soft_profile *profile)
-{
-    return (uint64_t)profile->sm_count * profile->schedulers_per_sm * profile->clock_khz;
-}
+#include "softgpu/engine/turn.h"
 
 static uint64_t time_ns_of(const struct weft_soft_profile *profile, uint64_t retired)
 {
-    uint64_t slots_per_ms = slots_a_ms(profile);
     unsigned __int128 cost = (unsigned __int128)retired * WEFT_SOFT_COST_WARP_INSTRUCTION;
-    return (uint64_t)(cost * 1000000 / slots_per_ms);
+    return (uint64_t)(cost * 1000000 / weft_soft_profile_rate(profile));
 }
 
 uint64_t weft_soft_device_time_retired(const struct weft_soft_profile *profile, uint32_t time_us)
 {
-    return slots_a_ms(profile) * time_us / 1000 / WEFT_SOFT_COST_WARP_INSTRUCTION;
+    return weft_soft_profile_rate(profile) * time_us / 1000 / WEFT_SOFT_COST_WARP_INSTRUCTION;
 }
 
 void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired)
@@ -26,4 +21,5 @@ void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired
     uint64_t time_ns =
         time_ns_of(device->profile, before + retired) - time_ns_of(device->profile, before);
     __atomic_fetch_add(&process->device_time_ns, time_ns, __ATOMIC_RELAXED);
+    weft_soft_turn_charge(device, time_ns);
 }

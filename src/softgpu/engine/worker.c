@@ -15,12 +15,11 @@
 #include "softgpu/engine/grid.h"
 #include "softgpu/engine/injected.h"
 #include "softgpu/engine/sm.h"
+#include "softgpu/engine/turn.h"
 #include "softgpu/engine/watchdog.h"
 #include "softgpu/engine/worker.h"
 #include "util/util.h"
 
-/* Warp instructions between two looks at what else there is: about a tenth of a millisecond. */
-#define SLICE_INSTRUCTIONS 16384
 /* A block that nobody else waits behind goes on for so many slices, then lets its siblings run. */
 #define SLICES_MAX 8
 /* How often an idle worker looks for work before it sleeps: some microseconds. */
@@ -30,10 +29,13 @@
 #define STALL_SLEEP_MIN_NS 20000ull
 #define STALL_SLEEP_MAX_NS 500000ull
 #define SM_WAIT_NS 20000000ull
+/* Where another device may be free meanwhile. */
+#define SM_WAIT_SHORT_NS 1000000ull
 
 struct worker {
     uint32_t number; /* from 1 */
     struct weft_soft_sm sm;
+    struct weft_soft_device *wanted; /* that the worker has work for; NULL: it has none */
     struct weft_soft_device *device; /* of the SM that is held */
     uint32_t stalls;                 /* slices in a row that ended with a stall */
 };
@@ -75,15 +77,54 @@ static void give_up_sm(struct worker *worker)
     worker->device = NULL;
 }
 
+static void want(struct worker *worker, struct weft_soft_device *device)
+{
+    if (worker->wanted == device)
+        return;
+    if (worker->wanted)
+        weft_soft_turn_leave(worker->wanted);
+    worker->wanted = device;
+    if (device)
+        weft_soft_turn_want(device);
+}
+
+static void give_up_device(struct worker *worker)
+{
+    give_up_sm(worker);
+    want(worker, NULL);
+}
+
+/* An SM when it is the tenant's turn, which it still is when one became free. */
+static bool take_turn(struct worker *worker, struct weft_soft_device *device, uint64_t wait_ns)
+{
+    if (!weft_soft_turn_wait(device, wait_ns) ||
+        !weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, wait_ns))
+        return false;
+    if (weft_soft_turn_is_ours(device))
+        return true;
+    weft_soft_sm_release(&worker->sm);
+    return false;
+}
+
 /* Lock held on entry and return, not while it waits. */
 static void change_sm(struct worker *worker, struct weft_soft_device *device)
 {
     weft_soft_scheduler_unlock();
     if (worker->device)
         give_up_sm(worker);
-    if (weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, SM_WAIT_NS))
+    want(worker, device);
+    if (take_turn(worker, device, weft_soft.device_count > 1 ? SM_WAIT_SHORT_NS : SM_WAIT_NS))
         worker->device = device;
     weft_soft_scheduler_lock();
+}
+
+/* The first grid could not run now: what runs on another device comes before it. */
+static void let_others_go_first(struct weft_soft_grid *grid)
+{
+    if (weft_soft.device_count == 1 || !weft_soft_link_is_listed(&grid->ready))
+        return;
+    weft_soft_list_remove(&grid->ready);
+    weft_soft_list_append(&weft_soft_scheduler.ready, &grid->ready);
 }
 
 /* A slice of the first grid that is ready, run on an SM of its
@@ -94,12 +135,23 @@ static bool pick(struct worker *worker, struct weft_soft_slice *slice)
         struct weft_soft_grid *grid =
             WEFT_CONTAINER_OF(weft_soft_scheduler.ready.next, struct weft_soft_grid, ready);
         struct weft_soft_device *device = weft_soft_op_of_grid(grid)->stream->context->device;
-        if (worker->device != device)
-            change_sm(worker, device);
-        else if (weft_soft_grid_take(grid, slice))
-            return true;
+        if (worker->device == device) {
+            if (weft_soft_grid_take(grid, slice))
+                return true;
+            continue;
+        }
+        change_sm(worker, device);
+        if (worker->device != device && weft_soft_scheduler.ready.next == &grid->ready)
+            let_others_go_first(grid);
     }
     return false;
+}
+
+/* Whether somebody waits for the SM that the worker holds, or for the turn of its tenant to end. */
+static bool others_wait(const struct worker *worker)
+{
+    return worker->device &&
+           (weft_soft_sm_wanted(&worker->sm) || weft_soft_turn_somebody_waits(worker->device));
 }
 
 static void search_without_lock(struct worker *worker)
@@ -107,7 +159,7 @@ static void search_without_lock(struct worker *worker)
     weft_soft_scheduler_unlock();
     for (int round = 0; round < SEARCH_ROUNDS; round++) {
         if (atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) ||
-            weft_soft_sm_wanted(&worker->sm))
+            others_wait(worker))
             break;
         __builtin_ia32_pause();
     }
@@ -123,7 +175,7 @@ static void wait_for_work(struct worker *worker)
     }
     if (!weft_soft_list_is_empty(&weft_soft_scheduler.ready))
         return;
-    give_up_sm(worker);
+    give_up_device(worker);
     weft_soft_scheduler.sleeping++;
     weft_soft_scheduler_sleep(&weft_soft_scheduler.work, 0);
     weft_soft_scheduler.sleeping--;
@@ -143,7 +195,7 @@ static void back_off(struct worker *worker)
     }
     uint32_t doublings = WEFT_MIN((worker->stalls - patience - STALL_YIELDS) / 4, 16u);
     uint64_t sleep_ns = WEFT_MIN(STALL_SLEEP_MIN_NS << doublings, STALL_SLEEP_MAX_NS);
-    give_up_sm(worker);
+    give_up_device(worker);
     weft_soft_scheduler.sleeping++;
     if (weft_soft_scheduler_sleep(&weft_soft_scheduler.work, sleep_ns))
         worker->stalls = 0;
@@ -187,17 +239,16 @@ static bool goes_on(struct worker *worker, struct weft_soft_slice *slice, uint32
         weft_soft_injected_error_at_work(context_of(grid)))
         return false;
     return atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) == 0 &&
-           !weft_soft_sm_wanted(&worker->sm);
+           !weft_soft_sm_wanted(&worker->sm) && weft_soft_turn_is_ours(worker->device);
 }
 
 /* Blocks of the grid, one after the other, until the slice is used up or one has to stop. */
 static enum weft_exec_outcome run_once(struct worker *worker, struct weft_soft_slice *slice)
 {
-    uint64_t retired = 0;
+    uint64_t retired = 0, most = worker->device->slice;
     enum weft_exec_outcome outcome;
     do {
-        outcome =
-            weft_exec_block_run(slice->resident->block, SLICE_INSTRUCTIONS - retired, &retired);
+        outcome = weft_exec_block_run(slice->resident->block, most - retired, &retired);
         slice->unfinished = outcome != WEFT_EXEC_DONE;
         if (outcome != WEFT_EXEC_DONE)
             break;
@@ -206,10 +257,10 @@ static enum weft_exec_outcome run_once(struct worker *worker, struct weft_soft_s
             break;
         slice->unfinished = true;
         outcome = WEFT_EXEC_PREEMPTED;
-    } while (retired < SLICE_INSTRUCTIONS);
+    } while (retired < most);
     weft_soft_device_time_add(worker->device, retired);
     if (outcome == WEFT_EXEC_STALLED)
-        retired = SLICE_INSTRUCTIONS;
+        retired = most;
     slice->overtime = weft_soft_watchdog_bites(slice->grid, retired);
     return outcome;
 }
@@ -250,7 +301,7 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
         error = injected;
         weft_soft_injected_tell(context);
     }
-    if (weft_soft_sm_wanted(&worker->sm))
+    if (weft_soft_sm_wanted(&worker->sm) || !weft_soft_turn_is_ours(worker->device))
         give_up_sm(worker);
     weft_soft_scheduler_lock();
     worker->stalls = outcome == WEFT_EXEC_STALLED ? worker->stalls + 1 : 0;

@@ -1,0 +1,36 @@
+/* Turns: which tenant may use the device now. Processes of a device decide it among themselves by
+ * policy/share.h over words in the device page, each worker before it takes an SM and between two
+ * slices; nobody asks weftd, and nobody can be left waiting by who died or was stopped: what a dead
+ * process said weftd takes back, and who has not shown itself for a while loses its place until it
+ * does.
+ *
+ * Work that is held back waits here, in the worker, never in the program's call. Where a tenant is
+ * alone on its device and has no cap, nothing is asked and nothing is counted but its time.
+ *
+ * Any thread. Each of the device's words is changed by one atomic instruction. The one lock, over
+ * how many of this process' threads want the device, is taken last and held for no system call. */
+#ifndef WEFT_SOFTGPU_ENGINE_TURN_H
+#define WEFT_SOFTGPU_ENGINE_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "softgpu/soft.h"
+
+/* The process' own state of a device; NULL where memory has run out. */
+struct weft_soft_turns *weft_soft_turns_create(void);
+void weft_soft_turns_destroy(struct weft_soft_turns *turns);
+
+/* A thread begins and ends to have work for the device. */
+void weft_soft_turn_want(struct weft_soft_device *device);
+void weft_soft_turn_leave(struct weft_soft_device *device);
+/* Whether a thread that wants the device may begin, or go on, with a slice. */
+bool weft_soft_turn_is_ours(struct weft_soft_device *device);
+/* Waits until it may; false at the time-out. */
+bool weft_soft_turn_wait(struct weft_soft_device *device, uint64_t timeout_ns);
+/* The tenant used so much device time; lets through those who may go on by that. */
+void weft_soft_turn_charge(struct weft_soft_device *device, uint64_t time_ns);
+/* Whether somebody is held back, here or in another process. */
+bool weft_soft_turn_somebody_waits(const struct weft_soft_device *device);
+
+#endif
