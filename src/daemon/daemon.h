@@ -45,7 +45,8 @@ struct weft_daemon_device {
     int page_fd;                             /* soft, owned; -1 elsewhere */
     struct weft_device_page *page;           /* soft, mapped, owned */
     size_t page_bytes;
-    struct weft_ledger *ledger; /* soft: in the page */
+    struct weft_ledger *ledger;    /* soft: in the page */
+    struct weft_device_time *time; /* soft: in the page */
 };
 
 /* A socket that is listened at. */
@@ -66,6 +67,7 @@ struct weft_daemon_tenant {
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX]; /* device time of processes that are gone */
+    uint32_t time_lines[WEFT_DEVICES_MAX];    /* in each soft device's page; 0 is none */
     int ledger_fd, policy_fd;                 /* owned */
     struct weft_ledger *ledger;               /* mapped, owned */
     struct weft_policy_page *policy;          /* mapped writable, owned */
@@ -271,6 +273,24 @@ void weft_daemon_device_label(const struct weft_daemon_device *device, char *lab
 void weft_daemon_native_discover(struct weft_daemon *daemon);
 /* Divides the memory that this machine can spare among the soft devices in use. */
 void weft_daemon_ceiling_divide(struct weft_daemon *daemon);
+
+/* -- time.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* WEFT_ENOSYS where limits of device time are asked for and nobody holds a tenant to them. */
+int weft_daemon_time_check(const struct weft_limits *limits,
+                           struct weft_daemon_device *const *devices, uint32_t count,
+                           struct weft_err *err);
+/* Gives the tenant a line in the page of each soft device; and takes them back. */
+int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *err);
+void weft_daemon_time_leave(struct weft_daemon_tenant *tenant);
+/* Writes its limits there, as those of the policy page's `sequence`. */
+void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence);
+/* The process of that slot is gone: it wants the device no more. */
+void weft_daemon_time_settle(struct weft_device_time *time, uint32_t slot);
+/* Of the device's time, while all of its tenants have work waiting; 0 to 1. */
+double weft_daemon_time_share(const struct weft_daemon_tenant *tenant, uint32_t index);
 
 /* -- fault.c
  * ----------------------------------------------------------------------------------------------------------

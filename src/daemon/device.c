@@ -64,6 +64,8 @@ static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
     memcpy(page->uuid, device->uuid, sizeof(page->uuid));
     snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
     page->memory_bytes = device->memory_bytes;
+    device->time = (struct weft_device_time *)((char *)page + weft_device_time_offset());
+    device->time->share.slack_ns = weft_soft_profile_slack_ns(device->profile);
     page->memory_ceiling_bytes = 0; /* until weft_daemon_ceiling_divide */
     device->ledger = weft_ledger_format((char *)page + WEFT_DEVICE_LEDGER_OFFSET);
 }
@@ -85,7 +87,8 @@ static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profil
         .cc_major = profile->cc_major,
         .cc_minor = profile->cc_minor,
         .profile = profile,
-        .page_bytes = weft_round_up(WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes(), 4096),
+        .page_bytes =
+            weft_round_up(weft_device_time_offset() + sizeof(struct weft_device_time), 4096),
     };
     snprintf(device->name, sizeof(device->name), "weft soft %s", profile->name);
     make_uuid(device->uuid, profile->name, index);

@@ -79,6 +79,7 @@ static int grant_soft(struct weft_daemon_process *process, uint32_t index, struc
         return weft_wrap(err, rc, "%s", device->name);
     process->device_slots[index] = slot;
     memset(&device->page->processes[slot], 0, sizeof(device->page->processes[slot]));
+    device->page->processes[slot].tenant = process->tenant->time_lines[index];
     int fd = weft_daemon_memory_create("weft-arena", device->memory_bytes, NULL, err);
     if (fd < 0)
         return fd;
@@ -159,6 +160,7 @@ static void settle_soft(struct weft_daemon_process *process, uint32_t index)
     uint32_t slot = process->device_slots[index];
     if (slot == WEFT_LEDGER_DAEMON_SLOT)
         return;
+    weft_daemon_time_settle(device->time, slot);
     free_sms(device->page, slot);
     process->tenant->ended_time_ns[index] +=
         __atomic_load_n(&device->page->processes[slot].device_time_ns, __ATOMIC_RELAXED);

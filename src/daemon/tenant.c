@@ -89,6 +89,7 @@ static void write_policy(struct weft_daemon_tenant *tenant)
         __atomic_store_n(&device->memory_guarantee_bytes, limits->guarantee_bytes,
                          __ATOMIC_RELEASE);
     }
+    weft_daemon_time_apply(tenant, page->sequence + 1);
     __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -137,6 +138,7 @@ static int make_socket(struct weft_daemon_tenant *tenant, struct weft_err *err)
 static void release(struct weft_daemon_tenant *tenant)
 {
     weft_daemon_listener_destroy(tenant->listener);
+    weft_daemon_time_leave(tenant);
     if (tenant->policy)
         munmap(tenant->policy, sizeof(*tenant->policy));
     if (tenant->ledger)
@@ -169,6 +171,10 @@ static int create(struct weft_daemon *daemon, const char *name,
                                         &tenant->device_count, err);
     if (rc == 0)
         rc = check_memory(tenant->limits.memory_bytes, tenant->devices, tenant->device_count, err);
+    if (rc == 0)
+        rc = weft_daemon_time_check(&tenant->limits, tenant->devices, tenant->device_count, err);
+    if (rc == 0)
+        rc = weft_daemon_time_enter(tenant, err);
     if (rc == 0)
         rc = make_pages(tenant, err);
     if (rc == 0)
@@ -263,6 +269,8 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     int rc = weft_limits_change(&changed, changes, err);
     if (rc == 0)
         rc = check_memory(changed.memory_bytes, tenant->devices, tenant->device_count, err);
+    if (rc == 0)
+        rc = weft_daemon_time_check(&changed, tenant->devices, tenant->device_count, err);
     if (rc)
         return rc;
     tenant->limits = changed;

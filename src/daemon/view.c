@@ -35,12 +35,6 @@ static json_t *device_uuid(const struct weft_daemon_device *device)
     return json_sprintf("GPU-%s", weft_uuid_format(device->uuid, text));
 }
 
-/* Of all weights of tenants on that device. */
-static double share_of(const struct weft_daemon_device *device)
-{
-    return device->tenants ? 1.0 / device->tenants : 1.0;
-}
-
 static uint64_t time_used_ns(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
     uint64_t total = tenant->ended_time_ns[index];
@@ -64,7 +58,8 @@ static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t i
                      (json_int_t)weft_ledger_total(tenant->ledger, index), "memory_limit_bytes",
                      (json_int_t)limit, "memory_guarantee_bytes",
                      (json_int_t)tenant->limits.guarantee_bytes, "time_used_s",
-                     (double)time_used_ns(tenant, index) / NS_PER_S, "share", share_of(device));
+                     (double)time_used_ns(tenant, index) / NS_PER_S, "share",
+                     weft_daemon_time_share(tenant, index));
 }
 
 static uint64_t held_by_pid(const struct weft_daemon_tenant *tenant, pid_t pid, uint32_t index)
@@ -159,14 +154,16 @@ static json_t *soft_entry(const struct weft_daemon_device *device)
         snprintf(name + length, sizeof(name) - (size_t)length, ":%u", device->index);
     uint32_t last_xid = __atomic_load_n(&page->last_xid, __ATOMIC_RELAXED);
     return json_pack(
-        "{s:s, s:o, s:s, s:i, s:s, s:I, s:i, s:o, s:I, s:I, s:I}", "name", name, "device",
+        "{s:s, s:o, s:s, s:i, s:s, s:I, s:i, s:o, s:I, s:I, s:I, s:f, s:f}", "name", name, "device",
         device_uuid(device), "profile", device->profile->name, "index", (int)device->index, "state",
         weft_soft_state_name(__atomic_load_n(&page->state, __ATOMIC_RELAXED)), "memory_used_bytes",
         (json_int_t)weft_ledger_total(device->ledger, 0), "tenants", (int)device->tenants,
         "last_xid", last_xid ? json_integer((json_int_t)last_xid) : json_null(), "xid_count",
         (json_int_t)__atomic_load_n(&page->xid_count, __ATOMIC_RELAXED), "ecc_volatile",
         (json_int_t)__atomic_load_n(&page->ecc_volatile, __ATOMIC_RELAXED), "ecc_aggregate",
-        (json_int_t)__atomic_load_n(&page->ecc_aggregate, __ATOMIC_RELAXED));
+        (json_int_t)__atomic_load_n(&page->ecc_aggregate, __ATOMIC_RELAXED), "time_s",
+        (double)weft_share_clock(&device->time->share) / NS_PER_S, "idle_s",
+        (double)__atomic_load_n(&device->time->share.idle_ns, __ATOMIC_RELAXED) / NS_PER_S);
 }
 
 json_t *weft_daemon_view_soft(struct weft_daemon *daemon)

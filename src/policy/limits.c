@@ -19,10 +19,9 @@ static const struct {
     [WEFT_LIMIT_GUARANTEE] = {"memory",
                               "a guarantee (MIN:MAX) is not supported yet; write the ceiling alone",
                               false},
-    [WEFT_LIMIT_WEIGHT] = {"weight", "shares of time are not supported yet; leave it out", false},
-    [WEFT_LIMIT_COMPUTE] = {"compute", "shares of time are not supported yet; leave it out", false},
-    [WEFT_LIMIT_PRIORITY] = {"priority", "shares of time are not supported yet; leave it out",
-                             false},
+    [WEFT_LIMIT_WEIGHT] = {"weight", "", true},
+    [WEFT_LIMIT_COMPUTE] = {"compute", "", true},
+    [WEFT_LIMIT_PRIORITY] = {"priority", "", true},
     [WEFT_LIMIT_SM] = {"sm", "shares of the SMs are not supported yet; leave it out", false},
     [WEFT_LIMIT_KERNEL_TIMEOUT] = {"kernel-timeout",
                                    "a time limit of a tenant's kernels is not supported yet; "

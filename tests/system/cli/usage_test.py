@@ -56,7 +56,6 @@ class UsageTest(place.PlaceTest):
             (*soft, "--kernel-timeout", "5000", "true"): "at most 4294",
             (*soft, "--memory", "5G", "true"): "more than weft soft small has: 4.0 GiB",
             (*soft, "--memory", str((4 << 30) + 1), "true"): "4294967297 bytes are more than weft soft small has",
-            (*soft, "--weight", "300", "true"): "--weight: \"300\": shares of time are not supported yet",
             ("run", "--gpu", "soft=huge", "true"): "no such profile; there are small, t4",
             ("run", "--gpu", "softer", "true"): "not a device",
             ("run", "--gpu", "soft,,soft", "true"): "empty",

@@ -1,0 +1,149 @@
+/* Device time: what each tenant is promised of a soft device, in the words that the processes of
+ * the device share it by (policy/share.h), and what of that a dead process leaves behind. */
+#include "daemon/daemon.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "policy/share.h"
+#include "util/util.h"
+
+#define PER_CENT 100.0
+
+static bool is_soft(const struct weft_daemon_tenant *tenant, uint32_t index)
+{
+    return tenant->devices[index]->kind == WEFT_DEVICE_SOFT;
+}
+
+int weft_daemon_time_check(const struct weft_limits *limits,
+                           struct weft_daemon_device *const *devices, uint32_t count,
+                           struct weft_err *err)
+{
+    bool asks = limits->weight != WEFT_WEIGHT_DEFAULT || limits->class != WEFT_CLASS_NORMAL ||
+                limits->compute_cap_e4 != WEFT_COMPUTE_WHOLE;
+    for (uint32_t i = 0; asks && i < count; i++) {
+        if (devices[i]->kind != WEFT_DEVICE_SOFT)
+            return weft_fail(err, WEFT_ENOSYS,
+                             "--weight, --compute and --priority hold on soft devices only, and "
+                             "%s is none; leave them out",
+                             devices[i]->name);
+    }
+    return 0;
+}
+
+/* A line that nobody has: such a one says nothing. */
+static uint32_t free_line(const struct weft_device_time *time)
+{
+    for (uint32_t i = 1; i < WEFT_DEVICE_TENANTS; i++) {
+        if (__atomic_load_n(&time->tenants[i].terms, __ATOMIC_RELAXED) == 0)
+            return i;
+    }
+    return 0;
+}
+
+int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        struct weft_device_time *time = tenant->devices[i]->time;
+        if (!is_soft(tenant, i))
+            continue;
+        uint32_t line = free_line(time);
+        if (line == 0)
+            return weft_fail(err, WEFT_ELIMIT, "%s has %d tenants; it can have no more",
+                             tenant->devices[i]->name, WEFT_DEVICE_TENANTS - 1);
+        tenant->time_lines[i] = line;
+        time->tenants[line] =
+            (struct weft_share_tenant){.terms = weft_share_terms_pack(&(struct weft_share_terms){
+                                           .weight = WEFT_SHARE_WEIGHT_DEFAULT,
+                                           .class = WEFT_SHARE_CLASS_DEFAULT,
+                                           .cap_e4 = WEFT_SHARE_CAP_WHOLE})};
+        __atomic_fetch_add(&time->turns.sharers, 1, __ATOMIC_SEQ_CST);
+    }
+    return 0;
+}
+
+void weft_daemon_time_leave(struct weft_daemon_tenant *tenant)
+{
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        struct weft_device_time *time = tenant->devices[i]->time;
+        if (tenant->time_lines[i] == 0)
+            continue;
+        __atomic_store_n(&time->tenants[tenant->time_lines[i]].terms, 0, __ATOMIC_SEQ_CST);
+        __atomic_fetch_sub(&time->turns.sharers, 1, __ATOMIC_SEQ_CST);
+        tenant->time_lines[i] = 0;
+    }
+}
+
+/* All who are held look again. */
+static void wake_held(struct weft_device_time *time)
+{
+    __atomic_fetch_add(&time->turns.turn, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &time->turns.turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence)
+{
+    const struct weft_limits *limits = &tenant->limits;
+    const struct weft_share_terms terms = {.weight = limits->weight,
+                                           .class = (uint32_t)limits->class -
+                                                    (uint32_t)WEFT_CLASS_CRITICAL,
+                                           .cap_e4 = limits->compute_cap_e4,
+                                           .sequence = sequence};
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        struct weft_device_time *time = tenant->devices[i]->time;
+        if (tenant->time_lines[i] == 0)
+            continue;
+        __atomic_store_n(&time->tenants[tenant->time_lines[i]].terms, weft_share_terms_pack(&terms),
+                         __ATOMIC_SEQ_CST);
+        wake_held(time);
+    }
+}
+
+void weft_daemon_time_settle(struct weft_device_time *time, uint32_t slot)
+{
+    struct weft_device_turns *turns = &time->turns;
+    uint64_t others = ~(1ull << (slot % 64));
+    __atomic_fetch_and(&turns->held[slot / 64], others, __ATOMIC_SEQ_CST);
+    uint64_t before = __atomic_fetch_and(&turns->wanting[slot / 64], others, __ATOMIC_SEQ_CST);
+    if (before & ~others)
+        wake_held(time);
+}
+
+/* What the level of classes leaves to this one where all tenants of the device have work. */
+static double share_of_class(const struct weft_daemon *daemon,
+                             const struct weft_daemon_device *device, enum weft_class class)
+{
+    const struct weft_daemon_tenant *tenant = daemon->tenants;
+    uint32_t classes = 0;
+    for (; tenant; tenant = tenant->next) {
+        for (uint32_t i = 0; i < tenant->device_count; i++)
+            classes |= tenant->devices[i] == device ? 1u << tenant->limits.class : 0;
+    }
+    double share = 1;
+    for (enum weft_class above = WEFT_CLASS_CRITICAL; above < class; above++)
+        share *= classes >> above & 1 ? WEFT_SHARE_FLOOR_PERCENT / PER_CENT : 1;
+    return classes >> (class + 1) ? share * (1 - WEFT_SHARE_FLOOR_PERCENT / PER_CENT) : share;
+}
+
+static uint32_t weights_of_class(const struct weft_daemon *daemon,
+                                 const struct weft_daemon_device *device, enum weft_class class)
+{
+    uint32_t weights = 0;
+    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (uint32_t i = 0; i < tenant->device_count && tenant->limits.class == class; i++)
+            weights += tenant->devices[i] == device ? tenant->limits.weight : 0;
+    }
+    return weights;
+}
+
+double weft_daemon_time_share(const struct weft_daemon_tenant *tenant, uint32_t index)
+{
+    const struct weft_daemon_device *device = tenant->devices[index];
+    const struct weft_limits *limits = &tenant->limits;
+    uint32_t weights =
+        WEFT_MAX(weights_of_class(tenant->daemon, device, limits->class), limits->weight);
+    double share = share_of_class(tenant->daemon, device, limits->class) * limits->weight / weights;
+    return WEFT_MIN(share, (double)limits->compute_cap_e4 / WEFT_COMPUTE_WHOLE);
+}
