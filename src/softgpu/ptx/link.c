@@ -90,11 +90,16 @@ static bool functions_agree(const struct weft_ptx_function *one,
            parameters_agree(one->returns, other->returns, one->return_count);
 }
 
-/* extern int a[]; says nothing of the size. */
+static bool are_common(const struct weft_ptx_variable *one, const struct weft_ptx_variable *other)
+{
+    return one->linkage == WEFT_PTX_COMMON && other->linkage == WEFT_PTX_COMMON;
+}
+
+/* extern int a[]; says nothing of the size, and the largest of several .common is the one. */
 static bool variables_agree(const struct weft_ptx_variable *one,
                             const struct weft_ptx_variable *other)
 {
-    bool open = (one->linkage == WEFT_PTX_EXTERN && one->bytes == 0) ||
+    bool open = are_common(one, other) || (one->linkage == WEFT_PTX_EXTERN && one->bytes == 0) ||
                 (other->linkage == WEFT_PTX_EXTERN && other->bytes == 0);
     return one->space == other->space && (open || one->bytes == other->bytes);
 }
@@ -162,6 +167,26 @@ static void put_variable(struct linking *linking, uint32_t input, uint32_t index
     module->variable_count = WEFT_MAX(module->variable_count, place + 1);
 }
 
+static bool is_initialised(const struct weft_ptx_variable *variable)
+{
+    return variable->init || variable->relocation_count;
+}
+
+/* Of several .common one at most has an initialiser, and it is the one, being as large as all. */
+static int choose_common(struct linking *linking, const struct weft_ptx_variable *old,
+                         const struct weft_ptx_variable *now, uint32_t first, uint32_t second,
+                         bool *takes)
+{
+    bool had = is_initialised(old), has = is_initialised(now);
+    if (had && has)
+        return fail_duplicate(linking, now->name, first, second);
+    *takes = has || (!had && now->bytes > old->bytes);
+    const struct weft_ptx_variable *chosen = *takes ? now : old, *other = *takes ? old : now;
+    if (chosen->bytes < other->bytes)
+        return fail_different(linking, now->name, first, second);
+    return 0;
+}
+
 static int share_variable(struct linking *linking, uint32_t input, uint32_t index)
 {
     const struct weft_ptx_variable *now = &linking->inputs[input].module->variables[index];
@@ -180,8 +205,13 @@ static int share_variable(struct linking *linking, uint32_t input, uint32_t inde
     enum strength has = strength_of(now->linkage, now->linkage != WEFT_PTX_EXTERN);
     if (had == STRONG && has == STRONG)
         return fail_duplicate(linking, now->name, linking->variable_inputs[place], input);
+    bool takes = has > had;
+    if (are_common(old, now))
+        rc = choose_common(linking, old, now, linking->variable_inputs[place], input, &takes);
+    if (rc)
+        return rc;
     uint32_t align = WEFT_MAX(old->align, now->align);
-    if (has > had)
+    if (takes)
         put_variable(linking, input, index, place);
     linking->module->variables[place].align = align;
     linking->maps[input].variables[index] = place;

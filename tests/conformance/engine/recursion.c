@@ -38,6 +38,42 @@ static void start_again(CUfunction *recurse, CUdeviceptr *out)
     OK(cuMemAlloc(out, sizeof(unsigned int)));
 }
 
+static CUresult recurse_to(CUfunction recurse, CUdeviceptr out, unsigned int depth)
+{
+    void *params[] = {&out, &depth};
+    unsigned int sum = 0;
+    OK(cuLaunchKernel(recurse, 1, 1, 1, 64, 1, 1, 0, NULL, params, NULL));
+    CUresult result = cuCtxSynchronize();
+    if (result == CUDA_SUCCESS) {
+        OK(cuMemcpyDtoH(&sum, out, sizeof(sum)));
+        CHECK(sum == depth * (depth + 1) / 2);
+    }
+    return result;
+}
+
+/* The deepest recursion that a stack of so many bytes holds, right to the last call; one call more
+ * fails as a card says, and the next context is a good one. */
+static unsigned int check_edge(size_t stack_bytes)
+{
+    CUfunction recurse;
+    CUdeviceptr out;
+    unsigned int good = 1, bad = (unsigned int)stack_bytes;
+    while (bad - good > 1) {
+        unsigned int depth = good + (bad - good) / 2;
+        start_again(&recurse, &out);
+        OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, stack_bytes));
+        CUresult result = recurse_to(recurse, out, depth);
+        CHECK(result == CUDA_SUCCESS || result == CUDA_ERROR_HARDWARE_STACK_ERROR);
+        *(result == CUDA_SUCCESS ? &good : &bad) = depth;
+    }
+    start_again(&recurse, &out);
+    OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, stack_bytes));
+    OK(recurse_to(recurse, out, good));
+    OK(recurse_to(recurse, out, good));
+    EXPECT(recurse_to(recurse, out, good + 1), CUDA_ERROR_HARDWARE_STACK_ERROR);
+    return good;
+}
+
 int main(void)
 {
     CUfunction recurse = function_of(start(ptx), "recurse");
@@ -61,5 +97,7 @@ int main(void)
     depth = 0;
     OK(cuLaunchKernel(recurse, 1, 1, 1, 64, 1, 1, 0, NULL, params, NULL));
     EXPECT(cuCtxSynchronize(), CUDA_ERROR_HARDWARE_STACK_ERROR);
+    unsigned int shallow = check_edge(4096), deep = check_edge(16384);
+    CHECK(shallow > 4 && deep > 3 * shallow);
     return 0;
 }
