@@ -34,8 +34,9 @@ static uint64_t live_bytes(const struct weft_soft_allocation *allocation)
     case WEFT_SOFT_OWN:
     case WEFT_SOFT_IMPORTED:
         return allocation->bytes;
-    case WEFT_SOFT_POOLED:
-        return allocation->extent;
+    case WEFT_SOFT_POOLED: /* the checker keeps pieces apart until each has its turn */
+        return weft_soft_shadow_is_on() && !allocation->used_again ? allocation->bytes
+                                                                   : allocation->extent;
     case WEFT_SOFT_GRAPHED:
         return allocation->bytes;
     case WEFT_SOFT_REGISTERED:

@@ -6,6 +6,7 @@
 #include "softgpu/handle.h"
 #include "softgpu/memory/memory.h"
 #include "softgpu/memory/pool.h"
+#include "softgpu/memory/shadow.h"
 #include "util/util.h"
 
 #define SIZE_MAX_BYTES (1ull << 46)
@@ -22,8 +23,10 @@ static CUresult take(struct weft_soft_pool *pool, struct weft_soft_stream *strea
     allocation->pool = pool;
     allocation->bytes = bytes;
     allocation->extent = weft_round_up(bytes, WEFT_SOFT_BLOCK_BYTES);
-    CUresult result =
-        weft_soft_pool_take(pool, stream, &allocation->extent, &allocation->by_address.key);
+    if (weft_soft_shadow_is_on())
+        allocation->extent += WEFT_SOFT_REDZONE_BYTES;
+    CUresult result = weft_soft_pool_take(pool, stream, &allocation->extent,
+                                          &allocation->by_address.key, &allocation->used_again);
     if (result != CUDA_SUCCESS)
         return result;
     *address = weft_soft_allocation_address(allocation);
@@ -107,16 +110,18 @@ static CUresult alloc_async(CUdeviceptr *address, size_t bytes, CUstream handle,
 
 /* A free that waits for its turn: of a pool's piece, or of memory that was allocated at once. */
 struct pending_free {
-    struct weft_soft_returning piece;        /* pool is NULL for the other kind */
-    struct weft_soft_allocation *allocation; /* owned; NULL for a piece */
+    struct weft_soft_returning piece; /* pool is NULL for the other kind */
+    /* Owned; of a piece what the checker goes on to know, else NULL. */
+    struct weft_soft_allocation *allocation;
 };
 
 static CUresult free_run(void *argument)
 {
     struct pending_free *pending = argument;
-    if (pending->piece.pool)
+    if (pending->piece.pool) {
+        weft_soft_shadow_leave(weft_steal(pending->allocation));
         weft_soft_pool_settle(&pending->piece);
-    else if (pending->allocation)
+    } else if (pending->allocation)
         weft_soft_allocation_release(weft_steal(pending->allocation));
     return CUDA_SUCCESS;
 }
@@ -149,13 +154,14 @@ static CUresult submit_free(struct weft_soft_allocation *allocation,
                             struct weft_soft_stream *stream, struct pending_free *pending)
 {
     if (allocation->kind == WEFT_SOFT_POOLED) {
-        /* The record ends here; the piece and the reference to the pool go to the task. */
+        /* The record ends here, but for the checker; the piece and the reference to the pool go to
+         * the task. */
         pending->piece =
             (struct weft_soft_returning){.pool = allocation->pool,
                                          .stream = stream,
                                          .address = weft_soft_allocation_address(allocation),
                                          .extent = allocation->extent};
-        free(allocation);
+        pending->allocation = weft_soft_shadow_keep(allocation);
         weft_soft_pool_announce(&pending->piece);
         return submit_piece(stream, pending);
     }

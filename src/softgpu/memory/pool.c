@@ -4,6 +4,7 @@
 
 #include "softgpu/handle.h"
 #include "softgpu/memory/memory.h"
+#include "softgpu/memory/shadow.h"
 #include "util/util.h"
 
 #define RETURNING_MAX 65536 /* how many returning pieces a search looks at */
@@ -248,14 +249,23 @@ static bool hand_out(struct weft_soft_returning **place, uint64_t *extent, uint6
     return true; /* it has been counted as used all the time */
 }
 
-static bool take_reserved(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
-                          uint64_t *extent, uint64_t *address)
+static bool take_free(struct weft_soft_pool *pool, uint64_t extent, uint64_t *address)
 {
-    if (weft_soft_ranges_take(&pool->free, *extent, WEFT_SOFT_BLOCK_BYTES, address)) {
-        count_used(pool, *extent);
-        return true;
-    }
-    return hand_out(find_returning(pool, stream, NULL, 0, *extent), extent, address);
+    lock();
+    bool taken = weft_soft_ranges_take(&pool->free, extent, WEFT_SOFT_BLOCK_BYTES, address);
+    if (taken)
+        count_used(pool, extent);
+    unlock();
+    return taken;
+}
+
+static bool take_returning(struct weft_soft_pool *pool, const struct weft_soft_stream *stream,
+                           uint64_t *extent, uint64_t *address)
+{
+    lock();
+    bool taken = hand_out(find_returning(pool, stream, NULL, 0, *extent), extent, address);
+    unlock();
+    return taken;
 }
 
 /* A piece whose free comes before what follows in `stream`, which waits for an event behind it. */
@@ -325,18 +335,32 @@ static CUresult take_new(struct weft_soft_pool *pool, uint64_t extent, uint64_t 
     return taken ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-CUresult weft_soft_pool_take(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
-                             uint64_t *extent, uint64_t *address)
+static bool take_again(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
+                       uint64_t *extent, uint64_t *address)
 {
-    if (pool->imported)
-        return CUDA_ERROR_INVALID_VALUE; /* who made it allocates */
     lock();
-    bool taken = take_reserved(pool, stream, extent, address);
     bool returning = pool->returning;
     unlock();
-    if (!taken && returning)
-        taken = take_followed(pool, stream, extent, address);
-    return taken ? CUDA_SUCCESS : take_new(pool, *extent, address);
+    return returning && (take_returning(pool, stream, extent, address) ||
+                         take_followed(pool, stream, extent, address));
+}
+
+CUresult weft_soft_pool_take(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
+                             uint64_t *extent, uint64_t *address, bool *again)
+{
+    *again = false;
+    if (pool->imported)
+        return CUDA_ERROR_INVALID_VALUE; /* who made it allocates */
+    if (take_free(pool, *extent, address))
+        return CUDA_SUCCESS;
+    bool checked = weft_soft_shadow_is_on();
+    *again = !checked && take_again(pool, stream, extent, address);
+    if (*again)
+        return CUDA_SUCCESS;
+    CUresult result = take_new(pool, *extent, address);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && checked)
+        *again = take_again(pool, stream, extent, address);
+    return *again ? CUDA_SUCCESS : result;
 }
 
 static void take_back(struct weft_soft_pool *pool, uint64_t address, uint64_t extent)

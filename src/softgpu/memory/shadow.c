@@ -7,31 +7,44 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "softgpu/memory/pool.h"
 #include "util/util.h"
 
 /* More than so much of the map is given back to the host instead of being overwritten. */
 #define CLEAR_BYTES_MAX (64u << 10)
 
+/* Other processes write to the pools that they share behind the checker's back. */
 static bool is_tracked(const struct weft_soft_allocation *allocation)
 {
-    return allocation->kind == WEFT_SOFT_LINEAR;
+    bool pooled = allocation->kind == WEFT_SOFT_POOLED && !allocation->pool->shared;
+    return allocation->kind == WEFT_SOFT_LINEAR || (pooled && !allocation->used_again);
 }
 
-/* Memory lock held: the record that begins nearest before the address, or NULL. */
-static const struct weft_soft_allocation *find_before(uint64_t address)
+static const struct weft_soft_allocation *floor_of(struct weft_soft_node *tree, uint64_t address)
 {
-    struct weft_soft_node *node =
-        weft_soft_tree_floor(weft_soft.memory->allocations, address, UINT64_MAX);
+    struct weft_soft_node *node = weft_soft_tree_floor(tree, address, UINT64_MAX);
     return node ? WEFT_CONTAINER_OF(node, struct weft_soft_allocation, by_address) : NULL;
 }
 
+/* Memory lock held: the record that begins nearest before the address, also of what is leaving, or
+ * NULL. */
+static const struct weft_soft_allocation *find_before(uint64_t address)
+{
+    const struct weft_soft_allocation *here = floor_of(weft_soft.memory->allocations, address);
+    const struct weft_soft_allocation *leaving =
+        floor_of(weft_soft.memory->shadow->leaving, address);
+    if (!here || !leaving)
+        return here ? here : leaving;
+    bool later = weft_soft_allocation_address(leaving) > weft_soft_allocation_address(here);
+    return later ? leaving : here;
+}
+
 /* Where the record and the block that its last byte is in say something of the address. What is
- * alive without that is a pool's: it hands memory out again in stream order, while a kernel that
- * came before may still use all that was there, so its pieces have no ends that could be checked.
- */
+ * alive without that is a pool's, of a piece that had to be handed out again while a kernel that
+ * came before may still use all that was there: it has no end that could be checked. */
 static bool rules(const struct weft_soft_allocation *allocation, uint64_t address)
 {
-    if (!allocation || allocation->kind == WEFT_SOFT_POOLED)
+    if (!allocation || allocation->used_again)
         return false;
     return address - weft_soft_allocation_address(allocation) <
            weft_round_up(allocation->bytes, WEFT_SOFT_BLOCK_BYTES);
@@ -118,6 +131,32 @@ void weft_soft_shadow_end(const struct weft_soft_allocation *allocation)
     uint64_t index = shadow->freed_count++ % WEFT_SOFT_FREED_MAX;
     shadow->freed[index].first = weft_soft_allocation_address(allocation);
     shadow->freed[index].bytes = allocation->bytes;
+}
+
+struct weft_soft_allocation *weft_soft_shadow_keep(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    if (!memory->shadow) {
+        free(allocation);
+        return NULL;
+    }
+    pthread_mutex_lock(&memory->lock);
+    allocation->by_address.tie = allocation->id; /* one piece may be leaving several times */
+    weft_soft_tree_insert(&memory->shadow->leaving, &allocation->by_address);
+    pthread_mutex_unlock(&memory->lock);
+    return allocation;
+}
+
+void weft_soft_shadow_leave(struct weft_soft_allocation *allocation)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    if (!allocation)
+        return;
+    pthread_mutex_lock(&memory->lock);
+    weft_soft_tree_remove(&memory->shadow->leaving, &allocation->by_address);
+    weft_soft_shadow_end(allocation);
+    pthread_mutex_unlock(&memory->lock);
+    free(allocation);
 }
 
 void weft_soft_shadow_written(const char *place, uint64_t bytes)

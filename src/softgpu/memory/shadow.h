@@ -19,6 +19,7 @@ struct weft_soft_shadow {
         uint64_t first, bytes;
     } freed[WEFT_SOFT_FREED_MAX];
     uint64_t freed_count;
+    struct weft_soft_node *leaving; /* records of pieces whose free waits; memory lock */
     struct weft_exec_check check;
 };
 
@@ -28,6 +29,11 @@ void weft_soft_shadow_close(struct weft_soft_memory *memory);
 /* An allocation begins, its bytes unwritten, and ends. Memory lock held. */
 void weft_soft_shadow_begin(const struct weft_soft_allocation *allocation);
 void weft_soft_shadow_end(const struct weft_soft_allocation *allocation);
+/* Of a pool's piece whose free waits in a stream: until that has its turn, kernels before it may use
+ * the piece. `keep` takes the record over and returns it where the checker is on; else it frees it
+ * and returns NULL. `leave` ends and frees what `keep` returned; NULL does nothing. */
+struct weft_soft_allocation *weft_soft_shadow_keep(struct weft_soft_allocation *allocation);
+void weft_soft_shadow_leave(struct weft_soft_allocation *allocation);
 /* The driver itself has written; `place` is where the host reaches it. Does nothing outside the
  * window. */
 void weft_soft_shadow_written(const char *place, uint64_t bytes);

@@ -42,9 +42,9 @@ class CheckTest(SoftTest):
         return subprocess.run([str(BUILD / "weft"), "run", "--gpu", "soft=h100-80g", "--", *words], text=True,
                               capture_output=True, timeout=PATIENCE_S, env={**self.env, "WEFT_SOFT_CHECK": check})
 
-    def checked(self, defect, check="1"):
+    def checked(self, *words, check="1"):
         program = str(BUILD / "tests" / "system" / "soft" / "checked")
-        result = self.run_checked(program, defect, check=check)
+        result = self.run_checked(program, *words, check=check)
         self.assertEqual(result.returncode, 0, result.stderr)
         return int(result.stdout), result.stderr
 
@@ -56,6 +56,21 @@ class CheckTest(SoftTest):
                 self.assertRegex(text, said)
                 self.assertRegex(text, PLACE)
                 self.assertTrue(re.search("kernel kernel ", text))
+
+    def test_defects_in_a_pool(self):
+        for defect, (code, said) in DEFECTS.items():
+            if any(word in defect for word in ("shared", "local", "param")):
+                continue
+            with self.subTest(defect=defect):
+                result, text = self.checked(defect, "pooled")
+                self.assertEqual((result, text.count("weft:")), (code, 1), text)
+                self.assertRegex(text, said)
+                self.assertRegex(text, PLACE)
+
+    def test_clean_in_a_pool(self):
+        for name in ("clean", "clean_copies", "clean_matrices", "clean_cluster", "clean_atomics"):
+            with self.subTest(name=name):
+                self.assertEqual(self.checked(name, "pooled"), (0, ""))
 
     def test_clean(self):
         for name in ("clean", "clean_copies", "clean_matrices", "clean_cluster", "clean_atomics"):

@@ -1,5 +1,7 @@
-/* checked DEFECT: one kernel with one planted defect, on the soft GPU; `clean` has none. Prints the
- * result of the kernel. What is said of it on stderr is check_test.py's to judge. */
+/* checked DEFECT [pooled]: one kernel with one planted defect, on the soft GPU; `clean` has none.
+ * Its memory is of cuMemAlloc or, `pooled`, stream-ordered. Prints the result of the kernel. What
+ * is said of it on stderr is check_test.py's to judge. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
     } while (0)
 
 #define BYTES 1000
+#define TURNS 20
 #define WRITTEN_BYTES 512
 
 /* %p: 1000 bytes, all written; %q: 1000 bytes, the first 512 of them written; %f: freed; %i: the
@@ -119,7 +122,33 @@ static const struct {
      "@%is0 atom.global.add.u32 %r1, [%p+996], %r0; ld.param.u32 %r1, [n];"},
 };
 
-static CUresult run(const char *body)
+static CUdeviceptr allocate(CUstream stream)
+{
+    CUdeviceptr address;
+    if (stream)
+        OK(cuMemAllocAsync(&address, BYTES, stream));
+    else
+        OK(cuMemAlloc(&address, BYTES));
+    return address;
+}
+
+/* In a stream: pieces that are given back and taken anew while kernels before that still wait, with
+ * every byte of each used, and none read before it is written. */
+static void take_turns(CUfunction function, CUstream stream, CUdeviceptr p, uint32_t n)
+{
+    char zeros[BYTES] = {0};
+    for (int i = 0; i < TURNS; i++) {
+        CUdeviceptr q = allocate(stream), f = allocate(stream);
+        void *arguments[] = {&p, &q, &f, &n};
+        OK(cuMemcpyHtoDAsync(f, zeros, BYTES, stream));
+        OK(cuMemsetD8Async(q, 1, i % 2 ? BYTES : WRITTEN_BYTES, stream));
+        OK(cuLaunchKernel(function, 2, 1, 1, 40, 1, 1, 0, stream, arguments, NULL));
+        OK(cuMemFreeAsync(q, stream));
+        OK(cuMemFreeAsync(f, stream));
+    }
+}
+
+static CUresult run(const char *body, bool pooled)
 {
     static char ptx[8192];
     CUcontext context;
@@ -132,26 +161,36 @@ static CUresult run(const char *body)
     OK(cuInit(0));
     OK(cuDevicePrimaryCtxRetain(&context, 0));
     OK(cuCtxSetCurrent(context));
-    OK(cuMemAlloc(&p, BYTES));
-    OK(cuMemAlloc(&q, BYTES));
-    OK(cuMemAlloc(&untouched, BYTES));
-    OK(cuMemAlloc(&f, BYTES));
-    OK(cuMemcpyHtoD(p, zeros, BYTES));
-    OK(cuMemsetD8(q, 1, WRITTEN_BYTES));
-    OK(cuMemcpyHtoD(f, zeros, BYTES));
-    OK(cuMemFree(f));
+    CUstream stream = NULL;
+    if (pooled)
+        OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    p = allocate(stream);
+    q = allocate(stream);
+    untouched = allocate(stream);
+    f = allocate(stream);
+    (void)untouched;
+    OK(cuMemcpyHtoDAsync(p, zeros, BYTES, stream));
+    OK(cuMemsetD8Async(q, 1, WRITTEN_BYTES, stream));
+    OK(cuMemcpyHtoDAsync(f, zeros, BYTES, stream));
+    if (pooled)
+        OK(cuMemFreeAsync(f, stream));
+    else
+        OK(cuMemFree(f));
     OK(cuModuleLoadData(&module, ptx));
     OK(cuModuleGetFunction(&function, module, "kernel"));
     void *arguments[] = {&p, &q, &f, &n};
-    OK(cuLaunchKernel(function, 2, 1, 1, 40, 1, 1, 0, NULL, arguments, NULL));
+    if (pooled && strcmp(body, defects[sizeof(defects) / sizeof(defects[0]) - 1].body) == 0)
+        take_turns(function, stream, p, n);
+    OK(cuLaunchKernel(function, 2, 1, 1, 40, 1, 1, 0, stream, arguments, NULL));
     return cuCtxSynchronize();
 }
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof(defects) / sizeof(defects[0]); i++) {
+    bool pooled = argc == 3 && strcmp(argv[2], "pooled") == 0;
+    for (size_t i = 0; (argc == 2 || pooled) && i < sizeof(defects) / sizeof(defects[0]); i++) {
         if (strcmp(defects[i].name, argv[1]) == 0) {
-            printf("%d\n", (int)run(defects[i].body));
+            printf("%d\n", (int)run(defects[i].body, pooled));
             return 0;
         }
     }
