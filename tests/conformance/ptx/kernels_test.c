@@ -37,6 +37,7 @@ static const struct kernel kernels[] = {
     {"packing", {1, 1, 1}, {64, 1, 1}, 0},
     {"places", {3, 2, 2}, {5, 3, 3}, 48},
     {"early_exit", {1, 1, 1}, {128, 1, 1}, 0},
+    {"vector_memory", {1, 1, 1}, {32, 1, 1}, 0},
     {"vectors", {1, 1, 1}, {64, 1, 1}, 0},
     {"deep_recursion", {1, 1, 1}, {32, 1, 1}, 0},
     {"exchange", {1, 1, 1}, {64, 1, 1}, 0},
