@@ -102,7 +102,7 @@ struct weft_soft_allocation {
     uint32_t flags; /* of the call that made it */
     bool synchronous;
     struct weft_soft_advice advice;
-    struct weft_soft_pool *pool;         /* POOLED: under a reference */
+    struct weft_soft_pool *pool; /* POOLED: under a reference */
     bool used_again; /* POOLED: what came before in the stream may still use the same memory */
     struct weft_soft_physical *physical; /* MAPPED: under a reference */
     struct weft_soft_graph_piece *piece; /* GRAPHED: under a reference */

@@ -58,8 +58,8 @@ struct weft_soft_pool *weft_soft_pool_get(uint64_t handle);
 void weft_soft_pool_put(struct weft_soft_pool *pool);
 
 /* A piece for `stream`, which may be one that returns in it: then *again is true. OUT_OF_MEMORY.
- * `extent` becomes the piece's true size. Under the checker, pieces that return are taken only where
- * there is no other memory. */
+ * `extent` becomes the piece's true size. Under the checker, pieces that return are taken only
+ * where there is no other memory. */
 CUresult weft_soft_pool_take(struct weft_soft_pool *pool, struct weft_soft_stream *stream,
                              uint64_t *extent, uint64_t *address, bool *again);
 /* A piece comes back at once, or in its turn: `returning` is the caller's, with pool, address and

@@ -29,9 +29,9 @@ void weft_soft_shadow_close(struct weft_soft_memory *memory);
 /* An allocation begins, its bytes unwritten, and ends. Memory lock held. */
 void weft_soft_shadow_begin(const struct weft_soft_allocation *allocation);
 void weft_soft_shadow_end(const struct weft_soft_allocation *allocation);
-/* Of a pool's piece whose free waits in a stream: until that has its turn, kernels before it may use
- * the piece. `keep` takes the record over and returns it where the checker is on; else it frees it
- * and returns NULL. `leave` ends and frees what `keep` returned; NULL does nothing. */
+/* Of a pool's piece whose free waits in a stream: until that has its turn, kernels before it may
+ * use the piece. `keep` takes the record over and returns it where the checker is on; else it frees
+ * it and returns NULL. `leave` ends and frees what `keep` returned; NULL does nothing. */
 struct weft_soft_allocation *weft_soft_shadow_keep(struct weft_soft_allocation *allocation);
 void weft_soft_shadow_leave(struct weft_soft_allocation *allocation);
 /* The driver itself has written; `place` is where the host reaches it. Does nothing outside the
