@@ -8,6 +8,7 @@
 void weft_exec_layout_finish(struct weft_exec_layout *layout)
 {
     free(layout->row_of);
+    free(layout->lifetimes);
     free(layout->local_offset);
     free(layout->shared_offset);
 }
@@ -74,66 +75,6 @@ static void reach_from(struct weft_exec_lowering *lowering, const struct weft_pt
         lowering->kernel->calls_indirect = true;
         reach_tables(lowering);
     }
-}
-
-uint32_t weft_exec_register_slot(const struct weft_ptx_function *function, bool result,
-                                 uint32_t index)
-{
-    uint32_t slot = index;
-    if (result)
-        slot += function->parameter_count;
-    return WEFT_EXEC_FRAME_HEAD_BYTES + slot * WEFT_EXEC_ROW_BYTES_MAX;
-}
-
-static uint32_t slot_count(const struct weft_ptx_function *function)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < function->parameter_count; i++)
-        any |= function->parameters[i].space == WEFT_PTX_REG;
-    for (uint32_t i = 0; i < function->return_count; i++)
-        any |= function->returns[i].space == WEFT_PTX_REG;
-    return any ? function->parameter_count + function->return_count : 0;
-}
-
-static uint32_t register_bytes(const struct weft_ptx_register *reg)
-{
-    uint32_t row = weft_exec_row_bytes(reg->type) * WEFT_EXEC_LANES;
-    return row * (reg->vector > 1 ? reg->vector : 1);
-}
-
-/* Rows first, so that they stay aligned; then the predicates, four bytes each. */
-static int lay_registers(struct weft_exec_lowering *lowering,
-                         const struct weft_ptx_function *function, struct weft_exec_layout *layout)
-{
-    layout->row_of = calloc(function->register_count + 1, sizeof(*layout->row_of));
-    if (layout->row_of == NULL)
-        return no_memory(lowering);
-    for (uint32_t i = 0; i < function->parameter_count; i++)
-        if (function->parameters[i].space == WEFT_PTX_REG)
-            layout->row_of[function->parameters[i].reg] =
-                (int32_t)weft_exec_register_slot(function, false, i);
-    for (uint32_t i = 0; i < function->return_count; i++)
-        if (function->returns[i].space == WEFT_PTX_REG)
-            layout->row_of[function->returns[i].reg] =
-                (int32_t)weft_exec_register_slot(function, true, i);
-    uint64_t next =
-        WEFT_EXEC_FRAME_HEAD_BYTES + (uint64_t)slot_count(function) * WEFT_EXEC_ROW_BYTES_MAX;
-    layout->temporaries = (uint32_t)next;
-    next += WEFT_EXEC_TEMPORARIES * WEFT_EXEC_ROW_BYTES_MAX;
-    for (int predicates = 0; predicates < 2; predicates++) {
-        for (uint32_t i = 0; i < function->register_count; i++) {
-            bool is_predicate = function->registers[i].type == WEFT_PTX_PRED;
-            if (layout->row_of[i] || is_predicate != predicates)
-                continue;
-            layout->row_of[i] = (int32_t)next;
-            next += is_predicate ? 4 : register_bytes(&function->registers[i]);
-            if (next > WEFT_EXEC_FRAME_BYTES_MAX)
-                return weft_fail(lowering->err, WEFT_ERANGE, "%s: too many registers",
-                                 function->name);
-        }
-    }
-    layout->frame_bytes = (uint32_t)weft_round_up(next, 64);
-    return 0;
 }
 
 static bool moves_stack(const struct weft_ptx_function *function)
@@ -286,14 +227,14 @@ int weft_exec_layout_kernel(struct weft_exec_lowering *lowering, uint32_t functi
         struct weft_exec_part *part = &kernel->parts[p];
         struct weft_exec_layout *layout = &lowering->layouts[p];
         const struct weft_ptx_function *reached = &lowering->module->functions[part->function];
-        rc = lay_registers(lowering, reached, layout);
+        rc = weft_exec_lay_registers(lowering, reached, layout);
         if (rc == 0)
             rc = lay_variables(lowering, reached, layout);
         if (rc)
             return rc;
         part->frame_bytes = layout->frame_bytes;
         part->local_bytes = layout->local_bytes;
-        part->register_slots = slot_count(reached);
+        part->register_slots = weft_exec_register_slot_count(reached);
         layout->moves_stack = moves_stack(reached);
         kernel->open_ended |= layout->moves_stack;
     }

@@ -1,26 +1,40 @@
-/* Which registers a kernel may read before it writes them.
+/* From where to where in a function each register is in use.
  *
- * Registers start as zeros, but clearing all of them costs as much as a short kernel. So only those
- * are cleared that are live at the entry: the usual backward dataflow over basic blocks (Aho, Lam,
- * Sethi, Ullman, 9.2.5). What it does not know it takes for a read, and where it would cost too
- * much every register is cleared. */
+ * Each register that a block reads before it writes it is followed backwards over the blocks that
+ * lead there, up to those that write it: the blocks it lives through are visited once, and most
+ * registers live in one. What is not known to write is taken for a read, and where it would cost
+ * too much every register is in use everywhere. */
 #include <string.h>
 
 #include "softgpu/exec/lower.h"
 #include "util/util.h"
 
-#define WORDS_MAX (1u << 22) /* of all sets together */
-#define PASSES_MAX 100
+#define STEPS_MAX (1u << 24) /* from one block to one before it, for all registers together */
+
+/* Blocks, in a list. */
+struct link {
+    uint32_t block, next;
+};
 
 struct flow {
     const struct weft_ptx_function *function;
-    uint32_t words; /* of one set of registers */
+    struct weft_exec_lifetime *lifetimes; /* borrowed; by register */
     uint32_t block_count;
     uint32_t *first; /* owned; first instruction of each block, and the count of instructions at the
                         end */
     uint32_t *block_of; /* owned; by instruction, and one for the end */
-    uint64_t *live; /* owned; at the beginning of each block, and of the end, where nothing lives */
-    uint64_t *scratch; /* owned; one set */
+    uint32_t *before;   /* owned; by block: list of those that lead to it */
+    uint32_t
+        *readers; /* owned; by register: list of the blocks that read it before they write it */
+    uint32_t *writers;  /* owned; by register: list of the blocks that surely write it */
+    struct link *links; /* owned */
+    uint32_t link_count, link_capacity;
+    uint32_t
+        *mark; /* owned; by block: register + 1 that it writes or that is known to live there */
+    uint32_t *stack; /* owned; of blocks */
+    uint32_t depth, steps;
+    /* The instruction at hand. */
+    uint32_t at, block;
 };
 
 static bool leaves(const struct weft_ptx_insn *insn)
@@ -53,6 +67,11 @@ static bool writes_first(const struct weft_ptx_insn *insn)
     case WEFT_PTX_SUQ:
     case WEFT_PTX_ISTYPEP:
     case WEFT_PTX_SULD:
+    case WEFT_PTX_MMA:
+    case WEFT_PTX_WMMA_MMA:
+    case WEFT_PTX_WMMA_LOAD:
+    case WEFT_PTX_LDMATRIX:
+    case WEFT_PTX_MOVMATRIX:
         return true;
     default:
         return weft_exec_lower_integer(insn->opcode) || weft_exec_lower_float(insn->opcode) ||
@@ -60,70 +79,84 @@ static bool writes_first(const struct weft_ptx_insn *insn)
     }
 }
 
-static void mark(const struct flow *flow, uint64_t *set, const struct weft_ptx_operand *operand,
-                 bool reads)
+/* False without memory. */
+static bool add_link(struct flow *flow, uint32_t *head, uint32_t block)
 {
+    if (flow->link_count == flow->link_capacity) {
+        uint32_t wanted = 2 * flow->link_capacity + 1024;
+        struct link *grown = realloc(flow->links, wanted * sizeof(*grown));
+        if (grown == NULL)
+            return false;
+        flow->links = grown;
+        flow->link_capacity = wanted;
+    }
+    flow->links[flow->link_count] = (struct link){block, *head};
+    *head = flow->link_count++;
+    return true;
+}
+
+/* The newest of a list is the block at hand, if that is in it. */
+static bool is_listed(const struct flow *flow, uint32_t head)
+{
+    return head != WEFT_PTX_NONE && flow->links[head].block == flow->block;
+}
+
+static void extend(struct flow *flow, uint32_t reg, uint32_t at)
+{
+    struct weft_exec_lifetime *lifetime = &flow->lifetimes[reg];
+    if (!lifetime->is_used || at < lifetime->first)
+        lifetime->first = at;
+    if (!lifetime->is_used || at > lifetime->last)
+        lifetime->last = at;
+    lifetime->is_used = true;
+}
+
+static bool note_read(struct flow *flow, uint32_t reg)
+{
+    extend(flow, reg, flow->at);
+    return is_listed(flow, flow->writers[reg]) || is_listed(flow, flow->readers[reg]) ||
+           add_link(flow, &flow->readers[reg], flow->block);
+}
+
+static bool note_write(struct flow *flow, uint32_t reg)
+{
+    extend(flow, reg, flow->at);
+    bool sure = flow->function->insns[flow->at].guard == WEFT_PTX_NONE &&
+                flow->function->registers[reg].vector <= 1;
+    if (!sure)
+        return note_read(flow, reg);
+    return is_listed(flow, flow->writers[reg]) || add_link(flow, &flow->writers[reg], flow->block);
+}
+
+static bool note(struct flow *flow, const struct weft_ptx_operand *operand, bool reads)
+{
+    bool fine = true;
     for (uint32_t i = 0; i < operand->element_count && operand->elements; i++)
-        mark(flow, set, &operand->elements[i], reads);
-    bool is_register = operand->kind == WEFT_PTX_OPERAND_REGISTER ||
-                       (operand->kind == WEFT_PTX_OPERAND_ADDRESS && operand->register_base);
-    if (!is_register)
-        return;
-    uint64_t bit = 1ull << operand->index % 64;
-    if (reads)
-        set[operand->index / 64] |= bit;
-    else if (operand->kind == WEFT_PTX_OPERAND_REGISTER &&
-             flow->function->registers[operand->index].vector <= 1)
-        set[operand->index / 64] &= ~bit;
+        fine &= note(flow, &operand->elements[i], reads);
+    if (operand->kind == WEFT_PTX_OPERAND_ADDRESS && operand->register_base)
+        return fine && note_read(flow, operand->index);
+    if (operand->kind != WEFT_PTX_OPERAND_REGISTER)
+        return fine;
+    return fine && (reads ? note_read(flow, operand->index) : note_write(flow, operand->index));
 }
 
-/* From what is live after an instruction to what is live before it. */
-static void transfer(const struct flow *flow, const struct weft_ptx_insn *insn, uint64_t *set)
+/* What the instruction reads, and then what it writes. */
+static bool note_insn(struct flow *flow, const struct weft_ptx_insn *insn)
 {
-    uint32_t written = writes_first(insn) ? (insn->paired ? 2 : 1) : 0;
-    for (uint32_t i = 0; i < written && insn->guard == WEFT_PTX_NONE; i++)
-        mark(flow, set, &insn->operands[i], false);
-    for (uint32_t i = written; i < insn->operand_count; i++)
-        mark(flow, set, &insn->operands[i], true);
-    if (insn->guard != WEFT_PTX_NONE)
-        set[insn->guard / 64] |= 1ull << insn->guard % 64;
     const struct weft_ptx_call *call = insn->call;
-    if (call == NULL)
-        return;
-    for (uint32_t i = 0; i < call->return_count && insn->guard == WEFT_PTX_NONE; i++)
-        mark(flow, set, &call->returns[i], false);
-    for (uint32_t i = 0; i < call->argument_count; i++)
-        mark(flow, set, &call->arguments[i], true);
-    mark(flow, set, &call->target, true);
-}
-
-static void join(const struct flow *flow, uint64_t *set, uint32_t insn_index)
-{
-    const uint64_t *from = flow->live + (uint64_t)flow->block_of[insn_index] * flow->words;
-    for (uint32_t w = 0; w < flow->words; w++)
-        set[w] |= from[w];
-}
-
-/* True where what is live at the block's beginning has grown. */
-static bool update(struct flow *flow, uint32_t block)
-{
-    uint32_t end = flow->first[block + 1];
-    const struct weft_ptx_insn *last = &flow->function->insns[end - 1];
-    uint64_t *set = flow->scratch;
-    memset(set, 0, flow->words * sizeof(*set));
-    bool falls_through = last->guard != WEFT_PTX_NONE || !(leaves(last) || branches(last));
-    if (falls_through)
-        join(flow, set, end);
-    if (last->opcode == WEFT_PTX_BRA)
-        join(flow, set, last->operands[0].index);
-    for (uint32_t t = 0; last->table && t < last->table->count; t++)
-        join(flow, set, last->table->targets[t]);
-    for (uint32_t i = end; i > flow->first[block]; i--)
-        transfer(flow, &flow->function->insns[i - 1], set);
-    uint64_t *live = flow->live + (uint64_t)block * flow->words;
-    bool grown = memcmp(live, set, flow->words * sizeof(*set)) != 0;
-    memcpy(live, set, flow->words * sizeof(*set));
-    return grown;
+    uint32_t written = writes_first(insn) ? (insn->paired ? 2 : 1) : 0;
+    bool fine = insn->guard == WEFT_PTX_NONE || note_read(flow, insn->guard);
+    for (uint32_t i = written; i < insn->operand_count; i++)
+        fine &= note(flow, &insn->operands[i], true);
+    for (uint32_t i = 0; call && i < call->argument_count; i++)
+        fine &= note(flow, &call->arguments[i], true);
+    if (call)
+        fine &= note(flow, &call->target, true);
+    for (uint32_t i = 0; i < written; i++)
+        fine &= note(flow, &insn->operands[i], false);
+    for (uint32_t i = 0; call && i < call->return_count; i++)
+        fine &= note(flow, &call->returns[i], false);
+    return fine;
 }
 
 static void mark_leaders(const struct weft_ptx_function *function, uint32_t *is_leader)
@@ -155,51 +188,115 @@ static bool divide(struct flow *flow)
         flow->block_of[i] = blocks - 1;
     }
     flow->block_count = blocks - 1; /* the end is none */
-    if ((uint64_t)blocks * flow->words > WORDS_MAX)
-        return false;
-    flow->live = calloc((uint64_t)blocks * flow->words, sizeof(*flow->live));
-    flow->scratch = calloc(flow->words, sizeof(*flow->scratch));
-    return flow->live && flow->scratch;
+    return true;
 }
 
-/* Registers live at the entry, in flow->live; false where it was not found out. */
+static bool lead(struct flow *flow, uint32_t block, uint32_t target)
+{
+    return add_link(flow, &flow->before[flow->block_of[target]], block);
+}
+
+/* The ways out of a block. */
+static bool connect(struct flow *flow, uint32_t block)
+{
+    uint32_t end = flow->first[block + 1];
+    const struct weft_ptx_insn *last = &flow->function->insns[end - 1];
+    bool fine = true;
+    if (last->guard != WEFT_PTX_NONE || !(leaves(last) || branches(last)))
+        fine &= lead(flow, block, end);
+    if (last->opcode == WEFT_PTX_BRA)
+        fine &= lead(flow, block, last->operands[0].index);
+    for (uint32_t t = 0; last->table && t < last->table->count; t++)
+        fine &= lead(flow, block, last->table->targets[t]);
+    return fine;
+}
+
+static bool read_blocks(struct flow *flow)
+{
+    bool fine = true;
+    for (flow->block = 0; flow->block < flow->block_count && fine; flow->block++) {
+        fine &= connect(flow, flow->block);
+        uint32_t end = flow->first[flow->block + 1];
+        for (flow->at = flow->first[flow->block]; flow->at < end && fine; flow->at++)
+            fine &= note_insn(flow, &flow->function->insns[flow->at]);
+    }
+    return fine;
+}
+
+static void visit(struct flow *flow, uint32_t reg, uint32_t block)
+{
+    if (flow->mark[block] == reg + 1)
+        return;
+    flow->mark[block] = reg + 1;
+    flow->stack[flow->depth++] = block;
+}
+
+/* Follows a register from the blocks that need it from before them. A block that does so and writes
+ * it afterwards is visited too. */
+static bool follow(struct flow *flow, uint32_t reg)
+{
+    flow->depth = 0;
+    for (uint32_t i = flow->readers[reg]; i != WEFT_PTX_NONE; i = flow->links[i].next)
+        visit(flow, reg, flow->links[i].block);
+    for (uint32_t i = flow->writers[reg]; i != WEFT_PTX_NONE; i = flow->links[i].next)
+        flow->mark[flow->links[i].block] = reg + 1;
+    while (flow->depth > 0) {
+        uint32_t block = flow->stack[--flow->depth];
+        extend(flow, reg, flow->first[block]);
+        flow->lifetimes[reg].at_entry |= block == 0;
+        for (uint32_t i = flow->before[block]; i != WEFT_PTX_NONE; i = flow->links[i].next) {
+            uint32_t from = flow->links[i].block;
+            if (++flow->steps > STEPS_MAX)
+                return false;
+            extend(flow, reg, flow->first[from + 1] - 1);
+            visit(flow, reg, from);
+        }
+    }
+    return true;
+}
+
+static uint32_t *create_lists(uint32_t count)
+{
+    uint32_t *lists = malloc((count + 1) * sizeof(*lists));
+    if (lists)
+        memset(lists, 0xff, (count + 1) * sizeof(*lists)); /* WEFT_PTX_NONE */
+    return lists;
+}
+
 static bool solve(struct flow *flow)
 {
+    uint32_t registers = flow->function->register_count;
     if (!divide(flow))
         return false;
-    for (uint32_t pass = 0; pass < PASSES_MAX; pass++) {
-        bool grown = false;
-        for (uint32_t block = flow->block_count; block > 0; block--)
-            grown |= update(flow, block - 1);
-        if (!grown)
-            return true;
-    }
-    return false;
+    flow->before = create_lists(flow->block_count);
+    flow->readers = create_lists(registers);
+    flow->writers = create_lists(registers);
+    flow->mark = calloc(flow->block_count + 1, sizeof(*flow->mark));
+    flow->stack = calloc(flow->block_count + 1, sizeof(*flow->stack));
+    if (!flow->before || !flow->readers || !flow->writers || !flow->mark || !flow->stack)
+        return false;
+    bool fine = read_blocks(flow);
+    for (uint32_t reg = 0; reg < registers && fine; reg++)
+        fine = follow(flow, reg);
+    return fine;
 }
 
-static uint32_t row_bytes(const struct weft_ptx_register *reg)
+struct weft_exec_lifetime *weft_exec_lifetimes_create(const struct weft_ptx_function *function)
 {
-    uint32_t bytes = weft_exec_row_bytes(reg->type) * WEFT_EXEC_LANES;
-    return bytes == 0 ? 4 : bytes * (reg->vector > 1 ? reg->vector : 1);
-}
-
-int weft_exec_find_cleared(struct weft_exec_lowering *lowering)
-{
-    struct weft_exec_kernel *kernel = lowering->kernel;
-    const struct weft_ptx_function *function = kernel->function;
-    struct flow flow = {.function = function, .words = function->register_count / 64 + 1};
-    bool solved = solve(&flow);
-    kernel->cleared = calloc(function->register_count + 1, sizeof(*kernel->cleared));
-    for (uint32_t i = 0; kernel->cleared && i < function->register_count; i++) {
-        bool live = !solved || (flow.live[i / 64] >> i % 64 & 1);
-        if (live)
-            kernel->cleared[kernel->cleared_count++] = (struct weft_exec_rows){
-                (uint32_t)lowering->layouts[0].row_of[i], row_bytes(&function->registers[i])};
-    }
+    struct weft_exec_lifetime *lifetimes = calloc(function->register_count + 1, sizeof(*lifetimes));
+    if (lifetimes == NULL)
+        return NULL;
+    struct flow flow = {.function = function, .lifetimes = lifetimes};
+    if (!solve(&flow))
+        for (uint32_t i = 0; i < function->register_count; i++)
+            lifetimes[i] = (struct weft_exec_lifetime){0, function->insn_count, true, true};
     free(flow.first);
     free(flow.block_of);
-    free(flow.live);
-    free(flow.scratch);
-    return kernel->cleared ? 0
-                           : weft_fail(lowering->err, WEFT_ENOMEM, "lowering %s", function->name);
+    free(flow.before);
+    free(flow.readers);
+    free(flow.writers);
+    free(flow.links);
+    free(flow.mark);
+    free(flow.stack);
+    return lifetimes;
 }

@@ -21,9 +21,18 @@ struct weft_exec_constant {
     uint32_t offset;
 };
 
+/* The instructions from the first to the last at which a register holds something, or is written.
+ */
+struct weft_exec_lifetime {
+    uint32_t first, last;
+    bool is_used;
+    bool at_entry; /* it may be read before it is written */
+};
+
 /* What a function of the module looks like in registers and local memory. */
 struct weft_exec_layout {
-    int32_t *row_of;         /* owned; by register */
+    int32_t *row_of;                      /* owned; by register; nothing where one is not used */
+    struct weft_exec_lifetime *lifetimes; /* owned; by register */
     uint32_t *local_offset;  /* owned; by function->variables, .local and .param ones */
     uint32_t *shared_offset; /* owned; by function->variables, .shared ones */
     uint32_t return_offset;  /* of the block of .param results in local memory */
@@ -132,7 +141,16 @@ void weft_exec_layout_finish(struct weft_exec_layout *layout);
 uint32_t weft_exec_register_slot(const struct weft_ptx_function *function, bool result,
                                  uint32_t index);
 
-/* liveness.c: fills kernel->cleared. */
+/* How many slots there are. */
+uint32_t weft_exec_register_slot_count(const struct weft_ptx_function *function);
+
+/* liveness.c: by register; the caller frees. NULL without memory. */
+struct weft_exec_lifetime *weft_exec_lifetimes_create(const struct weft_ptx_function *function);
+
+/* registers.c: fills what the layout says of registers; and kernel->cleared. */
+int weft_exec_lay_registers(struct weft_exec_lowering *lowering,
+                            const struct weft_ptx_function *function,
+                            struct weft_exec_layout *layout);
 int weft_exec_find_cleared(struct weft_exec_lowering *lowering);
 
 /* The last parameter without a size, whose bytes stay with the caller. */
