@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "../timing.h"
-#include "softgpu/exec/exec.h"
+#include "warp.h"
 
-#define ROUNDS 256u
 #define PRODUCTS 4u /* in a round, one after the other */
 #define SAMPLES 7
 #define TEXT_BYTES 4096
@@ -34,74 +33,16 @@ static const struct bench benches[] = {
     {"f64", "m8n8k4.row.col.f64.f64.f64.f64", "%d0,%d1", "%a0", "%b0", true, 8, 8, 4},
 };
 
-static double cpu_now_ns(void)
+static int prepare(const struct bench *bench, bool with_products, struct warp_kernel *kernel)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static void write_text(const struct bench *bench, bool with_products, char *text)
-{
-    size_t used = (size_t)snprintf(
-        text, TEXT_BYTES,
-        ".version 7.8\n.target sm_80\n.address_size 64\n.visible .entry products()\n{\n"
-        ".reg .pred %%p;\n.reg .b32 %%r;\n.reg .b%d %%a<4>, %%b<4>, %%d<4>;\n"
-        "mov.u32 %%r, 0;\nLOOP:\n",
-        bench->wide ? 64 : 32);
+    char body[TEXT_BYTES] = "", registers[TEXT_BYTES];
+    size_t used = 0;
+    snprintf(registers, TEXT_BYTES, ".reg .b%d %%a<4>, %%b<4>, %%d<4>;", bench->wide ? 64 : 32);
     for (uint32_t i = 0; with_products && i < PRODUCTS; i++)
-        used += (size_t)snprintf(text + used, TEXT_BYTES - used,
+        used += (size_t)snprintf(body + used, TEXT_BYTES - used,
                                  "mma.sync.aligned.%s {%s}, {%s}, {%s}, {%s};\n", bench->form,
                                  bench->d, bench->a, bench->b, bench->d);
-    snprintf(text + used, TEXT_BYTES - used,
-             "add.u32 %%r, %%r, 1;\nsetp.lt.u32 %%p, %%r, %u;\n@%%p bra LOOP;\nret;\n}\n", ROUNDS);
-}
-
-struct kernel {
-    struct weft_ptx_module *module;
-    struct weft_exec_program *program;
-    const struct weft_exec_kernel *lowered;
-};
-
-static int prepare(const struct bench *bench, bool with_products, struct kernel *kernel)
-{
-    char text[TEXT_BYTES];
-    struct weft_err err = {0};
-    write_text(bench, with_products, text);
-    if (weft_ptx_parse(&kernel->module, text, strlen(text), &err) ||
-        weft_exec_program_create(&kernel->program, kernel->module, NULL, &err) ||
-        weft_exec_program_kernel(kernel->program, 0, &kernel->lowered, &err)) {
-        fprintf(stderr, "%s: %s\n", bench->name, err.text);
-        return -1;
-    }
-    return 0;
-}
-
-static void finish(struct kernel *kernel)
-{
-    weft_exec_program_destroy(kernel->program);
-    weft_ptx_destroy(kernel->module);
-}
-
-static double run(const struct kernel *kernel)
-{
-    static const struct weft_exec_memory memory;
-    struct weft_exec_launch launch = {.kernel = kernel->lowered,
-                                      .memory = &memory,
-                                      .grid = {1, 1, 1},
-                                      .block = {WEFT_EXEC_WARP_LANES, 1, 1},
-                                      .sm_count = 1};
-    struct weft_exec_block *block;
-    uint64_t retired = 0;
-    if (weft_exec_block_create(&block, &launch, NULL))
-        return 0;
-    weft_exec_block_start(block, 0, 0);
-    double start = cpu_now_ns();
-    while (weft_exec_block_run(block, UINT64_MAX, &retired) == WEFT_EXEC_PREEMPTED)
-        ;
-    double took = cpu_now_ns() - start;
-    weft_exec_block_destroy(block);
-    return took;
+    return warp_kernel_prepare(kernel, registers, body);
 }
 
 #define LOOP(name, type)                                                                           \
@@ -109,7 +50,7 @@ static double run(const struct kernel *kernel)
     {                                                                                              \
         static type a[SIDE_MAX * SIDE_MAX], b[SIDE_MAX * SIDE_MAX], sums[SIDE_MAX * SIDE_MAX];     \
         double start = cpu_now_ns();                                                               \
-        for (uint32_t round = 0; round < ROUNDS * PRODUCTS; round++) {                             \
+        for (uint32_t round = 0; round < WARP_ROUNDS * PRODUCTS; round++) {                        \
             for (uint32_t row = 0; row < bench->m; row++)                                          \
                 for (uint32_t step = 0; step < bench->k; step++)                                   \
                     for (uint32_t column = 0; column < 8; column++)                                \
@@ -125,24 +66,24 @@ static int measure(const struct bench *bench)
 {
     static const char *const names[] = {"baseline", "avx2", "avx512"};
     double times[WEFT_EXEC_ISA_COUNT][SAMPLES], native[SAMPLES];
-    struct kernel full = {0}, empty = {0};
+    struct warp_kernel full = {0}, empty = {0};
     if (prepare(bench, true, &full) || prepare(bench, false, &empty))
         return 1;
     for (int sample = 0; sample < SAMPLES; sample++) {
         native[sample] = bench->wide ? multiply_doubles(bench) : multiply_floats(bench);
         for (int isa = 0; isa < WEFT_EXEC_ISA_COUNT; isa++)
-            times[isa][sample] =
-                weft_exec_isa_force((enum weft_exec_isa)isa) ? run(&full) - run(&empty) : 0;
+            times[isa][sample] = warp_kernel_run(&full, (enum weft_exec_isa)isa) -
+                                 warp_kernel_run(&empty, (enum weft_exec_isa)isa);
     }
     double native_ns = bench_quantile(native, SAMPLES, 0.5);
     for (int isa = 0; isa < WEFT_EXEC_ISA_COUNT; isa++) {
         double ns = bench_quantile(times[isa], SAMPLES, 0.5);
         if (ns > 0)
-            printf("%-12s %-9s %8.0f %9.1f x\n", bench->name, names[isa], ns / (ROUNDS * PRODUCTS),
-                   ns / native_ns);
+            printf("%-12s %-9s %8.0f %9.1f x\n", bench->name, names[isa],
+                   ns / (WARP_ROUNDS * PRODUCTS), ns / native_ns);
     }
-    finish(&full);
-    finish(&empty);
+    warp_kernel_finish(&full);
+    warp_kernel_finish(&empty);
     return 0;
 }
 

@@ -171,6 +171,19 @@ static const struct shortcut shortcuts[] = {
     {WEFT_PTX_F64, WEFT_PTX_F32, WEFT_PTX_ROUND_NONE, WEFT_EXEC_OP_cvt_f64_f32},
     {WEFT_PTX_F32, WEFT_PTX_F64, WEFT_PTX_RN, WEFT_EXEC_OP_cvt_f32_f64},
     {WEFT_PTX_S32, WEFT_PTX_F32, WEFT_PTX_RZI, WEFT_EXEC_OP_cvt_s32_f32},
+    {WEFT_PTX_S32, WEFT_PTX_F32, WEFT_PTX_RNI, WEFT_EXEC_OP_cvt_s32_rni_f32},
+    {WEFT_PTX_S32, WEFT_PTX_F32, WEFT_PTX_RMI, WEFT_EXEC_OP_cvt_s32_rmi_f32},
+    {WEFT_PTX_S32, WEFT_PTX_F32, WEFT_PTX_RPI, WEFT_EXEC_OP_cvt_s32_rpi_f32},
+    {WEFT_PTX_U32, WEFT_PTX_F32, WEFT_PTX_RZI, WEFT_EXEC_OP_cvt_u32_f32},
+    {WEFT_PTX_F32, WEFT_PTX_F32, WEFT_PTX_RNI, WEFT_EXEC_OP_cvt_rni_f32},
+    {WEFT_PTX_F32, WEFT_PTX_F32, WEFT_PTX_RMI, WEFT_EXEC_OP_cvt_rmi_f32},
+    {WEFT_PTX_F32, WEFT_PTX_F32, WEFT_PTX_RPI, WEFT_EXEC_OP_cvt_rpi_f32},
+    {WEFT_PTX_F32, WEFT_PTX_F32, WEFT_PTX_RZI, WEFT_EXEC_OP_cvt_rzi_f32},
+    {WEFT_PTX_F32, WEFT_PTX_F16, WEFT_PTX_ROUND_NONE, WEFT_EXEC_OP_cvt_f32_f16},
+    {WEFT_PTX_F32, WEFT_PTX_BF16, WEFT_PTX_ROUND_NONE, WEFT_EXEC_OP_cvt_f32_bf16},
+    {WEFT_PTX_F16, WEFT_PTX_F32, WEFT_PTX_RN, WEFT_EXEC_OP_cvt_f16_f32},
+    {WEFT_PTX_BF16, WEFT_PTX_F32, WEFT_PTX_RN, WEFT_EXEC_OP_cvt_bf16_f32},
+    {WEFT_PTX_TF32, WEFT_PTX_F32, WEFT_PTX_RNA, WEFT_EXEC_OP_cvt_tf32_f32},
 };
 
 static bool is_integer(uint8_t type)
@@ -212,7 +225,7 @@ static uint32_t find_shortcut(const struct weft_ptx_insn *source)
 {
     uint8_t to = source->types[0];
     uint8_t from = source->types[1];
-    if (source->flags & (WEFT_PTX_FTZ | WEFT_PTX_SAT | WEFT_PTX_RELU))
+    if (source->flags & (WEFT_PTX_FTZ | WEFT_PTX_SAT | WEFT_PTX_RELU | WEFT_PTX_SATFINITE))
         return 0;
     for (size_t i = 0; i < WEFT_ARRAY_COUNT(shortcuts); i++)
         if (shortcuts[i].to == to && shortcuts[i].from == from &&
@@ -247,7 +260,12 @@ static void cvt_to_pair(struct weft_exec_lowering *lowering)
     int32_t a = weft_exec_operand_source(lowering, &source->operands[1], WEFT_PTX_F32);
     int32_t b = weft_exec_operand_source(lowering, &source->operands[2], WEFT_PTX_F32);
     int32_t d = weft_exec_operand_destination(lowering, &source->operands[0], WEFT_PTX_B32);
-    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_cvt_pack_half);
+    bool plain =
+        source->rounding == WEFT_PTX_RN &&
+        !(source->flags & (WEFT_PTX_FTZ | WEFT_PTX_SAT | WEFT_PTX_RELU | WEFT_PTX_SATFINITE));
+    uint32_t pair = half == WEFT_PTX_F16 ? WEFT_EXEC_OP_cvt_f16x2_f32 : WEFT_EXEC_OP_cvt_bf16x2_f32;
+    struct weft_exec_insn *insn =
+        weft_exec_emit(lowering, plain ? pair : WEFT_EXEC_OP_cvt_pack_half);
     insn->d = d;
     insn->a = a;
     insn->b = b;

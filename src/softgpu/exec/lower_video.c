@@ -37,6 +37,18 @@ static int parts_of(uint16_t opcode)
     }
 }
 
+/* The sum or the word of four unsigned differences, whole words in their own order. */
+static bool is_plain_difference(const struct weft_ptx_insn *source)
+{
+    bool whole = true;
+    for (uint32_t i = 0; i < 3; i++)
+        whole &= source->operands[i].selector == WEFT_PTX_SELECT_NONE;
+    for (uint32_t i = 0; i < 3; i++)
+        whole &= source->types[i] == WEFT_PTX_U32;
+    return whole && source->opcode == WEFT_PTX_VABSDIFF4 && source->type_count == 3 &&
+           !(source->flags & WEFT_PTX_SAT);
+}
+
 static void lower_video(struct weft_exec_lowering *lowering)
 {
     const struct weft_ptx_insn *source = lowering->insn;
@@ -47,12 +59,14 @@ static void lower_video(struct weft_exec_lowering *lowering)
                     ? weft_exec_operand_source(lowering, &operands[3], WEFT_PTX_B32)
                     : a;
     int32_t d = weft_exec_operand_destination(lowering, &operands[0], WEFT_PTX_B32);
-    struct weft_exec_insn *insn = weft_exec_emit(lowering, WEFT_EXEC_OP_video);
+    bool plain = is_plain_difference(source);
+    struct weft_exec_insn *insn =
+        weft_exec_emit(lowering, plain ? WEFT_EXEC_OP_absdiff4 : WEFT_EXEC_OP_video);
     insn->d = d;
     insn->a = a;
     insn->b = b;
     insn->c = c;
-    insn->kind = (uint8_t)parts_of(source->opcode);
+    insn->kind = plain ? source->operation == WEFT_PTX_OP_ADD : (uint8_t)parts_of(source->opcode);
 }
 
 weft_exec_lower_fn weft_exec_lower_video(uint16_t opcode)

@@ -1,5 +1,6 @@
 /* cvt. One handler does all of it by way of a wide integer or a double; the common forms have their
  * own. */
+#include "softgpu/exec/small_float.h"
 #include "softgpu/exec/vector_float.h"
 
 UNARY(cvt_f32_s32, float, int32_t, a)
@@ -8,12 +9,53 @@ UNARY(cvt_f64_s32, double, int32_t, a)
 UNARY(cvt_f64_u32, double, uint32_t, a)
 UNARY(cvt_f64_f32, double, float, canonical_f64((double)a))
 UNARY(cvt_f32_f64, float, double, canonical_f32((float)a))
-/* rzi: what does not fit is clamped, NaN is 0. */
-UNARY(cvt_s32_f32, int32_t, float,
-      a != a         ? 0
-      : a >= 0x1p31f ? INT32_MAX
-      : a < -0x1p31f ? INT32_MIN
-                     : (int32_t)(a >= -0x1p31f && a < 0x1p31f ? a : 0))
+/* What does not fit is clamped, NaN is 0. `whole` is what a is rounded to. */
+#define TO_S32(name, whole)                                                     \
+    UNARY(name, int32_t, float, ({                                              \
+              const float w = whole;                                            \
+              w != w         ? 0                                                \
+              : w >= 0x1p31f ? INT32_MAX                                        \
+              : w < -0x1p31f ? INT32_MIN                                        \
+                             : (int32_t)(w >= -0x1p31f && w < 0x1p31f ? w : 0); \
+          }))
+TO_S32(cvt_s32_f32, a)
+TO_S32(cvt_s32_rni_f32, __builtin_rintf(a))
+TO_S32(cvt_s32_rmi_f32, __builtin_floorf(a))
+TO_S32(cvt_s32_rpi_f32, __builtin_ceilf(a))
+UNARY(cvt_u32_f32, uint32_t, float,
+      !(a > 0)       ? 0
+      : a >= 0x1p32f ? UINT32_MAX
+                     : (uint32_t)(a > 0 && a < 0x1p32f ? a : 0))
+
+/* To whole numbers that stay floats. */
+UNARY(cvt_rni_f32, float, float, canonical_f32(__builtin_rintf(a)))
+UNARY(cvt_rmi_f32, float, float, canonical_f32(__builtin_floorf(a)))
+UNARY(cvt_rpi_f32, float, float, canonical_f32(__builtin_ceilf(a)))
+UNARY(cvt_rzi_f32, float, float, canonical_f32(__builtin_truncf(a)))
+
+static inline uint32_t float_to_bfloat(float value)
+{
+    uint32_t bits = to_bits_f32(value);
+    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return value != value ? 0x7fff : rounded;
+}
+
+/* Half away from zero. */
+static inline uint32_t float_to_tf32(uint32_t bits)
+{
+    uint32_t rounded = (bits + 0x1000) & ~0x1fffu;
+    uint32_t finite = (bits & 0x7f800000) == 0x7f800000 ? bits : rounded;
+    return (bits & INT32_MAX) > 0x7f800000 ? 0x7fffffff : finite;
+}
+
+UNARY(cvt_f32_f16, float, uint16_t, canonical_f32(half_to_float(a)))
+UNARY(cvt_f32_bf16, float, uint16_t, canonical_f32(from_bits_f32((uint32_t)a << 16)))
+UNARY(cvt_f16_f32, uint16_t, float, float_to_half(a))
+UNARY(cvt_bf16_f32, uint16_t, float, float_to_bfloat(a))
+UNARY(cvt_tf32_f32, uint32_t, uint32_t, float_to_tf32(a))
+/* a becomes the upper half. */
+BINARY(cvt_f16x2_f32, uint32_t, float, float_to_half(a) << 16 | float_to_half(b))
+BINARY(cvt_bf16x2_f32, uint32_t, float, float_to_bfloat(a) << 16 | float_to_bfloat(b))
 
 /* What cvt carries between source and destination. A float is exact in double; an integer beyond 53
  * bits is not, and keeps its own form. */

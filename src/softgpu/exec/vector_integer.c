@@ -169,6 +169,26 @@ TERNARY(dp4a, uint32_t, uint32_t, uint32_t, dot(a, b, c, insn->kind))
 TERNARY(dp2a, uint32_t, uint32_t, uint32_t,
         dot2(a, insn->modifiers &WEFT_EXEC_HIGH ? b >> 16 : b, c, insn->kind))
 
+/* vabsdiff4 of unsigned bytes. kind: 1 where they are added to c. */
+static inline uint32_t byte_difference(uint32_t a, uint32_t b, unsigned shift)
+{
+    uint32_t x = a >> shift & 255, y = b >> shift & 255;
+    return x > y ? x - y : y - x;
+}
+HANDLER(absdiff4)
+{
+    uint32_t *d = ROW(uint32_t, insn->d);
+    const uint32_t *a = SOURCE(uint32_t, insn->a);
+    const uint32_t *b = SOURCE(uint32_t, insn->b);
+    const uint32_t *c = SOURCE(uint32_t, insn->c);
+    const unsigned apart = insn->kind ? 0 : 8;
+    const uint32_t keep = insn->kind ? UINT32_MAX : 0;
+    WRITE_LANES(d, (c[lane] & keep) + byte_difference(a[lane], b[lane], 0) +
+                       (byte_difference(a[lane], b[lane], 8) << apart) +
+                       (byte_difference(a[lane], b[lane], 16) << 2 * apart) +
+                       (byte_difference(a[lane], b[lane], 24) << 3 * apart));
+}
+
 #define B_COMPARE(name, type, signed_type, ...) COMPARE(name, type, __VA_ARGS__)
 FOR_B3(B_COMPARE, eq, a == b)
 FOR_I6(COMPARE, lt, a < b)
