@@ -1,6 +1,7 @@
 /* f16 and bf16, single and in pairs. Each value is widened to double, in which one operation of
  * 16-bit values is exact or close enough that rounding once more gives the right answer; fma of
  * bf16 is the exception and says so. */
+#include "softgpu/exec/small_float.h"
 #include "softgpu/exec/vector_float.h"
 
 enum { HALVES_MAX = 2 * WEFT_EXEC_LANES };
@@ -99,9 +100,86 @@ static uint16_t finished(uint16_t bits, const struct weft_exec_insn *insn, bool 
     return insn->modifiers & WEFT_EXEC_RELU && !nan && bits & 0x8000 ? 0 : bits;
 }
 
+/* a * b + c of halves: the product is exact in float, and the sum's last bit is set where it is not
+ * exact, as in fused() above. */
+static inline uint32_t fused_halves(float a, float b, float c)
+{
+    float product = a * b;
+    float sum = product + c;
+    float back = sum - product;
+    float error = (product - (sum - back)) + (c - back);
+    uint32_t bits = to_bits_f32(sum);
+    uint32_t odd = (error > 0) == (sum > 0) ? bits | 1 : bits - 1;
+    bool adjusts = error != 0 && (bits & 0x7f800000) != 0x7f800000 && !(bits & 1);
+    return float_to_half(from_bits_f32(adjusts ? odd : bits));
+}
+
+#define EACH_HALF(...)                            \
+    {                                             \
+        INDEPENDENT                               \
+        for (unsigned i = 0; i < HALVES_MAX; i++) \
+            out[i] = (uint16_t)(__VA_ARGS__);     \
+        break;                                    \
+    }
+
+/* In float, which has more than twice the digits, so that rounding twice is rounding once. All are
+ * HALVES_MAX long. */
+static void compute_plain(uint16_t opcode, const uint16_t *a, const uint16_t *b, const uint16_t *c,
+                          uint16_t *out)
+{
+    switch (opcode) {
+    case WEFT_PTX_ADD:
+        EACH_HALF(float_to_half(half_to_float(a[i]) + half_to_float(b[i])))
+    case WEFT_PTX_SUB:
+        EACH_HALF(float_to_half(half_to_float(a[i]) - half_to_float(b[i])))
+    case WEFT_PTX_MUL:
+        EACH_HALF(float_to_half(half_to_float(a[i]) * half_to_float(b[i])))
+    default:
+        EACH_HALF(fused_halves(half_to_float(a[i]), half_to_float(b[i]), half_to_float(c[i])))
+    }
+}
+
+/* Arithmetic on f16 without modifiers. */
+static bool is_plain(const struct weft_exec_insn *insn)
+{
+    const uint32_t special = WEFT_EXEC_FTZ | WEFT_EXEC_SAT | WEFT_EXEC_RELU | WEFT_EXEC_OOB;
+    const uint16_t opcode = insn->source->opcode;
+    return !insn->kind && !(insn->modifiers & special) &&
+           (opcode == WEFT_PTX_ADD || opcode == WEFT_PTX_SUB || opcode == WEFT_PTX_MUL ||
+            opcode == WEFT_PTX_FMA);
+}
+
+/* Rows of single values are half as long: what lies behind them is computed and dropped. */
+static void perform_plain(struct weft_exec_run *run, const struct weft_exec_insn *insn)
+{
+    uint16_t a[HALVES_MAX] __attribute__((aligned(64))), b[HALVES_MAX] __attribute__((aligned(64)));
+    uint16_t c[HALVES_MAX] __attribute__((aligned(64)));
+    uint16_t out[HALVES_MAX] __attribute__((aligned(64)));
+    const size_t bytes = (size_t)insn->count * WEFT_EXEC_LANES * sizeof(*a);
+    memcpy(a, weft_exec_source(run, insn->a), bytes);
+    memcpy(b, weft_exec_source(run, insn->b), bytes);
+    memcpy(c, weft_exec_source(run, insn->c), bytes);
+    memset(a + bytes / 2, 0, sizeof(a) - bytes);
+    memset(b + bytes / 2, 0, sizeof(b) - bytes);
+    memset(c + bytes / 2, 0, sizeof(c) - bytes);
+    compute_plain(insn->source->opcode, a, b, c, out);
+    if (insn->count == 1) {
+        uint16_t *d = ROW(uint16_t, insn->d);
+        WRITE_LANES(d, out[lane]);
+    } else {
+        uint32_t *d = ROW(uint32_t, insn->d);
+        const uint32_t *pairs = (const uint32_t *)out;
+        WRITE_LANES(d, pairs[lane]);
+    }
+}
+
 /* kind: 1 for bf16. count: 2 for pairs. The operation is the source's opcode. */
 HANDLER(half)
 {
+    if (is_plain(insn)) {
+        perform_plain(run, insn);
+        return;
+    }
     unsigned per_lane = insn->count;
     bool bfloat = insn->kind;
     bool ftz = insn->modifiers & WEFT_EXEC_FTZ;
