@@ -49,6 +49,13 @@ struct weft_backend_config {
      * call nothing of the backend. NULL: nobody counts. */
     bool (*charge)(uint32_t ordinal, uint64_t bytes, bool over_limit);
     void (*discharge)(uint32_t ordinal, uint64_t bytes);
+    /* This process has device memory in a file that other processes may have too (`fd`, borrowed),
+     * or has it no more (-1). `file` is the file's number. Where the process dies, what it paid for
+     * the file stays charged until another one pays or nobody has it. False where that cannot be
+     * said: then the memory must not be shared. Any thread, calls nothing of the backend; may wait
+     * for a busy weftd. NULL: nobody has to know. */
+    bool (*share)(uint32_t ordinal, uint64_t file, int fd);
+    uint64_t tenant_id; /* the same in all processes that are limited together; 0: not known */
 };
 
 struct weft_backend {

@@ -6,6 +6,7 @@
 #include "util/log.h"
 
 #define FRAMES_A_TURN 64 /* of one connection; then the others have theirs */
+#define TURNS_MAX 64     /* of one that has said its last: more than a socket holds */
 
 struct weft_daemon_chunk {
     struct weft_daemon_chunk *next;
@@ -99,11 +100,13 @@ static void refuse(struct weft_daemon_connection *connection, int code, const ch
         weft_daemon_connection_close(connection);
 }
 
-static void drain(struct weft_daemon_connection *connection)
+/* True where there may be more. */
+static bool drain(struct weft_daemon_connection *connection)
 {
+    int i;
     if (connection->serving)
-        return;
-    for (int i = 0; i < FRAMES_A_TURN && !connection->closing && !connection->close_after; i++) {
+        return false;
+    for (i = 0; i < FRAMES_A_TURN && !connection->closing && !connection->close_after; i++) {
         struct weft_err err = {0};
         int rc = weft_inbox_fill(&connection->inbox, &connection->link, &err);
         if (rc < 0)
@@ -119,12 +122,14 @@ static void drain(struct weft_daemon_connection *connection)
     }
     if (!connection->closing)
         set_deadline(connection);
+    return i == FRAMES_A_TURN;
 }
 
 void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
 {
     connection->daemon->drains++;
-    drain(connection);
+    for (int i = 0; i < TURNS_MAX && drain(connection); i++)
+        ;
     connection->daemon->drains--;
 }
 
@@ -305,7 +310,7 @@ void weft_daemon_connection_create(struct weft_daemon *daemon, struct weft_daemo
     connection->link = *link;
     connection->peer = *peer;
     connection->last_chunk = &connection->first_chunk;
-    weft_inbox_init(&connection->inbox, 0);
+    weft_inbox_init(&connection->inbox, tenant ? 1 : 0); /* SHARE brings one */
     connection->next = daemon->connections;
     if (connection->next)
         connection->next->link_to_this = &connection->next;

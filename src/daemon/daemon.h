@@ -31,6 +31,8 @@
 struct weft_daemon_tenant;
 struct weft_daemon_process;
 struct weft_daemon_connection;
+struct weft_daemon_share;
+struct weft_daemon_orphan;
 
 /* A device of this node, from its first use to the daemon's end. */
 struct weft_daemon_device {
@@ -45,8 +47,9 @@ struct weft_daemon_device {
     int page_fd;                             /* soft, owned; -1 elsewhere */
     struct weft_device_page *page;           /* soft, mapped, owned */
     size_t page_bytes;
-    struct weft_ledger *ledger;    /* soft: in the page */
-    struct weft_device_time *time; /* soft: in the page */
+    struct weft_ledger *ledger;         /* soft: in the page */
+    struct weft_ledger_account account; /* soft: our own slot in it */
+    struct weft_device_time *time;      /* soft: in the page */
 };
 
 /* A socket that is listened at. */
@@ -70,6 +73,7 @@ struct weft_daemon_tenant {
     uint32_t time_lines[WEFT_DEVICES_MAX];    /* in each soft device's page; 0 is none */
     int ledger_fd, policy_fd;                 /* owned */
     struct weft_ledger *ledger;               /* mapped, owned */
+    struct weft_ledger_account account;       /* our own slot in it */
     struct weft_policy_page *policy;          /* mapped writable, owned */
     struct weft_daemon_listener *listener;
     struct weft_daemon_process *processes; /* owned; when the last is gone, so is the tenant */
@@ -96,6 +100,8 @@ struct weft_daemon_process {
     uint32_t slot;    /* PROGRAM: in the tenant's ledger */
     uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each soft device's ledger; 0 is none */
     int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
+    struct weft_daemon_share *shares;        /* PROGRAM: owned; files that others may have too */
+    uint32_t share_count;
 };
 
 /* Bytes on their way out. */
@@ -126,6 +132,7 @@ struct weft_daemon {
     uv_loop_t loop;
     uv_timer_t idle;
     uv_timer_t look; /* at those who closed their connection */
+    uv_timer_t look_at_orphans;
     uv_signal_t on_term, on_int;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms; /* 0: stays */
@@ -139,6 +146,7 @@ struct weft_daemon {
     size_t strangers_max; /* WEFT_DAEMON_STRANGERS_MAX, or what the descriptors allow */
     struct weft_daemon_tenant *tenants;
     size_t tenant_count;
+    struct weft_daemon_orphan *orphans; /* owned; what the dead paid for others */
     int drains;          /* in progress: no process may be destroyed under who reads ahead */
     size_t silent_count; /* processes with `silent` set */
     struct weft_daemon_device *devices[WEFT_DAEMON_DEVICES_MAX]; /* native first, in their order */
@@ -246,6 +254,18 @@ int weft_daemon_process_open(pid_t pid);
 /* A pidfd of the connection's peer, checked to be the process that connected. Returns it. */
 int weft_daemon_process_pidfd(const struct weft_daemon_connection *connection, uint64_t start_ticks,
                               struct weft_err *err);
+
+/* -- share.c: device memory that several processes have
+ * ---------------------------------------------------------------- */
+
+/* A process has a file, whose descriptor is taken over, or (-1) has it no more. WEFT_EINVAL,
+ * WEFT_ELIMIT. */
+int weft_daemon_share_note(struct weft_daemon_process *process, const struct weft_wire_share *told,
+                           int *fd, struct weft_err *err);
+/* Before what a process held is taken back: keeps the charge of what others have. */
+void weft_daemon_share_settle(struct weft_daemon_process *process);
+void weft_daemon_share_forget_tenant(struct weft_daemon_tenant *tenant);
+void weft_daemon_share_stop(struct weft_daemon *daemon);
 
 /* -- stray.c
  * ----------------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
     device->time->share.slack_ns = weft_soft_profile_slack_ns(device->profile);
     page->memory_ceiling_bytes = 0; /* until weft_daemon_ceiling_divide */
     device->ledger = weft_ledger_format((char *)page + WEFT_DEVICE_LEDGER_OFFSET);
+    weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
 }
 
 static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profile *profile,

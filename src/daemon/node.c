@@ -95,11 +95,13 @@ static void stop(struct weft_daemon *daemon)
         weft_daemon_tenant_destroy(daemon->tenants);
     while (daemon->connections)
         weft_daemon_connection_close(daemon->connections);
+    weft_daemon_share_stop(daemon);
     uv_poll_stop(&daemon->leases);
     close(daemon->leases_fd);
     uv_close((uv_handle_t *)&daemon->leases, NULL);
     uv_close((uv_handle_t *)&daemon->idle, NULL);
     uv_close((uv_handle_t *)&daemon->look, NULL);
+    uv_close((uv_handle_t *)&daemon->look_at_orphans, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
 }
@@ -134,8 +136,10 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
         return weft_fail(err, WEFT_EIO, "event loop: %s", uv_strerror(rc));
     uv_timer_init(&daemon->loop, &daemon->idle);
     uv_timer_init(&daemon->loop, &daemon->look);
+    uv_timer_init(&daemon->loop, &daemon->look_at_orphans);
     uv_signal_init(&daemon->loop, &daemon->on_term);
     uv_signal_init(&daemon->loop, &daemon->on_int);
+    daemon->look_at_orphans.data = daemon;
     daemon->idle.data = daemon->look.data = daemon->on_term.data = daemon->on_int.data = daemon;
     uv_signal_start(&daemon->on_term, on_signal, SIGTERM);
     uv_signal_start(&daemon->on_int, on_signal, SIGINT);

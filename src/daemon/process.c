@@ -172,6 +172,7 @@ static void settle_soft(struct weft_daemon_process *process, uint32_t index)
 /* Takes back all that the process held. */
 static void settle(struct weft_daemon_process *process)
 {
+    weft_daemon_share_settle(process);
     for (uint32_t i = 0; i < process->tenant->device_count; i++)
         settle_soft(process, i);
     if (process->slot != WEFT_LEDGER_DAEMON_SLOT)
@@ -260,6 +261,8 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
     /* Programs outlive a daemon that is told to end, and keep what they hold. */
     if (!daemon->stopping)
         settle(process);
+    else
+        weft_daemon_share_settle(process);
     set_silent(process, false);
     for (uint32_t i = 0; i < process->tenant->device_count; i++) {
         if (process->arena_fds[i] >= 0)

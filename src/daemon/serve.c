@@ -183,6 +183,20 @@ static int serve_report(struct weft_daemon_connection *connection, struct weft_e
     return 0;
 }
 
+static int serve_share(struct weft_daemon_connection *connection, struct weft_err *err)
+{
+    struct weft_wire_share share;
+    struct weft_daemon_process *process = connection->process;
+    int rc = DECODE(connection, share, &share, err), none = -1;
+    if (rc)
+        return rc;
+    if (!process || process->role != WEFT_DAEMON_PROGRAM)
+        return weft_fail(err, WEFT_EPROTO, "a SHARE before HELLO");
+    bool has_file = connection->inbox.fd_count > 0;
+    return weft_daemon_share_note(process, &share, has_file ? &connection->inbox.fds[0] : &none,
+                                  err);
+}
+
 static int serve_run_begin(struct weft_daemon_connection *connection, struct weft_err *err)
 {
     struct weft_wire_run_begin begin;
@@ -343,6 +357,7 @@ void weft_daemon_serve(struct weft_daemon_connection *connection)
         [WEFT_WIRE_QUERY] = serve_query,
         [WEFT_WIRE_SET] = serve_set,
         [WEFT_WIRE_FAULT] = serve_fault,
+        [WEFT_WIRE_SHARE] = serve_share,
     };
     struct weft_err err = {0};
     uint16_t type = connection->inbox.header.type;

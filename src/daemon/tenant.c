@@ -101,6 +101,7 @@ static int make_pages(struct weft_daemon_tenant *tenant, struct weft_err *err)
         return fd;
     tenant->ledger_fd = fd;
     tenant->ledger = weft_ledger_format(memory);
+    weft_ledger_account_init(&tenant->account, tenant->ledger, WEFT_LEDGER_DAEMON_SLOT);
     fd = weft_daemon_memory_create("weft-policy", sizeof(*tenant->policy), &memory, err);
     if (fd < 0)
         return fd;
@@ -299,6 +300,7 @@ void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
     daemon->tenant_count--;
     while (tenant->processes)
         weft_daemon_process_destroy(tenant->processes);
+    weft_daemon_share_forget_tenant(tenant);
     for (struct weft_daemon_connection *c = daemon->connections; c; c = c->next) {
         if (c->tenant == tenant)
             c->tenant = NULL;

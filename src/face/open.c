@@ -17,6 +17,11 @@ static void report(const char *text)
     weft_session_report(&weft_face.session, text);
 }
 
+static bool share(uint32_t ordinal, uint64_t file, int fd)
+{
+    return weft_session_share(&weft_face.session, weft_face.visible.places[ordinal], file, fd);
+}
+
 /* One kind for all: programs whose devices come from several backends need a router, which is not
  * there yet. */
 static int kind_of(const struct weft_face *face, enum weft_device_kind *kind, struct weft_err *err)
@@ -109,6 +114,8 @@ static int open_backend(struct weft_face *face, struct weft_cuda *table, struct 
         .report = report,
         .charge = weft_quota_charge_shared,
         .discharge = weft_quota_discharge_shared,
+        .share = share,
+        .tenant_id = face->session.tenant_id,
     };
     rc = backend->open(&config, table, err);
     if (rc)
@@ -127,6 +134,7 @@ static int install_layers(struct weft_face *face, struct weft_cuda *table, struc
         .policy = face->session.policy,
         .device_count = (uint32_t)face->visible.count,
         .places = face->visible.places,
+        .exports_are_counted = face->devices[0].kind == WEFT_DEVICE_SOFT,
     };
     int rc = weft_quota_install(table, &quota, err);
     if (rc)

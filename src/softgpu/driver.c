@@ -112,6 +112,8 @@ int weft_soft_open(const struct weft_backend_config *config, struct weft_err *er
     weft_soft.report = config->report;
     weft_soft.charge = config->charge;
     weft_soft.discharge = config->discharge;
+    weft_soft.share = config->share;
+    weft_soft.tenant_id = config->tenant_id;
     read_environment();
     int rc = weft_soft_watchdog_configure(&weft_soft, err);
     if (rc == 0)

@@ -80,6 +80,8 @@ struct weft_soft_driver {
     /* What this process pays for others' memory, see backend.h. */
     bool (*charge)(uint32_t ordinal, uint64_t bytes, bool over_limit);
     void (*discharge)(uint32_t ordinal, uint64_t bytes);
+    bool (*share)(uint32_t ordinal, uint64_t file, int fd);
+    uint64_t tenant_id;
     struct weft_exec_memory view;        /* the process' window, set up by weft_soft_memory_open */
     struct weft_soft_memory *memory;     /* the memory half's state of the process, owned by it */
     const struct weft_exec_check *check; /* the memory half's; NULL: kernels are not checked */

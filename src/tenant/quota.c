@@ -2,9 +2,14 @@
 
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 
 #include "tenant/quota_layer.h"
 #include "util/util.h"
+
+#define MOVE_NS_MAX 100000000ull
+#define MOVE_WAIT_NS 1000000
+#define MOVE_WAITS_MAX 100
 
 struct weft_quota_state weft_quota;
 
@@ -68,13 +73,33 @@ CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes)
     return CUDA_SUCCESS;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A charge that has come to this process is for some milliseconds also where it was before, and who
+ * is refused for that waits. */
+static bool is_charge_moving(void)
+{
+    uint64_t moved_ns = __atomic_load_n(&weft_quota.moved_ns, __ATOMIC_RELAXED);
+    return moved_ns && now_ns() - moved_ns < MOVE_NS_MAX;
+}
+
 CUresult weft_quota_reserve(uint32_t device, uint64_t bytes)
 {
     if (weft_quota_reserve_untrimmed(device, bytes) == CUDA_SUCCESS)
         return CUDA_SUCCESS;
     weft_quota_vmm_reap();
     weft_quota_pools_trim(device);
-    return weft_quota_reserve_untrimmed(device, bytes);
+    CUresult rc = weft_quota_reserve_untrimmed(device, bytes);
+    for (int i = 0; rc && i < MOVE_WAITS_MAX && is_charge_moving(); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = MOVE_WAIT_NS}, NULL);
+        rc = weft_quota_reserve_untrimmed(device, bytes);
+    }
+    return rc;
 }
 
 void weft_quota_release(uint32_t device, uint64_t bytes)
@@ -86,8 +111,10 @@ bool weft_quota_charge_shared(uint32_t ordinal, uint64_t bytes, bool over_limit)
 {
     if (!over_limit)
         return weft_quota_reserve(ordinal, bytes) == CUDA_SUCCESS;
-    return weft_ledger_charge(&weft_quota.account, weft_quota.places[ordinal], bytes, UINT64_MAX) ==
-           0;
+    bool done =
+        weft_ledger_charge(&weft_quota.account, weft_quota.places[ordinal], bytes, UINT64_MAX) == 0;
+    __atomic_store_n(&weft_quota.moved_ns, now_ns(), __ATOMIC_RELAXED);
+    return done;
 }
 
 void weft_quota_discharge_shared(uint32_t ordinal, uint64_t bytes)
@@ -191,6 +218,7 @@ int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *
     weft_quota.next = *table;
     weft_quota.policy = config->policy;
     weft_quota.device_count = config->device_count;
+    weft_quota.exports_are_counted = config->exports_are_counted;
     for (uint32_t i = 0; i < config->device_count; i++) {
         weft_quota.places[i] = config->places ? config->places[i] : i;
         if (weft_quota.places[i] >= WEFT_LEDGER_DEVICES)

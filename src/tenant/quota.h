@@ -20,6 +20,9 @@ struct weft_quota_config {
     /* The ledger's and policy's device of each ordinal, borrowed for the call; NULL: the same
      * numbers. */
     const uint32_t *places;
+    /* The backend calls weft_quota_charge_shared for what the program has exported and let go of.
+     */
+    bool exports_are_counted;
 };
 
 /* Keeps the entries that it replaces. Once a process, before the table is published. */

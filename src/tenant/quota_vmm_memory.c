@@ -4,7 +4,8 @@
  * An export is a descriptor that the program may hand on and close without our seeing it. So memory
  * whose handles and mappings are gone is kept charged until its descriptor is seen to be closed.
  * What an importer in another process holds after that is not charged to anybody: that importer's
- * process cannot be told from here. */
+ * process cannot be told from here. A backend that can tell (weft_quota_config.exports_are_counted)
+ * has charged the process by then for what others have, and nothing is kept here. */
 #include "tenant/quota_vmm.h"
 
 #include <fcntl.h>
@@ -108,7 +109,7 @@ void weft_quota_memory_put(struct weft_quota_memory *memory)
 {
     if (--memory->references > 0)
         return;
-    if (memory_exported(memory)) {
+    if (!weft_quota.exports_are_counted && memory_exported(memory)) {
         __atomic_add_fetch(&memories.lingering, 1, __ATOMIC_RELEASE);
         return;
     }

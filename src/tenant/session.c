@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,11 @@
 #include "transport/places.h"
 #include "transport/transport.h"
 #include "util/util.h"
+
+/* weftd knows SHARE since this minor; how long it is waited for where it is busy. */
+#define SHARE_MINOR 3
+#define SHARE_WAIT_MS 50
+#define SHARE_TRIES_MAX 100
 
 static int say_hello(struct weft_link *link, struct weft_err *err)
 {
@@ -92,6 +98,13 @@ static int take_device(struct weft_inbox *inbox, size_t *next, const struct weft
     return rc;
 }
 
+/* Of a file in memory; 0 where it cannot be told. */
+static uint64_t file_number(int fd)
+{
+    struct statx found;
+    return statx(fd, "", AT_EMPTY_PATH, STATX_INO, &found) ? 0 : found.stx_ino;
+}
+
 static int take_grants(struct weft_session *session, struct weft_inbox *inbox, struct weft_err *err)
 {
     struct weft_wire_welcome welcome;
@@ -102,6 +115,8 @@ static int take_grants(struct weft_session *session, struct weft_inbox *inbox, s
         return weft_fail(err, WEFT_EPROTO, "a WELCOME message with too few descriptors");
     memcpy(session->tenant, welcome.tenant, sizeof(session->tenant));
     session->slot = welcome.slot;
+    session->minor = inbox->header.minor;
+    session->tenant_id = file_number(inbox->fds[0]);
     rc = map_ledger(session, inbox->fds[0], err);
     if (rc == 0)
         rc = map_policy(session, inbox->fds[1], err);
@@ -204,4 +219,45 @@ void weft_session_report(struct weft_session *session, const char *text)
      * not go is dropped. */
     ssize_t sent = send(session->fd, packet.bytes, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent;
+}
+
+/* A frame that is small goes as a whole or not at all, so threads need no lock. */
+static ssize_t send_frame(int socket, const struct weft_packet *packet, int fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {.iov_base = (void *)packet->bytes, .iov_len = packet->size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        control.align = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+        memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+    }
+    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+bool weft_session_share(struct weft_session *session, uint32_t device, uint64_t file, int fd)
+{
+    struct weft_wire_share share = {.device = device, .file = file};
+    struct weft_packet packet;
+    if (session->fd < 0 || session->minor < SHARE_MINOR)
+        return true;
+    weft_packet_init(&packet);
+    weft_wire_share_encode(&share, &packet.body);
+    if (weft_packet_seal(&packet, WEFT_WIRE_SHARE, fd >= 0 ? 1 : 0, NULL))
+        return false;
+    for (int i = 0; i < SHARE_TRIES_MAX; i++) {
+        if (send_frame(session->fd, &packet, fd) >= 0)
+            return true;
+        struct pollfd ready = {.fd = session->fd, .events = POLLOUT};
+        if (errno == EAGAIN || errno == ETOOMANYREFS)
+            poll(&ready, 1, SHARE_WAIT_MS);
+        else if (errno != EINTR)
+            return true; /* nobody is there who would take the charge away */
+    }
+    return false;
 }

@@ -3,6 +3,7 @@
 #ifndef WEFT_TENANT_SESSION_H
 #define WEFT_TENANT_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ struct weft_session {
     size_t ledger_bytes;
     const struct weft_policy_page *policy; /* mapped read-only, owned */
     uint32_t slot;                         /* in the tenant's ledger */
+    uint64_t tenant_id; /* the ledger's file: the same in all processes of the tenant */
+    uint16_t minor;     /* of weftd */
 };
 
 /* Connects to the container's /run/weft/tenant.sock, or to $WEFT_SOCKET where that is not there,
@@ -31,5 +34,8 @@ void weft_session_close(struct weft_session *session);
 /* A sentence for a person; weft run prints it. Never blocks; dropped where
  * the daemon is away. Any thread. */
 void weft_session_report(struct weft_session *session, const char *text);
+/* Device memory of the tenant's device lies in the file `fd` (borrowed), or this process has that
+ * file no more (-1). False where a weftd that is there does not listen. Any thread. */
+bool weft_session_share(struct weft_session *session, uint32_t device, uint64_t file, int fd);
 
 #endif

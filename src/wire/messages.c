@@ -292,3 +292,17 @@ int weft_wire_fault_decode(struct weft_reader reader, uint16_t minor,
     weft_read_text(&reader, message->device, sizeof(message->device));
     return finish(&reader, minor, "FAULT", err);
 }
+
+void weft_wire_share_encode(const struct weft_wire_share *message, struct weft_writer *writer)
+{
+    weft_write_u32(writer, message->device);
+    weft_write_u64(writer, message->file);
+}
+
+int weft_wire_share_decode(struct weft_reader reader, uint16_t minor,
+                           struct weft_wire_share *message, struct weft_err *err)
+{
+    message->device = weft_read_u32(&reader);
+    message->file = weft_read_u64(&reader);
+    return finish(&reader, minor, "SHARE", err);
+}

@@ -21,7 +21,7 @@
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 2
+#define WEFT_WIRE_MINOR 3
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -47,7 +47,8 @@
     X(QUERY, 10, WEFT_WIRE_REQUEST_MAX)    \
     X(ANSWER, 11, WEFT_WIRE_ANSWER_MAX)    \
     X(SET, 12, WEFT_WIRE_REQUEST_MAX)      \
-    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)
+    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)    \
+    X(SHARE, 14, WEFT_WIRE_REQUEST_MAX)
 
 enum weft_wire_type {
 #define X(name, number, maximum) WEFT_WIRE_##name = number,
@@ -149,6 +150,13 @@ struct weft_wire_fault {
     char device[WEFT_WIRE_DEVICE_BYTES]; /* [soft=]PROFILE[:N] or GPU-uuid */
 };
 
+/* A program to weftd: it has device memory in a file that others may have too, whose descriptor
+ * comes along; or, without one, it has the file no more. Not answered. Since minor 3. */
+struct weft_wire_share {
+    uint32_t device; /* of the tenant */
+    uint64_t file;   /* the program's name for it */
+};
+
 /* The largest payload of a type; 0 for a type that is not known. */
 uint32_t weft_wire_payload_max(uint16_t type);
 /* "HELLO"; "unknown" for a type that is not. */
@@ -180,6 +188,7 @@ WEFT_WIRE_CODEC(done);
 WEFT_WIRE_CODEC(query);
 WEFT_WIRE_CODEC(set);
 WEFT_WIRE_CODEC(fault);
+WEFT_WIRE_CODEC(share);
 #undef WEFT_WIRE_CODEC
 
 #endif

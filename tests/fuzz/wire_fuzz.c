@@ -51,7 +51,8 @@ static const struct weft_link_ops memory_ops = {.name = "memory", .receive = rec
     X(DONE, done)           \
     X(QUERY, query)         \
     X(SET, set)             \
-    X(FAULT, fault)
+    X(FAULT, fault)         \
+    X(SHARE, share)
 
 static void check_frame(const struct weft_inbox *inbox)
 {

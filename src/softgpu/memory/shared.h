@@ -1,10 +1,12 @@
 /* Device memory in a file of its own, which other processes of the same device may map too.
  *
- * Such memory is charged to one process. Who that is says a lock on the file (an open file
- * description lock): who pays holds it, and the kernel takes it away when that process dies or lets
- * go. The others look for it now and then, and the first that gets it pays from then on. So a death
- * between any two instructions leaves the memory charged to one of those that still have it, or to
- * nobody where nobody has. An export that its process has open counts as having it. */
+ * Such memory is charged to one process. Who that is says a lock on the file (shared_file.h): who
+ * pays holds it, and charged the memory before; the kernel takes it away when that process dies.
+ * The others look for it now and then, and the first that gets it pays from then on. Who lets go
+ * pays until another does. For who dies weftd does, which was told of the file: it keeps the dead
+ * one's charge as long as somebody has the memory and nobody pays. So at no instant is memory that
+ * somebody has charged to nobody; while the charge moves it is counted twice. An export, wherever
+ * its descriptor is, counts as having the memory. */
 #ifndef WEFT_SOFTGPU_MEMORY_SHARED_H
 #define WEFT_SOFTGPU_MEMORY_SHARED_H
 
@@ -30,7 +32,9 @@ struct weft_soft_shared {
     uint32_t volume[2];
     uint32_t references;    /* the lock */
     bool pays;              /* the lock */
+    bool leaves;            /* the lock; it pays, and lets anybody else do so */
     bool adopted;           /* the lock; who limits this process was told that it pays */
+    bool announced;         /* the lock; weftd was told that this process has it */
     uint64_t charged_bytes; /* the lock; while it pays */
     int exports[WEFT_SOFT_SHARED_EXPORTS_MAX]; /* the lock; the program's; -1 is none */
 };
@@ -53,7 +57,7 @@ CUresult weft_soft_shared_create(struct weft_soft_device *device, enum weft_soft
                                  struct weft_soft_shared **out);
 /* The memory behind a descriptor of the program, under a reference; where nobody else pays for it,
  * it is charged. INVALID_VALUE for anything but memory of that kind, INVALID_DEVICE for memory of a
- * device that this process does not have, OUT_OF_MEMORY. */
+ * device that this process does not have, OUT_OF_MEMORY, OPERATING_SYSTEM. */
 CUresult weft_soft_shared_import(int fd, enum weft_soft_shared_kind kind,
                                  struct weft_soft_shared **out);
 /* A descriptor for the program, which closes it. */

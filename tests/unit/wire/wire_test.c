@@ -61,6 +61,7 @@ static const struct weft_wire_set set_message = {.tenant = "bob",
                                                             .kernel_timeout_us = 2000000}};
 static const struct weft_wire_fault fault_message = {
     .xid = 48, .pid = 77, .tenant = "bob", .device = "t4:1"};
+static const struct weft_wire_share share_message = {.device = 1, .file = 0x1122334455667788};
 
 /* X(name, the bytes of name_message in hexadecimal). */
 #define SAMPLES(X)                                                                    \
@@ -80,7 +81,8 @@ static const struct weft_wire_fault fault_message = {
     X(query, "01")                                                                    \
     X(set, "0300626f6200000040000000007f000000010203040506070810270000"               \
            "05000000e20400003200000080841e00")                                        \
-    X(fault, "300000004d0000000300626f62040074343a31")
+    X(fault, "300000004d0000000300626f62040074343a31")                                \
+    X(share, "010000008877665544332211")
 
 struct sample {
     const char *name, *hex;
