@@ -197,7 +197,10 @@ CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t b
 /* The same, and the host reaches it at the same address. */
 CUresult weft_soft_memory_allocate_managed(struct weft_soft_context *context, uint64_t bytes,
                                            CUdeviceptr *address);
-/* Of either. */
+/* The same of no context, so that it outlives the one that it was made in. */
+CUresult weft_soft_memory_allocate_common(struct weft_soft_context *context, uint64_t bytes,
+                                          CUdeviceptr *address);
+/* Of any of them. */
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address);
 /* The texture or surface reference of a module's variable: one handle, however often it is asked
  * for. OUT_OF_MEMORY. */

@@ -12,7 +12,8 @@ struct loaded {
 
 struct library {
     uint64_t handle;
-    struct weft_soft_image *image; /* referenced */
+    struct weft_soft_image *image;     /* referenced */
+    struct weft_soft_managed *managed; /* referenced */
     pthread_mutex_t lock;
     struct loaded *loaded; /* lock; one a context */
     uint64_t *kernels;     /* lock; a handle a function of the image, 0: not asked for yet */
@@ -36,6 +37,7 @@ static void release_library(void *object)
         free(loaded);
     }
     weft_soft_image_put(library->image);
+    weft_soft_managed_put(library->managed);
     pthread_mutex_destroy(&library->lock);
     free(library->kernels);
     free(library);
@@ -60,7 +62,8 @@ static CUresult create(struct weft_soft_image *image, CUlibrary *out)
     library->image = image;
     pthread_mutex_init(&library->lock, NULL);
     library->kernels = calloc(image->ptx->function_count + 1, sizeof(*library->kernels));
-    if (library->kernels)
+    library->managed = weft_soft_managed_create();
+    if (library->kernels && library->managed)
         library->handle = weft_soft_handle_open(WEFT_SOFT_HANDLE_LIBRARY, library, release_library);
     if (!library->handle) {
         release_library(library);
@@ -162,7 +165,7 @@ static CUresult load_into(struct library *library, struct weft_soft_context *con
     struct loaded *loaded = calloc(1, sizeof(*loaded));
     if (!loaded)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult result = weft_soft_module_create(context, library->image, out, &err);
+    CUresult result = weft_soft_module_create(context, library->image, library->managed, out, &err);
     if (result) {
         weft_soft_module_tell(result, &err);
         free(loaded);

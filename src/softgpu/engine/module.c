@@ -15,6 +15,9 @@ static void release_module(void *object)
 {
     struct weft_soft_module *module = object;
     weft_exec_program_destroy(module->program);
+    /* No work of the context is left that could use them. */
+    if (module->common)
+        weft_soft_managed_leave(module->common, module->context);
     weft_soft_image_put(module->image);
     pthread_mutex_destroy(&module->lock);
     weft_soft_context_put(module->context);
@@ -67,15 +70,30 @@ static void write_initialiser(const struct weft_soft_module *module,
     }
 }
 
-static CUresult place_variables(struct weft_soft_module *module, struct weft_err *err)
+/* `initialise`: no other module has given them their values. */
+static CUresult place_managed(struct weft_soft_module *module, struct weft_soft_managed *common,
+                              uint64_t bytes, bool *initialise)
+{
+    if (!common)
+        return weft_soft_memory_allocate_managed(module->context, bytes, &module->managed);
+    CUresult result =
+        weft_soft_managed_use(common, module->context, bytes, &module->managed, initialise);
+    if (result == CUDA_SUCCESS)
+        module->common = common;
+    return result;
+}
+
+static CUresult place_variables(struct weft_soft_module *module, struct weft_soft_managed *common,
+                                struct weft_err *err)
 {
     const struct weft_ptx_module *ptx = module->image->ptx;
     uint64_t bytes[2] = {0};
+    bool initialise = true;
     CUresult result = lay_out(module, bytes, err);
     if (!result && bytes[0])
         result = weft_soft_memory_allocate(module->context, bytes[0], &module->variables);
     if (!result && bytes[1])
-        result = weft_soft_memory_allocate_managed(module->context, bytes[1], &module->managed);
+        result = place_managed(module, common, bytes[1], &initialise);
     if (result == CUDA_ERROR_OUT_OF_MEMORY)
         weft_fail(err, WEFT_ENOMEM, "no device memory for the module's variables");
     if (result)
@@ -87,7 +105,7 @@ static CUresult place_variables(struct weft_soft_module *module, struct weft_err
                 ptx->variables[i].managed ? module->managed : module->variables;
     for (uint32_t i = 0; i < ptx->variable_count; i++) {
         const struct weft_ptx_variable *variable = &ptx->variables[i];
-        if (!has_address(variable) || !variable->bytes)
+        if (!has_address(variable) || !variable->bytes || (variable->managed && !initialise))
             continue;
         unsigned char *memory =
             weft_soft_memory_reach(module->variable_addresses[i], variable->bytes);
@@ -125,7 +143,7 @@ static void free_variables(struct weft_soft_module *module)
 {
     if (atomic_load(&module->context->destroyed))
         return;
-    if (module->managed)
+    if (module->managed && !module->common)
         weft_soft_memory_free(module->context, module->managed);
     if (!module->variables)
         return;
@@ -133,9 +151,10 @@ static void free_variables(struct weft_soft_module *module)
     weft_soft_memory_free(module->context, module->variables);
 }
 
-static CUresult furnish_module(struct weft_soft_module *module, struct weft_err *err)
+static CUresult furnish_module(struct weft_soft_module *module, struct weft_soft_managed *common,
+                               struct weft_err *err)
 {
-    CUresult result = place_variables(module, err);
+    CUresult result = place_variables(module, common, err);
     if (result)
         return result;
     int rc = weft_exec_program_create(&module->program, module->image->ptx,
@@ -147,7 +166,8 @@ static CUresult furnish_module(struct weft_soft_module *module, struct weft_err 
 }
 
 CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_soft_image *image,
-                                 struct weft_soft_module **out, struct weft_err *err)
+                                 struct weft_soft_managed *common, struct weft_soft_module **out,
+                                 struct weft_err *err)
 {
     CUresult result =
         weft_soft_image_check(image, weft_soft_profile_sm(context->device->profile), err);
@@ -156,7 +176,7 @@ CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_
     struct weft_soft_module *module = allocate_module(context, image);
     if (!module)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    result = furnish_module(module, err);
+    result = furnish_module(module, common, err);
     if (result) {
         free_variables(module);
         release_module(module);

@@ -53,6 +53,16 @@ void weft_soft_image_put(struct weft_soft_image *image);
 CUresult weft_soft_image_check(const struct weft_soft_image *image, uint32_t sm,
                                struct weft_err *err);
 
+/* The managed variables of a library, which all contexts that it is loaded in have in common; they
+ * begin anew when none is left. */
+struct weft_soft_managed;
+struct weft_soft_managed *weft_soft_managed_create(void);
+void weft_soft_managed_put(struct weft_soft_managed *managed);
+/* Their address for one more module; *first: they have to be initialised. OUT_OF_MEMORY. */
+CUresult weft_soft_managed_use(struct weft_soft_managed *managed, struct weft_soft_context *context,
+                               uint64_t bytes, CUdeviceptr *address, bool *first);
+void weft_soft_managed_leave(struct weft_soft_managed *managed, struct weft_soft_context *context);
+
 /* An image in a context: its variables have addresses. */
 struct weft_soft_module {
     struct weft_soft_context *context; /* referenced */
@@ -62,9 +72,10 @@ struct weft_soft_module {
     struct weft_exec_program *program;
     CUdeviceptr variables; /* one allocation for all; 0: there are none */
     uint64_t variable_bytes;
-    CUdeviceptr managed;          /* another one, for those that the host reaches too */
-    uint64_t *variable_addresses; /* one a variable of the image */
-    uint32_t registers_max;       /* a thread's, as CU_JIT_MAX_REGISTERS said; 0: no limit */
+    CUdeviceptr managed;              /* another one, for those that the host reaches too */
+    struct weft_soft_managed *common; /* what `managed` is a use of; NULL: the module's own */
+    uint64_t *variable_addresses;     /* one a variable of the image */
+    uint32_t registers_max;           /* a thread's, as CU_JIT_MAX_REGISTERS said; 0: no limit */
     pthread_mutex_t lock;
     uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */
     bool *refused;       /* lock; one a function: that it cannot run was told */
@@ -91,9 +102,11 @@ struct weft_soft_function {
     atomic_int large_clusters, cluster_policy;
 };
 
-/* Takes its own reference to the image. Makes handle and variables. */
+/* Takes its own reference to the image. Makes handle and variables; managed ones are those of
+ * `common`, or the module's own where that is NULL. */
 CUresult weft_soft_module_create(struct weft_soft_context *context, struct weft_soft_image *image,
-                                 struct weft_soft_module **out, struct weft_err *err);
+                                 struct weft_soft_managed *common, struct weft_soft_module **out,
+                                 struct weft_err *err);
 /* The handle of the kernel `name`; NOT_FOUND, or NOT_SUPPORTED with a report that says why. */
 CUresult weft_soft_module_function(struct weft_soft_module *module, const char *name,
                                    uint64_t *handle);

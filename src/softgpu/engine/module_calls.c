@@ -51,7 +51,7 @@ static CUresult load(CUmodule *out, const void *memory, const char *path,
     if (result == CUDA_SUCCESS)
         result = weft_soft_image_check(image, sm, &err);
     if (result == CUDA_SUCCESS)
-        result = weft_soft_module_create(context, image, &module, &err);
+        result = weft_soft_module_create(context, image, NULL, &module, &err);
     if (result == CUDA_SUCCESS && jit)
         module->registers_max = jit->registers_max;
     weft_soft_image_put(image);

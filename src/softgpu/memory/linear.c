@@ -41,9 +41,10 @@ static CUresult take(struct weft_soft_allocation *allocation)
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t bytes,
-                                   enum weft_soft_allocation_kind kind, uint32_t flags,
-                                   uint64_t *address)
+/* `owner` may be NULL. */
+static CUresult make(struct weft_soft_device *device, struct weft_soft_context *owner,
+                     uint64_t bytes, enum weft_soft_allocation_kind kind, uint32_t flags,
+                     uint64_t *address)
 {
     if (bytes == 0)
         return CUDA_ERROR_INVALID_VALUE;
@@ -53,7 +54,7 @@ CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t b
     if (!allocation)
         return CUDA_ERROR_OUT_OF_MEMORY;
     allocation->kind = kind;
-    allocation->device = context->device;
+    allocation->device = device;
     allocation->bytes = bytes;
     allocation->charged = weft_round_up(bytes, WEFT_SOFT_BLOCK_BYTES);
     allocation->extent = extent_of(bytes, kind);
@@ -64,8 +65,15 @@ CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t b
     if (result != CUDA_SUCCESS)
         return result;
     *address = weft_soft_allocation_address(allocation);
-    weft_soft_allocation_publish(weft_steal(allocation), context);
+    weft_soft_allocation_publish(weft_steal(allocation), owner);
     return CUDA_SUCCESS;
+}
+
+CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t bytes,
+                                   enum weft_soft_allocation_kind kind, uint32_t flags,
+                                   uint64_t *address)
+{
+    return make(context->device, context, bytes, kind, flags, address);
 }
 
 static CUresult allocate(struct weft_soft_context *context, uint64_t bytes,
@@ -90,6 +98,17 @@ CUresult weft_soft_memory_allocate_managed(struct weft_soft_context *context, ui
     uint64_t taken;
     CUresult result =
         weft_soft_linear_allocate(context, bytes, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, &taken);
+    if (result == CUDA_SUCCESS)
+        *address = taken;
+    return result;
+}
+
+CUresult weft_soft_memory_allocate_common(struct weft_soft_context *context, uint64_t bytes,
+                                          CUdeviceptr *address)
+{
+    uint64_t taken;
+    CUresult result =
+        make(context->device, NULL, bytes, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, &taken);
     if (result == CUDA_SUCCESS)
         *address = taken;
     return result;

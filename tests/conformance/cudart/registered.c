@@ -24,6 +24,7 @@
 #define PTX                                                      \
     ".version 7.0\n.target sm_75\n.address_size 64\n"            \
     ".visible .global .u32 offset = 5;\n"                        \
+    ".visible .global .attribute(.managed) .u32 visits = 40;\n"  \
     ".visible .entry add(.param .u64 out, .param .u32 more) {\n" \
     " .reg .b64 %d<3>;\n .reg .b32 %r<4>;\n"                     \
     " ld.param.u64 %d0, [out];\n ld.param.u32 %r1, [more];\n"    \
@@ -64,6 +65,7 @@ static void add_stub(void)
 {
 }
 static uint32_t offset;
+static uint32_t *visits; /* managed: the program looks at its own pointer */
 
 static void check_result(const uint32_t *out, uint32_t first)
 {
@@ -114,6 +116,31 @@ static void check_resets(void)
     dlclose(driver);
 }
 
+/* All devices have one copy of a managed variable. Once all are reset it begins anew, here in the
+ * memory of another device, and the program's pointer leads there. */
+static void check_managed(void)
+{
+    uint32_t seen = 0;
+    OK(cudaSetDevice(0));
+    OK(cudaMemcpyFromSymbol(&seen, &visits, sizeof(seen), 0, cudaMemcpyDeviceToHost));
+    CHECK(seen == 40 && *visits == 40);
+    *visits = 41;
+    OK(cudaSetDevice(1));
+    OK(cudaMemcpyFromSymbol(&seen, &visits, sizeof(seen), 0, cudaMemcpyDeviceToHost));
+    CHECK(seen == 41);
+    OK(cudaDeviceReset());
+    OK(cudaSetDevice(0));
+    CHECK(*visits == 41); /* the other device still has it */
+    OK(cudaDeviceReset());
+    OK(cudaSetDevice(1));
+    OK(cudaMemcpyFromSymbol(&seen, &visits, sizeof(seen), 0, cudaMemcpyDeviceToHost));
+    CHECK(seen == 40 && *visits == 40);
+    *visits = 42;
+    OK(cudaSetDevice(0));
+    OK(cudaMemcpyFromSymbol(&seen, &visits, sizeof(seen), 0, cudaMemcpyDeviceToHost));
+    CHECK(seen == 42);
+}
+
 static void check_refused(cudaKernel_t kernel, void **arguments)
 {
     dim3 grid = {1, 1, 1}, block = {32, 1, 1};
@@ -135,6 +162,8 @@ int main(void)
     __cudaRegisterFunction(handle, (const char *)(uintptr_t)add_stub, "add", "add", -1, NULL, NULL,
                            NULL, NULL, NULL);
     __cudaRegisterVar(handle, (char *)&offset, "offset", "offset", 0, sizeof(offset), 0, 0);
+    __cudaRegisterManagedVar(handle, (void **)&visits, "visits", "visits", 0, sizeof(*visits), 0,
+                             0);
     __cudaRegisterFatBinaryEnd(handle);
 
     dim3 grid = {1, 1, 1}, block = {32, 1, 1}, popped_grid, popped_block;
@@ -174,6 +203,7 @@ int main(void)
     check_refused(kernel, arguments);
     OK(cudaFree(out));
     check_resets();
+    check_managed();
     __cudaUnregisterFatBinary(handle);
     CHECK(__cudaGetKernel(&kernel, (const void *)(uintptr_t)add_stub) ==
           cudaErrorInvalidDeviceFunction);
