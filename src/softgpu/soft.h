@@ -214,6 +214,8 @@ CUresult weft_soft_memory_check_reference(const void *handle);
 /* Where the host reaches [address, address + bytes) of device, managed, pinned or registered
  * memory; NULL where it is not all live. */
 void *weft_soft_memory_reach(uint64_t address, uint64_t bytes);
+/* Whether the address is one of managed memory. */
+bool weft_soft_memory_is_managed(uint64_t address);
 
 /* The host has written device memory other than by a copy or a set, for the checker. */
 void weft_soft_memory_written(uint64_t address, uint64_t bytes);

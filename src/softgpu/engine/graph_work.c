@@ -142,7 +142,7 @@ static CUresult init_batch(struct weft_soft_graph_work *work)
     const CUstreamBatchMemOpParams *ops = weft_steal(params->paramArray);
     CUresult result = check_context(params->ctx);
     if (result == CUDA_SUCCESS)
-        result = weft_soft_memory_ops_check(ops, params->count, params->flags);
+        result = weft_soft_memory_ops_check(ops, params->count, params->flags, false);
     return result ? result : copy_batch(work, ops);
 }
 

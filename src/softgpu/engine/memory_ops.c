@@ -86,12 +86,14 @@ static CUresult run(void *argument)
 
 static bool is_word(CUdeviceptr address, uint64_t bytes)
 {
-    return address % bytes == 0 && weft_soft_memory_reach(address, bytes);
+    return address % bytes == 0 && weft_soft_memory_reach(address, bytes) &&
+           !weft_soft_memory_is_managed(address);
 }
 
-static bool is_sound(const CUstreamBatchMemOpParams *op)
+static bool is_sound(const CUstreamBatchMemOpParams *op, bool first_version)
 {
     uint64_t bytes = is_wide(op) ? 8 : 4;
+    unsigned int write_flags = first_version ? CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER : 0;
     switch ((int)op->operation) {
     case CU_STREAM_MEM_OP_WAIT_VALUE_32:
     case CU_STREAM_MEM_OP_WAIT_VALUE_64:
@@ -100,8 +102,7 @@ static bool is_sound(const CUstreamBatchMemOpParams *op)
                is_word(op->waitValue.address, bytes);
     case CU_STREAM_MEM_OP_WRITE_VALUE_32:
     case CU_STREAM_MEM_OP_WRITE_VALUE_64:
-        return op->writeValue.flags <= CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER &&
-               is_word(op->writeValue.address, bytes);
+        return (op->writeValue.flags & ~write_flags) == 0 && is_word(op->writeValue.address, bytes);
     case CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES:
         return op->flushRemoteWrites.flags == 0;
     case CU_STREAM_MEM_OP_BARRIER:
@@ -111,12 +112,12 @@ static bool is_sound(const CUstreamBatchMemOpParams *op)
 }
 
 CUresult weft_soft_memory_ops_check(const CUstreamBatchMemOpParams *ops, unsigned int count,
-                                    unsigned int flags)
+                                    unsigned int flags, bool first_version)
 {
     if (!ops || count == 0 || count > WEFT_SOFT_MEMORY_OPS_MAX || flags)
         return CUDA_ERROR_INVALID_VALUE;
     for (unsigned int i = 0; i < count; i++) {
-        if (!is_sound(&ops[i]))
+        if (!is_sound(&ops[i], first_version))
             return CUDA_ERROR_INVALID_VALUE;
     }
     return CUDA_SUCCESS;
@@ -145,14 +146,14 @@ static CUresult capture(struct weft_soft_stream *stream, const CUstreamBatchMemO
     return weft_soft_capture_add(stream, &node);
 }
 
-static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOpParams *ops,
-                      unsigned int count, unsigned int flags)
+static CUresult start(CUstream handle, bool per_thread, bool first_version,
+                      const CUstreamBatchMemOpParams *ops, unsigned int count, unsigned int flags)
 {
     struct weft_soft_stream *stream;
     CUresult result = weft_soft_stream_enter(handle, per_thread, &stream);
     if (result)
         return result;
-    result = weft_soft_memory_ops_check(ops, count, flags);
+    result = weft_soft_memory_ops_check(ops, count, flags, first_version);
     if (result == CUDA_SUCCESS)
         result = weft_soft_stream_captures(stream)
                      ? capture(stream, ops, count)
@@ -161,8 +162,9 @@ static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOp
     return result;
 }
 
-/* The first version of a call differs from the second in what a card has to be asked before. */
-#define VALUE_CALLS(bits, flavour, thread)                                              \
+/* The first version of a call differs from the second in the flags, and in what a card has to be
+ * asked before. */
+#define VALUE_CALLS(bits, flavour, thread, first)                                       \
     static CUresult write##bits##_##flavour(CUstream stream, CUdeviceptr address,       \
                                             cuuint##bits##_t value, unsigned int flags) \
     {                                                                                   \
@@ -171,7 +173,7 @@ static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOp
         op.writeValue.address = address;                                                \
         op.writeValue.value64 = value;                                                  \
         op.writeValue.flags = flags;                                                    \
-        return start(stream, thread, &op, 1, 0);                                        \
+        return start(stream, thread, first, &op, 1, 0);                                 \
     }                                                                                   \
     static CUresult wait##bits##_##flavour(CUstream stream, CUdeviceptr address,        \
                                            cuuint##bits##_t value, unsigned int flags)  \
@@ -181,36 +183,46 @@ static CUresult start(CUstream handle, bool per_thread, const CUstreamBatchMemOp
         op.waitValue.address = address;                                                 \
         op.waitValue.value64 = value;                                                   \
         op.waitValue.flags = flags;                                                     \
-        return start(stream, thread, &op, 1, 0);                                        \
+        return start(stream, thread, first, &op, 1, 0);                                 \
     }
 
-VALUE_CALLS(32, legacy, false)
-VALUE_CALLS(32, ptsz, true)
-VALUE_CALLS(64, legacy, false)
-VALUE_CALLS(64, ptsz, true)
+VALUE_CALLS(32, legacy_v1, false, true)
+VALUE_CALLS(32, ptsz_v1, true, true)
+VALUE_CALLS(64, legacy_v1, false, true)
+VALUE_CALLS(64, ptsz_v1, true, true)
+VALUE_CALLS(32, legacy, false, false)
+VALUE_CALLS(32, ptsz, true, false)
+VALUE_CALLS(64, legacy, false, false)
+VALUE_CALLS(64, ptsz, true, false)
 
-static CUresult batch_legacy(CUstream stream, unsigned int count, CUstreamBatchMemOpParams *ops,
-                             unsigned int flags)
-{
-    return start(stream, false, ops, count, flags);
-}
+#define BATCH_CALL(flavour, thread, first)                                             \
+    static CUresult batch_##flavour(CUstream stream, unsigned int count,               \
+                                    CUstreamBatchMemOpParams *ops, unsigned int flags) \
+    {                                                                                  \
+        return start(stream, thread, first, ops, count, flags);                        \
+    }
 
-static CUresult batch_ptsz(CUstream stream, unsigned int count, CUstreamBatchMemOpParams *ops,
-                           unsigned int flags)
-{
-    return start(stream, true, ops, count, flags);
-}
+BATCH_CALL(legacy_v1, false, true)
+BATCH_CALL(ptsz_v1, true, true)
+BATCH_CALL(legacy, false, false)
+BATCH_CALL(ptsz, true, false)
 
 void weft_soft_memory_ops_install(struct weft_cuda *table)
 {
-    table->cuStreamWriteValue32 = table->cuStreamWriteValue32_v2 = write32_legacy;
-    table->cuStreamWriteValue32_ptsz = table->cuStreamWriteValue32_v2_ptsz = write32_ptsz;
-    table->cuStreamWaitValue32 = table->cuStreamWaitValue32_v2 = wait32_legacy;
-    table->cuStreamWaitValue32_ptsz = table->cuStreamWaitValue32_v2_ptsz = wait32_ptsz;
-    table->cuStreamWriteValue64 = table->cuStreamWriteValue64_v2 = write64_legacy;
-    table->cuStreamWriteValue64_ptsz = table->cuStreamWriteValue64_v2_ptsz = write64_ptsz;
-    table->cuStreamWaitValue64 = table->cuStreamWaitValue64_v2 = wait64_legacy;
-    table->cuStreamWaitValue64_ptsz = table->cuStreamWaitValue64_v2_ptsz = wait64_ptsz;
-    table->cuStreamBatchMemOp = table->cuStreamBatchMemOp_v2 = batch_legacy;
-    table->cuStreamBatchMemOp_ptsz = table->cuStreamBatchMemOp_v2_ptsz = batch_ptsz;
+#define INSTALL(bits)                                               \
+    table->cuStreamWriteValue##bits = write##bits##_legacy_v1;      \
+    table->cuStreamWriteValue##bits##_ptsz = write##bits##_ptsz_v1; \
+    table->cuStreamWaitValue##bits = wait##bits##_legacy_v1;        \
+    table->cuStreamWaitValue##bits##_ptsz = wait##bits##_ptsz_v1;   \
+    table->cuStreamWriteValue##bits##_v2 = write##bits##_legacy;    \
+    table->cuStreamWriteValue##bits##_v2_ptsz = write##bits##_ptsz; \
+    table->cuStreamWaitValue##bits##_v2 = wait##bits##_legacy;      \
+    table->cuStreamWaitValue##bits##_v2_ptsz = wait##bits##_ptsz;
+    INSTALL(32)
+    INSTALL(64)
+#undef INSTALL
+    table->cuStreamBatchMemOp = batch_legacy_v1;
+    table->cuStreamBatchMemOp_ptsz = batch_ptsz_v1;
+    table->cuStreamBatchMemOp_v2 = batch_legacy;
+    table->cuStreamBatchMemOp_v2_ptsz = batch_ptsz;
 }

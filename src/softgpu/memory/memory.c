@@ -234,6 +234,16 @@ void *weft_soft_memory_reach(uint64_t address, uint64_t bytes)
     return whole ? weft_soft_window_alias(&memory->window, address) : NULL;
 }
 
+bool weft_soft_memory_is_managed(uint64_t address)
+{
+    struct weft_soft_memory *memory = weft_soft.memory;
+    pthread_mutex_lock(&memory->lock);
+    const struct weft_soft_allocation *allocation = weft_soft_allocation_find(address);
+    bool managed = allocation && allocation->kind == WEFT_SOFT_MANAGED;
+    pthread_mutex_unlock(&memory->lock);
+    return managed;
+}
+
 void weft_soft_memory_install(struct weft_cuda *table)
 {
     weft_soft_device_install(table);

@@ -215,6 +215,30 @@ static void refusals(void)
     DO(cuStreamDestroy(stream));
 }
 
+/* The public header: a write without a barrier is not in the second version of the calls, and no
+ * version takes managed memory. Breaks where both versions are one function. */
+static void versions(void)
+{
+    typedef CUresult (*write_fn)(CUstream, CUdeviceptr, unsigned int, unsigned int);
+    CUstream stream = new_stream();
+    unsigned int *words = new_words();
+    CUdeviceptr word = (CUdeviceptr)words, managed;
+    void *first = NULL;
+    DO(cuGetProcAddress("cuStreamWriteValue32", &first, 11000, 0, NULL));
+    DO(((write_fn)first)(stream, word, 5, CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER));
+    DO(cuStreamSynchronize(stream));
+    TRUE(words[0] == 5);
+    EXPECT(cuStreamWriteValue32(stream, word, 6, CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER),
+           CUDA_ERROR_INVALID_VALUE);
+    DO(cuMemAllocManaged(&managed, 16, CU_MEM_ATTACH_GLOBAL));
+    EXPECT(cuStreamWriteValue32(stream, managed, 1, 0), CUDA_ERROR_INVALID_VALUE);
+    EXPECT(cuStreamWaitValue64(stream, managed, 1, 0), CUDA_ERROR_INVALID_VALUE);
+    EXPECT(((write_fn)first)(stream, managed, 1, 0), CUDA_ERROR_INVALID_VALUE);
+    DO(cuMemFree(managed));
+    DO(cuMemFreeHost(words));
+    DO(cuStreamDestroy(stream));
+}
+
 /* A context ends also where something in it would wait for ever. */
 static void context_ends(const struct program *program)
 {
@@ -241,6 +265,7 @@ int main(void)
     writers(&program);
     batches();
     refusals();
+    versions();
     context_ends(&program);
     return 0;
 }
