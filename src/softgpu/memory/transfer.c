@@ -223,8 +223,11 @@ CUresult weft_soft_transfer_start(const struct weft_soft_transfer *transfer, CUs
     CUresult result = weft_soft_stream_of_current(handle, per_thread, &stream);
     if (result != CUDA_SUCCESS)
         return result;
+    /* A call that is not asynchronous may return late, and is soonest done where it was made: to
+     * wake a worker and to wait for it costs as much as megabytes of copying on a busy host. */
     bool at_once = !weft_soft_capture_holds(stream) &&
-                   (must_wait(transfer, wait, false) || total_bytes(transfer) <= INLINE_BYTES_MAX);
+                   (wait == WEFT_SOFT_WAIT_HOST || must_wait(transfer, wait, false) ||
+                    total_bytes(transfer) <= INLINE_BYTES_MAX);
     if (total_bytes(transfer) > 0 && at_once && weft_soft_stream_idle(stream))
         run(transfer);
     else if (total_bytes(transfer) > 0)

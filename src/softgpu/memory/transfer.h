@@ -36,7 +36,7 @@ CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_plac
 
 enum weft_soft_wait {
     WEFT_SOFT_WAIT_HOST, /* until host memory that is involved may be used; device to device does
-                            not wait */
+                            not wait for what runs before it in its stream */
     WEFT_SOFT_WAIT_NEVER /* but for pageable memory that is written, or too large to be staged */
 };
 
