@@ -35,13 +35,14 @@ static json_t *device_uuid(const struct weft_daemon_device *device)
     return json_sprintf("GPU-%s", weft_uuid_format(device->uuid, text));
 }
 
-static uint64_t time_used_ns(const struct weft_daemon_tenant *tenant, uint32_t index)
+/* Of the processes of one number; of all, and those that are gone, for 0. */
+static uint64_t time_used_ns(const struct weft_daemon_tenant *tenant, pid_t pid, uint32_t index)
 {
-    uint64_t total = tenant->ended_time_ns[index];
+    uint64_t total = pid ? 0 : tenant->ended_time_ns[index];
     const struct weft_daemon_device *device = tenant->devices[index];
     for (const struct weft_daemon_process *process = tenant->processes; process && device->page;
          process = process->next) {
-        if (process->device_slots[index])
+        if (process->device_slots[index] && (pid == 0 || process->pid == pid))
             total += __atomic_load_n(
                 &device->page->processes[process->device_slots[index]].device_time_ns,
                 __ATOMIC_RELAXED);
@@ -53,13 +54,23 @@ static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t i
 {
     const struct weft_daemon_device *device = tenant->devices[index];
     uint64_t limit = WEFT_MIN(tenant->limits.memory_bytes, device->memory_bytes);
-    return json_pack("{s:o, s:i, s:s, s:I, s:I, s:I, s:f, s:f}", "device", device_uuid(device),
-                     "ordinal", (int)index, "name", device->name, "memory_used_bytes",
-                     (json_int_t)weft_ledger_total(tenant->ledger, index), "memory_limit_bytes",
-                     (json_int_t)limit, "memory_guarantee_bytes",
-                     (json_int_t)tenant->limits.guarantee_bytes, "time_used_s",
-                     (double)time_used_ns(tenant, index) / NS_PER_S, "share",
-                     weft_daemon_time_share(tenant, index));
+    json_t *entry = json_pack(
+        "{s:o, s:i, s:s, s:I, s:I, s:I, s:f, s:f}", "device", device_uuid(device), "ordinal",
+        (int)index, "name", device->name, "memory_used_bytes",
+        (json_int_t)weft_ledger_total(tenant->ledger, index), "memory_limit_bytes",
+        (json_int_t)limit, "memory_guarantee_bytes", (json_int_t)tenant->limits.guarantee_bytes,
+        "time_used_s", (double)time_used_ns(tenant, 0, index) / NS_PER_S, "share",
+        weft_daemon_time_share(tenant, index));
+    /* Beside what is used, so that the two are of one moment. */
+    if (entry && device->time) {
+        json_object_set_new(entry, "device_time_s",
+                            json_real((double)weft_share_clock(&device->time->share) / NS_PER_S));
+        json_object_set_new(
+            entry, "device_idle_s",
+            json_real((double)__atomic_load_n(&device->time->share.idle_ns, __ATOMIC_RELAXED) /
+                      NS_PER_S));
+    }
+    return entry;
 }
 
 static uint64_t held_by_pid(const struct weft_daemon_tenant *tenant, pid_t pid, uint32_t index)
@@ -78,10 +89,11 @@ static json_t *process_entry(const struct weft_daemon_tenant *tenant, pid_t pid)
     char command[COMMAND_BYTES];
     json_t *devices = json_array();
     for (uint32_t i = 0; i < tenant->device_count; i++)
-        json_array_append_new(devices, json_pack("{s:o, s:i, s:I}", "device",
-                                                 device_uuid(tenant->devices[i]), "ordinal", (int)i,
-                                                 "memory_used_bytes",
-                                                 (json_int_t)held_by_pid(tenant, pid, i)));
+        json_array_append_new(
+            devices,
+            json_pack("{s:o, s:i, s:I, s:f}", "device", device_uuid(tenant->devices[i]), "ordinal",
+                      (int)i, "memory_used_bytes", (json_int_t)held_by_pid(tenant, pid, i),
+                      "time_used_s", (double)time_used_ns(tenant, pid, i) / NS_PER_S));
     read_command(pid, command);
     return json_pack("{s:i, s:s, s:o}", "pid", (int)pid, "command", command, "devices", devices);
 }

@@ -17,8 +17,9 @@
 
 #define SLICE_INSTRUCTIONS_MIN 256
 #define SLICE_INSTRUCTIONS_MAX 16384
-#define SLICE_US 50 /* of device time, at most */
-#define SLACK_SLICES 8
+#define SLICE_US 100   /* of device time, at most */
+#define SLACK_SLICES 8 /* of the largest */
+#define SLACK_US 2000  /* at most */
 
 #define TURING                                                                                \
     COMMON, .cc_major = 7, .cc_minor = 5, .lanes_per_sm = 64, .shared_bytes_per_sm = KIB(64), \
@@ -113,6 +114,7 @@ uint32_t weft_soft_profile_slice(const struct weft_soft_profile *profile)
 
 uint64_t weft_soft_profile_slack_ns(const struct weft_soft_profile *profile)
 {
-    uint64_t slack = (uint64_t)SLACK_SLICES * weft_soft_profile_slice(profile);
-    return slack * 1000000 / weft_soft_profile_rate(profile) + 1;
+    uint64_t slack_ns =
+        (uint64_t)SLACK_SLICES * SLICE_INSTRUCTIONS_MAX * 1000000 / weft_soft_profile_rate(profile);
+    return WEFT_MAX(1u, WEFT_MIN(slack_ns, SLACK_US * 1000u));
 }

@@ -12,7 +12,7 @@
 /* Who is held looks again after so long even if nobody woke it. */
 #define LOOK_NS 10000000ull
 /* Who wants the device and has not been seen for so long is taken not to want it. */
-#define ABSENT_NS 200000000ull
+#define ABSENT_NS 1000000000ull
 
 struct weft_soft_turns {
     pthread_mutex_t lock;

@@ -64,15 +64,19 @@ class SharingTest(unittest.TestCase):
         self.runs.append(run)
         return run
 
+    def look(self):
+        """Device time by tenant, the device's clock, and how long it stood still, in seconds and at one moment."""
+        tenants = json.loads(self.weft("ps", "--json").stdout)["tenants"]
+        devices = {tenant["name"]: tenant["devices"][0] for tenant in tenants}
+        used = {name: device["time_used_s"] for name, device in devices.items()}
+        any_device = next(iter(devices.values()), {"device_time_s": 0.0, "device_idle_s": 0.0})
+        return used, any_device["device_time_s"], any_device["device_idle_s"]
+
     def used(self):
-        """Device time by tenant, in seconds."""
-        answer = json.loads(self.weft("ps", "--json").stdout)
-        return {tenant["name"]: tenant["devices"][0]["time_used_s"] for tenant in answer["tenants"]}
+        return self.look()[0]
 
     def clock(self):
-        """The device's clock and how long it stood still, in seconds."""
-        device = json.loads(self.weft("soft", "--json").stdout)["devices"][0]
-        return device["time_s"], device["idle_s"]
+        return self.look()[1]
 
     def await_all(self, *tenants):
         """Until every one of them has used some time since now."""
@@ -86,9 +90,12 @@ class SharingTest(unittest.TestCase):
 
     def window(self, length_s=1.0):
         """What each used in a window of so much device time, as a share of it, and the share for which it stood still."""
-        before, (begin, idle_before) = self.used(), self.clock()
-        until(lambda: self.clock()[0] - begin >= length_s, "a window of device time")
-        after, (_, idle) = self.used(), self.clock()
+        before, begin, idle_before = self.look()
+
+        def passed():
+            now = self.look()
+            return now if now[1] - begin >= length_s else None
+        after, _, idle = until(passed, "a window of device time")
         parts = {tenant: after[tenant] - before.get(tenant, 0) for tenant in after}
         total = sum(parts.values()) + idle - idle_before
         return {tenant: part / total for tenant, part in parts.items()}, (idle - idle_before) / total
