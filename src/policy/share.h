@@ -35,7 +35,7 @@
  * cap is reached comes on top, and together they stay under the 10 ms that are promised. */
 #define WEFT_SHARE_BURST_NS 4000000ull
 /* How far who was kept from its share may stay behind, in times of the slack. */
-#define WEFT_SHARE_LAG_SLACKS 16
+#define WEFT_SHARE_LAG_SLACKS 4
 
 /* What a tenant is promised. In shared memory one word, so that a change holds as a whole. */
 struct weft_share_terms {

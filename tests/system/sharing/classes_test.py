@@ -1,11 +1,11 @@
 """Classes. Breaks when a class is not served before those under it, when these lose their 2 %, or when `weft set` does not move a
 tenant that runs."""
-from sharing import LONG, MIDDLE, SHORT, SharingTest, main
+from sharing import LONG, MIDDLE, SharingTest, main
 
 
 class ClassesTest(SharingTest):
     def test_the_upper_one_first_and_the_floor(self):
-        self.start("critical", SHORT, "--priority", "critical", "--weight", "1")
+        self.start("critical", MIDDLE, "--priority", "critical", "--weight", "1")
         self.start("normal", LONG, "--weight", "10000")
         self.start("idle", MIDDLE, "--priority", "idle", "--weight", "10000")
         self.await_all("critical", "normal")
