@@ -108,10 +108,11 @@ void weft_share_view_add(struct weft_share_view *view, const struct weft_share_t
     if (debt_of(tenant, terms.cap_e4, view->clock_ns))
         return;
     uint64_t virtual_ns = load(&tenant->virtual_ns);
+    uint32_t class = 1u << terms.class;
     uint64_t *least = &view->least_ns[terms.class];
-    if (!(view->classes >> terms.class & 1) || is_before(virtual_ns, *least))
+    if (!(view->classes & class) || is_before(virtual_ns, *least))
         *least = virtual_ns;
-    view->classes |= 1u << terms.class;
+    view->classes |= class;
 }
 
 /* Whether the levels of classes let this class through. */
