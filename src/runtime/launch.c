@@ -195,6 +195,9 @@ cudaError_t weft_cudart_cudaLaunchCooperativeKernelMultiDevice(struct cudaLaunch
 }
 #endif
 
+/* Why the thread's stub has no kernel: it does not look at what it is told, and launches NULL. */
+static _Thread_local cudaError_t missing;
+
 __attribute__((visibility("default"))) cudaError_t __cudaGetKernel(cudaKernel_t *kernel,
                                                                    const void *host)
 {
@@ -204,6 +207,8 @@ __attribute__((visibility("default"))) cudaError_t __cudaGetKernel(cudaKernel_t 
         result = weft_cudart_kernel_of(host, &found);
     if (!result)
         *kernel = found;
+    else
+        missing = result;
     return weft_cudart_leave(result);
 }
 
@@ -212,7 +217,7 @@ static cudaError_t launch_kernel(cudaKernel_t kernel, dim3 grid, dim3 block, voi
 {
     cudaError_t result = weft_cudart_enter_context();
     if (!result && !kernel)
-        result = cudaErrorInvalidDeviceFunction; /* why was told when it was looked for */
+        result = missing ? missing : cudaErrorInvalidDeviceFunction;
     if (!result)
         result =
             launch((CUfunction)kernel, grid, block, arguments, shared_bytes, stream, per_thread);

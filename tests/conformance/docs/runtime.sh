@@ -21,6 +21,9 @@ With GCC: `gcc … -LPREFIX/lib/weft/cudart -l:libcudart_static.a -lpthread -ldl
 are global, and works on native GPUs too. `weft check` knows it by a note in the program (`.note.weft.cudart`), and still refuses
 NVIDIA's.
 
+Programs that nvcc builds are tested in `tests/outside/cudart`: with CUDA 13 for sm_75, sm_80 and sm_90, with our static runtime,
+and with CUDA 11.8 where `WEFT_CUDA` names its folder (`make test-outside`).
+
 The calls listed here return `cudaErrorNotSupported` and are named once on
 stderr where `WEFT_LOG` is set: most belong to graphics and to memory of other APIs.
 END
