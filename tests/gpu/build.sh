@@ -18,3 +18,5 @@ stubs=$(dirname "$(command -v "$nvcc")")/../lib64/stubs
 "$nvcc" -O2 -cudart none -Xcompiler -Wall "$here/driver_program.c" -o "$out/driver_program" -L"$stubs" -lcuda
 "$nvcc" -O2 $targets "$here/runtime_program.cu" -o "$out/runtime_program"
 "$nvcc" -O2 $targets -cudart shared "$here/runtime_program.cu" -o "$out/runtime_program_shared"
+"$nvcc" -O2 $targets "$here/results.cu" -o "$out/results"
+"$nvcc" -O2 $targets -cudart shared "$here/results.cu" -o "$out/results_shared"

@@ -87,6 +87,37 @@ check_limit() {
     fi
 }
 
+# The profile of the soft GPU that is nearest to the card: of no later compute capability.
+soft_profile() {
+    case $(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1) in
+    9.* | 1?.*) echo h100-80g ;;
+    8.*) echo a100-40g ;;
+    *) echo small ;;
+    esac
+}
+
+# The card, without weft, and the soft GPU compute the same: bit by bit, and where nobody is that exact, within the stated error.
+compare_with_soft() {
+    name="soft GPU's results"
+    if ! command -v python3 >/dev/null; then
+        report skip "$name" "python3, which compares them, is missing"
+        return
+    fi
+    if ! without_weft "$programs/results" >"$work/native" 2>"$work/native.err"; then
+        report skip "$name" "does not run without weft either: $(tail -n 1 "$work/native" "$work/native.err" | tr '\n' ' ')"
+        return
+    fi
+    profile=$(soft_profile)
+    if ! timeout "$TIMEOUT_S" "$build/weft" run --gpu "soft=$profile" -- "$programs/results_shared" >"$work/soft" 2>"$work/soft.err"; then
+        report FAIL "$name" "does not run on soft=$profile: $(cat "$work/soft" "$work/soft.err" | tail -n 3 | tr '\n' ' ')"
+    elif python3 "$here/compare.py" "$work/native" "$work/soft" >"$work/compared" 2>&1; then
+        report ok "$name" "soft=$profile, $(tail -n 1 "$work/compared")"
+    else
+        report FAIL "$name" "soft=$profile computes something else"
+        sed 's/^/      /' "$work/compared"
+    fi
+}
+
 command -v nvidia-smi >/dev/null || skip_all "no NVIDIA driver here (nvidia-smi is missing)"
 nvidia-smi -L >"$work/devices" 2>&1 && grep -q . "$work/devices" || skip_all "no NVIDIA card here: $(head -n 1 "$work/devices")"
 [ -x "$build/weft" ] || skip_all "$build/weft is not built"
@@ -102,6 +133,7 @@ if [ -x "$programs/driver_program" ]; then
     compare "driver API" "$programs/driver_program" "$programs/kernels.fatbin"
     compare "runtime, static" "$programs/runtime_program"
     compare "runtime, shared" "$programs/runtime_program_shared"
+    compare_with_soft
     if "$programs/runtime_program" >/dev/null 2>&1; then
         check_limit
     else
