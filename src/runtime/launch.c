@@ -33,7 +33,7 @@ __attribute__((visibility("default"))) cudaError_t
 __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shared_bytes, void *stream)
 {
     if (configurations.depth == 0)
-        return weft_cudart_leave(cudaErrorMissingConfiguration);
+        return weft_cudart_leave("cudaLaunchKernel", cudaErrorMissingConfiguration);
     unsigned int top = --configurations.depth;
     *grid = configurations.stack[top].grid;
     *block = configurations.stack[top].block;
@@ -209,7 +209,7 @@ __attribute__((visibility("default"))) cudaError_t __cudaGetKernel(cudaKernel_t 
         *kernel = found;
     else
         missing = result;
-    return weft_cudart_leave(result);
+    return weft_cudart_leave("cudaLaunchKernel", result);
 }
 
 static cudaError_t launch_kernel(cudaKernel_t kernel, dim3 grid, dim3 block, void **arguments,
@@ -221,7 +221,7 @@ static cudaError_t launch_kernel(cudaKernel_t kernel, dim3 grid, dim3 block, voi
     if (!result)
         result =
             launch((CUfunction)kernel, grid, block, arguments, shared_bytes, stream, per_thread);
-    return weft_cudart_leave(result);
+    return weft_cudart_leave("cudaLaunchKernel", result);
 }
 
 __attribute__((visibility("default"))) cudaError_t

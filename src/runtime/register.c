@@ -206,8 +206,9 @@ EXPORT char __cudaInitModule(void **handle)
 {
     struct weft_cudart_module *module = (struct weft_cudart_module *)handle;
     CUlibrary library;
-    if (module && module->has_managed && !weft_cudart_leave(weft_cudart_enter_context()))
-        weft_cudart_leave(load(module, &library));
+    if (module && module->has_managed &&
+        !weft_cudart_leave("__cudaInitModule", weft_cudart_enter_context()))
+        weft_cudart_leave("__cudaInitModule", load(module, &library));
     return 1;
 }
 
@@ -247,5 +248,5 @@ EXPORT void __cudaRegisterUnifiedTable(void **handle)
 
 EXPORT cudaError_t __cudaGetProcAddress(void)
 {
-    return weft_cudart_leave(weft_cudart_refuse("__cudaGetProcAddress"));
+    return weft_cudart_leave("__cudaGetProcAddress", weft_cudart_refuse("__cudaGetProcAddress"));
 }

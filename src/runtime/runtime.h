@@ -26,8 +26,8 @@ cudaError_t weft_cudart_enter_driver(void);
 cudaError_t weft_cudart_enter_context(void);
 /* How often a primary context went and came again: what lies in it has other places then. */
 uint64_t weft_cudart_resets(void);
-/* Keeps an error as the thread's last one, and hands it through. */
-cudaError_t weft_cudart_leave(cudaError_t result);
+/* Keeps an error as the thread's last one, logs it as that call's, and hands it through. */
+cudaError_t weft_cudart_leave(const char *call, cudaError_t result);
 /* The thread's last error; forgotten with `clear`, unless it ended the context. */
 cudaError_t weft_cudart_last_error(bool clear);
 

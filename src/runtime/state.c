@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cuda/entries.h"
+#include "runtime/logs.h"
 #include "runtime/runtime.h"
 #include "util/util.h"
 
@@ -183,12 +184,13 @@ static bool is_fatal(cudaError_t error)
     return false;
 }
 
-cudaError_t weft_cudart_leave(cudaError_t result)
+cudaError_t weft_cudart_leave(const char *call, cudaError_t result)
 {
     /* Not ready is an answer, no error. */
     if (!result || result == cudaErrorNotReady)
         return result;
     thread.last_error = result;
+    weft_cudart_log(call, result);
     if (is_fatal(result) && state.driver.cuCtxGetCurrent(&thread.ended) == CUDA_SUCCESS)
         thread.fatal = result;
     return result;

@@ -91,8 +91,8 @@ def _own(api, call):
     inner = "%s(%s)" % (_function(call), arguments)
     if call.entry == "bare":
         return "    return %s;\n" % inner
-    return ("    cudaError_t result = %s;\n    return weft_cudart_leave(result ? result : %s);\n"
-            % (ENTER[call.entry], inner))
+    return ("    cudaError_t result = %s;\n    return weft_cudart_leave(\"%s\", result ? result : %s);\n"
+            % (ENTER[call.entry], call.base, inner))
 
 
 def _forward(call, known):
@@ -106,7 +106,7 @@ def _forward(call, known):
         raise SystemExit("%s: %s takes other parameters" % (call.symbol, symbol))
     casts = ", ".join(_cast(theirs.type, ours) for theirs, ours in zip(target.parameters, call.parameters))
     return ("    cudaError_t result = %s;\n    if (!result)\n        result = (cudaError_t)weft_cudart_driver()->%s(%s);\n"
-            "    return weft_cudart_leave(result);\n" % (ENTER[call.entry], symbol, casts))
+            "    return weft_cudart_leave(\"%s\", result);\n" % (ENTER[call.entry], symbol, casts, call.base))
 
 
 def _cast(wanted, ours):
