@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "softgpu/engine/engine.h"
+#include "softgpu/engine/log.h"
 #include "softgpu/engine/turn.h"
 #include "softgpu/engine/watchdog.h"
 #include "softgpu/soft.h"
@@ -109,7 +110,8 @@ static void read_environment(void)
 
 int weft_soft_open(const struct weft_backend_config *config, struct weft_err *err)
 {
-    weft_soft.report = config->report;
+    weft_soft_log_open(config->report);
+    weft_soft.report = weft_soft_log_report;
     weft_soft.charge = config->charge;
     weft_soft.discharge = config->discharge;
     weft_soft.share = config->share;
@@ -150,4 +152,5 @@ void weft_soft_engine_install(struct weft_cuda *table)
     weft_soft_launch_install(table);
     weft_soft_legacy_install(table);
     weft_soft_graph_install(table);
+    weft_soft_log_install(table);
 }

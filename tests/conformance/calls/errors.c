@@ -28,6 +28,7 @@ static const char *const allowed[][2] = {
     {"cuMemGetAddressRange", "psize"},
     {"cuModuleGetGlobal", "bytes"},
     {"cuModuleGetGlobal", "dptr"},
+    {"cuLogsRegisterCallback", "callback_out"},
     {"cuStreamGetCaptureInfo", "dependencies_out"},
     {"cuStreamGetCaptureInfo", "edgeData_out"},
     {"cuStreamGetCaptureInfo", "graph_out"},

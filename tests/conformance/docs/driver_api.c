@@ -37,7 +37,6 @@ static const struct reason {
     {"Checkpoints and dumps",
      "What a device holds is not written to files.",
      {"cuCheckpoint", "cuCoredump"}},
-    {"The driver's own log", "weft's log is the user's, with `WEFT_LOG`.", {"cuLogs"}},
     {"What a device says of itself",
      "The attributes that these calls ask for are not modelled; LUIDs are Windows'.",
      {"cuDeviceGetLuid", "cuDeviceGetHostAtomicCapabilities", "cuDeviceGetP2PAtomicCapabilities",
