@@ -68,7 +68,19 @@ static CUdeviceptr open_words(uint32_t self, int from, int to)
     return words;
 }
 
-static void meet(uint32_t self, uint32_t partners, uint32_t rounds, int from, int to)
+/* The words are gone with who made them, so he stays until all others have met. */
+static void part(uint32_t self, uint32_t partners, const int ends[2])
+{
+    char byte = 0;
+    if (self && write(ends[1], &byte, 1) != 1)
+        exit(1);
+    for (uint32_t i = 1; self == 0 && i < partners; i++) {
+        if (read(ends[0], &byte, 1) != 1)
+            exit(1);
+    }
+}
+
+static void meet(uint32_t self, uint32_t partners, uint32_t rounds, const int handles[2])
 {
     int devices;
     CUmodule module;
@@ -76,7 +88,7 @@ static void meet(uint32_t self, uint32_t partners, uint32_t rounds, int from, in
     check(cuInit(0), "cuInit");
     check(cuDeviceGetCount(&devices), "cuDeviceGetCount");
     enter((int)self % devices);
-    CUdeviceptr words = open_words(self, from, to);
+    CUdeviceptr words = open_words(self, handles[0], handles[1]);
     void *parameters[] = {&words, &self, &partners, &rounds};
     check(cuModuleLoadData(&module, ptx), "cuModuleLoadData");
     check(cuModuleGetFunction(&function, module, "meet"), "cuModuleGetFunction");
@@ -88,13 +100,14 @@ int main(int argc, char **argv)
 {
     uint32_t partners = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 2,
              rounds = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 100;
-    int ends[2], failed = 0;
-    if (partners < 1 || partners > PARTNERS_MAX || pipe(ends))
+    int handles[2], ends[2], failed = 0;
+    if (partners < 1 || partners > PARTNERS_MAX || pipe(handles) || pipe(ends))
         return 2;
     for (uint32_t self = 0; self < partners; self++) {
         pid_t pid = fork();
         if (pid == 0) {
-            meet(self, partners, rounds, ends[0], ends[1]);
+            meet(self, partners, rounds, handles);
+            part(self, partners, ends);
             exit(0);
         }
     }
