@@ -11,13 +11,20 @@ static bool has_address(const struct weft_ptx_variable *variable)
     return variable->space == WEFT_PTX_GLOBAL || variable->space == WEFT_PTX_CONST;
 }
 
+/* Once no work of the context is left that could use them. Not as late as the module's end: a
+ * worker may hold it for a moment longer than its kernel runs, and who loads the library anew then
+ * has its initial values. */
+static void leave_common(struct weft_soft_module *module)
+{
+    if (module->common && !atomic_exchange(&module->left_common, true))
+        weft_soft_managed_leave(module->common, module->context);
+}
+
 static void release_module(void *object)
 {
     struct weft_soft_module *module = object;
     weft_exec_program_destroy(module->program);
-    /* No work of the context is left that could use them. */
-    if (module->common)
-        weft_soft_managed_leave(module->common, module->context);
+    leave_common(module);
     weft_soft_image_put(module->image);
     pthread_mutex_destroy(&module->lock);
     weft_soft_context_put(module->context);
@@ -240,8 +247,10 @@ bool weft_soft_module_close(uint64_t handle)
     if (!module)
         return false;
     bool closed = weft_soft_handle_close(WEFT_SOFT_HANDLE_MODULE, handle);
-    if (closed)
+    if (closed) {
         close_functions(module);
+        leave_common(module);
+    }
     weft_soft_handle_put(handle);
     return closed;
 }

@@ -74,8 +74,9 @@ struct weft_soft_module {
     uint64_t variable_bytes;
     CUdeviceptr managed;              /* another one, for those that the host reaches too */
     struct weft_soft_managed *common; /* what `managed` is a use of; NULL: the module's own */
-    uint64_t *variable_addresses;     /* one a variable of the image */
-    uint32_t registers_max;           /* a thread's, as CU_JIT_MAX_REGISTERS said; 0: no limit */
+    atomic_bool left_common;
+    uint64_t *variable_addresses; /* one a variable of the image */
+    uint32_t registers_max;       /* a thread's, as CU_JIT_MAX_REGISTERS said; 0: no limit */
     pthread_mutex_t lock;
     uint64_t *functions; /* lock; a handle a function of the image, 0: not asked for yet */
     bool *refused;       /* lock; one a function: that it cannot run was told */

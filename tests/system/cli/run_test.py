@@ -6,8 +6,9 @@ import stat
 
 import place
 
-# Who starts the tests may ignore hangups, and a shell cannot trap what was ignored before it.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Who starts the tests may ignore signals, and a shell cannot trap what was ignored before it.
+for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    signal.signal(ignored, signal.SIG_DFL)
 
 SOFT = ("run", "--gpu", "soft")
 
