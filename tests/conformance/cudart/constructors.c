@@ -59,6 +59,7 @@ __attribute__((destructor)) static void at_close(void)
     CHECK(stored() == 17);
     OK(cudaFree(to));
     __cudaUnregisterFatBinary(handle);
+    program_forget();
 }
 #else
 int main(int count, char **arguments)

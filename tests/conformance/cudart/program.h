@@ -76,6 +76,16 @@ static inline void **program_register(const char *ptx)
     return handle;
 }
 
+/* In a library that is closed: its images go with it. */
+static inline void program_forget(void)
+{
+    while (program_kept_count) {
+        struct program_wrapper *wrapper = program_kept[--program_kept_count];
+        free((void *)(uintptr_t)wrapper->fat);
+        free(wrapper);
+    }
+}
+
 /* `stub` is any address; it stands for the kernel from now on. */
 static inline void program_kernel(void **handle, const void *stub, const char *name)
 {

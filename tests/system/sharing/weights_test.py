@@ -10,11 +10,10 @@ class WeightsTest(SharingTest):
         for _ in range(processes[1]):
             self.start("heavy", heavy, "--weight", str(weights[1]))
         self.await_all("light", "heavy")
-        for _ in range(2):
-            shares, idle = self.window()
-            self.assertAlmostEqual(shares["heavy"], weights[1] / sum(weights), delta=0.02, msg=(shares, idle))
-            self.assertAlmostEqual(shares["light"], weights[0] / sum(weights), delta=0.02, msg=(shares, idle))
-            self.assertLessEqual(idle, 0.01)
+        shares, idle = self.usual()
+        self.assertAlmostEqual(shares["heavy"], weights[1] / sum(weights), delta=0.02, msg=(shares, idle))
+        self.assertAlmostEqual(shares["light"], weights[0] / sum(weights), delta=0.02, msg=(shares, idle))
+        self.assertLessEqual(idle, 0.01)
 
     def test_1_to_3(self):
         self.check(MIDDLE, MIDDLE, (100, 300), (1, 1))
