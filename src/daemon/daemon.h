@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <uv.h>
 
+#include "daemon/record.h"
 #include "policy/gpus.h"
 #include "policy/ledger.h"
 #include "policy/page.h"
@@ -27,6 +28,8 @@
 #define WEFT_DAEMON_QUEUE_MAX (32u << 20) /* bytes that wait for one slow reader */
 #define WEFT_DAEMON_FRAME_TIMEOUT_MS \
     10000 /* from the first byte of a frame, or the connection, to its last byte */
+
+#define WEFT_DAEMON_MEMORY_NAME_BYTES 128
 
 struct weft_daemon_tenant;
 struct weft_daemon_process;
@@ -71,10 +74,12 @@ struct weft_daemon_tenant {
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX]; /* device time of processes that are gone */
     uint32_t time_lines[WEFT_DEVICES_MAX];    /* in each soft device's page; 0 is none */
-    int ledger_fd, policy_fd;                 /* owned */
+    int ledger_fd;                            /* owned */
+    int policy_fd;                            /* owned; for reading alone */
     struct weft_ledger *ledger;               /* mapped, owned */
     struct weft_ledger_account account;       /* our own slot in it */
     struct weft_policy_page *policy;          /* mapped writable, owned */
+    struct weft_record *record;               /* mapped, owned */
     struct weft_daemon_listener *listener;
     struct weft_daemon_process *processes; /* owned; when the last is gone, so is the tenant */
 };
@@ -97,7 +102,9 @@ struct weft_daemon_process {
                          the tenant do */
     bool silent;      /* PROGRAM: it closed its connection; it may have executed another program */
     int pidfd;        /* owned */
-    uint32_t slot;    /* PROGRAM: in the tenant's ledger */
+    uint64_t start_ticks;                    /* with the pid it names the process; 0: not known */
+    struct weft_record_process *record;      /* borrowed; NULL: it would not outlive a restart */
+    uint32_t slot;                           /* PROGRAM: in the tenant's ledger */
     uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each soft device's ledger; 0 is none */
     int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
     struct weft_daemon_share *shares;        /* PROGRAM: owned; files that others may have too */
@@ -222,6 +229,14 @@ int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
 /* Live at once. *note is a sentence where the person should know more, else empty. */
 int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_limits *changes,
                            char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
+/* For recover.c. A tenant of a record, which it owns from here on, also on failure: its name, uid,
+ * limits and devices, in the daemon's list. What it shared comes by `take` from who has it open,
+ * and `complete` makes what nobody had, and the socket; where that fails the tenant is gone. */
+int weft_daemon_tenant_recall(struct weft_daemon *daemon, struct weft_record *record,
+                              struct weft_daemon_tenant **out, struct weft_err *err);
+int weft_daemon_tenant_take_ledger(struct weft_daemon_tenant *tenant, int fd, struct weft_err *err);
+int weft_daemon_tenant_take_policy(struct weft_daemon_tenant *tenant, int fd, struct weft_err *err);
+int weft_daemon_tenant_complete(struct weft_daemon_tenant *tenant, struct weft_err *err);
 /* Ends the tenant if its last process is gone, those included that never said hello. */
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant);
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant);
@@ -244,6 +259,8 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process);
 /* A process of that number says hello. Where it held something as another program, before an exec,
  * that comes back. */
 void weft_daemon_process_forget(struct weft_daemon_tenant *tenant, pid_t pid);
+/* Takes back what a dead process held of a soft device. */
+void weft_daemon_device_settle(struct weft_daemon_device *device, uint32_t slot);
 /* Begins to watch leases. Once, before the first. */
 int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err);
 /* Looks at every lease now, so that what comes after knows of every death so far, and of every
@@ -285,6 +302,19 @@ bool weft_daemon_stray_has_left(pid_t pid);
 int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
                                struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
                                uint32_t *count, struct weft_err *err);
+/* The soft device of that profile and number, made where it is not there. */
+int weft_daemon_device_soft(struct weft_daemon *daemon, const char *profile, uint32_t index,
+                            struct weft_daemon_device **out, struct weft_err *err);
+/* The device of that UUID; NULL where there is none. */
+struct weft_daemon_device *weft_daemon_device_by_uuid(struct weft_daemon *daemon,
+                                                      const uint8_t uuid[WEFT_UUID_BYTES]);
+/* Goes on with the page that a former life made of a soft device. `fd` is borrowed. Does nothing
+ * where the device is there already. */
+int weft_daemon_device_adopt(struct weft_daemon *daemon, const struct weft_record_device *recorded,
+                             int fd, struct weft_err *err);
+/* What the memfd of a soft device's page is called. */
+void weft_daemon_device_memory_name(const uint8_t uuid[WEFT_UUID_BYTES],
+                                    char name[WEFT_DAEMON_MEMORY_NAME_BYTES]);
 void weft_daemon_device_destroy(struct weft_daemon_device *device);
 /* How a person names the device: "soft=small" (the first of its profile), "0". */
 void weft_daemon_device_label(const struct weft_daemon_device *device, char *label, size_t size);
@@ -305,6 +335,10 @@ int weft_daemon_time_check(const struct weft_limits *limits,
 /* Gives the tenant a line in the page of each soft device; and takes them back. */
 int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *err);
 void weft_daemon_time_leave(struct weft_daemon_tenant *tenant);
+/* For recover.c: the lines that the tenant's record names, where the devices' pages have them;
+ * then, once all tenants are there, an end to those that nobody has. */
+void weft_daemon_time_recall(struct weft_daemon_tenant *tenant);
+void weft_daemon_time_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device);
 /* Writes its limits there, as those of the policy page's `sequence`. */
 void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence);
 /* The process of that slot is gone: it wants the device no more. */
@@ -336,7 +370,17 @@ json_t *weft_daemon_view_soft(struct weft_daemon *daemon);
  * is NULL. Returns it. */
 int weft_daemon_memory_create(const char *name, uint64_t bytes, void **memory,
                               struct weft_err *err);
-/* Forbids every new writable mapping and write; ours stays. */
-void weft_daemon_memory_seal_readonly(int fd);
+/* Maps all of a memory that another life made, writable. WEFT_EPROTO where it has not `bytes`. */
+int weft_daemon_memory_map(int fd, uint64_t bytes, void **memory, struct weft_err *err);
+/* The same memory by a descriptor that only reads, and maps, it; closes `fd`. Returns it. */
+int weft_daemon_memory_reopen_readonly(int fd, struct weft_err *err);
+
+/* -- recover.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Takes over tenants, processes and soft devices of the daemon's former life. Once, before anybody
+ * is listened to. */
+void weft_daemon_recover(struct weft_daemon *daemon);
 
 #endif

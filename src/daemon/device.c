@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -71,15 +72,12 @@ static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
     weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
 }
 
-static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profile *profile,
-                       uint32_t index, struct weft_daemon_device **out, struct weft_err *err)
+static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *profile,
+                                                uint32_t index)
 {
-    if (daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
-        return weft_fail(err, WEFT_ELIMIT, "weftd holds no more than %d devices",
-                         WEFT_DAEMON_DEVICES_MAX);
     struct weft_daemon_device *device = calloc(1, sizeof(*device));
     if (!device)
-        return weft_fail(err, WEFT_ENOMEM, "soft device %s", profile->name);
+        return NULL;
     *device = (struct weft_daemon_device){
         .kind = WEFT_DEVICE_SOFT,
         .index = index,
@@ -88,22 +86,102 @@ static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profil
         .cc_major = profile->cc_major,
         .cc_minor = profile->cc_minor,
         .profile = profile,
+        .page_fd = -1,
         .page_bytes =
             weft_round_up(weft_device_time_offset() + sizeof(struct weft_device_time), 4096),
     };
     snprintf(device->name, sizeof(device->name), "weft soft %s", profile->name);
     make_uuid(device->uuid, profile->name, index);
+    return device;
+}
+
+void weft_daemon_device_memory_name(const uint8_t uuid[WEFT_UUID_BYTES],
+                                    char name[WEFT_DAEMON_MEMORY_NAME_BYTES])
+{
+    char text[WEFT_UUID_TEXT_BYTES];
+    snprintf(name, WEFT_DAEMON_MEMORY_NAME_BYTES, "weft-device-%s", weft_uuid_format(uuid, text));
+}
+
+static int make_page(struct weft_daemon *daemon, struct weft_daemon_device *device,
+                     struct weft_err *err)
+{
+    char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
     void *memory;
-    device->page_fd = weft_daemon_memory_create("weft-device", device->page_bytes, &memory, err);
-    if (device->page_fd < 0) {
-        int rc = device->page_fd;
+    weft_daemon_device_memory_name(device->uuid, name);
+    device->page_fd = weft_daemon_memory_create(name, device->page_bytes, &memory, err);
+    if (device->page_fd < 0)
+        return device->page_fd;
+    device->page = memory;
+    format_page(device, daemon->watchdog_us);
+    return 0;
+}
+
+static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profile *profile,
+                       uint32_t index, struct weft_daemon_device **out, struct weft_err *err)
+{
+    if (daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
+        return weft_fail(err, WEFT_ELIMIT, "weftd holds no more than %d devices",
+                         WEFT_DAEMON_DEVICES_MAX);
+    struct weft_daemon_device *device = describe_soft(profile, index);
+    int rc = device ? make_page(daemon, device, err)
+                    : weft_fail(err, WEFT_ENOMEM, "soft device %s", profile->name);
+    if (rc) {
         weft_daemon_device_destroy(device);
         return rc;
     }
-    device->page = memory;
-    format_page(device, daemon->watchdog_us);
     daemon->devices[daemon->device_count++] = device;
     *out = device;
+    return 0;
+}
+
+struct weft_daemon_device *weft_daemon_device_by_uuid(struct weft_daemon *daemon,
+                                                      const uint8_t uuid[WEFT_UUID_BYTES])
+{
+    for (size_t i = 0; i < daemon->device_count; i++) {
+        if (memcmp(daemon->devices[i]->uuid, uuid, WEFT_UUID_BYTES) == 0)
+            return daemon->devices[i];
+    }
+    return NULL;
+}
+
+/* Maps the page of another life and looks whether it is this device's. */
+static int take_page(struct weft_daemon_device *device, int fd, struct weft_err *err)
+{
+    void *memory;
+    int rc = weft_daemon_memory_map(fd, device->page_bytes, &memory, err);
+    if (rc)
+        return rc;
+    device->page = memory;
+    device->page_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (device->page->magic != WEFT_DEVICE_MAGIC || device->page->major != WEFT_DEVICE_MAJOR ||
+        memcmp(device->page->uuid, device->uuid, sizeof(device->uuid)) != 0 || device->page_fd < 0)
+        return weft_fail(err, WEFT_EVERSION, "the page of %s is of another version", device->name);
+    device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
+    rc = weft_ledger_open(&device->ledger, (char *)memory + WEFT_DEVICE_LEDGER_OFFSET,
+                          weft_ledger_bytes(), err);
+    if (rc == 0)
+        weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
+    return rc;
+}
+
+int weft_daemon_device_adopt(struct weft_daemon *daemon, const struct weft_record_device *recorded,
+                             int fd, struct weft_err *err)
+{
+    char name[WEFT_PROFILE_BYTES + 1] = {0};
+    memcpy(name, recorded->profile, WEFT_PROFILE_BYTES);
+    const struct weft_soft_profile *profile = weft_soft_profile_find(name);
+    if (weft_daemon_device_by_uuid(daemon, recorded->uuid))
+        return 0;
+    if (!profile || daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
+        return weft_fail(err, WEFT_ENOENT, "no profile \"%s\", or too many devices", name);
+    struct weft_daemon_device *device = describe_soft(profile, recorded->index);
+    int rc =
+        device ? take_page(device, fd, err) : weft_fail(err, WEFT_ENOMEM, "soft device %s", name);
+    if (rc) {
+        weft_daemon_device_destroy(device);
+        return rc;
+    }
+    daemon->devices[daemon->device_count++] = device;
     return 0;
 }
 
@@ -118,6 +196,14 @@ static int find_soft(struct weft_daemon *daemon, const struct weft_soft_profile 
         }
     }
     return create_soft(daemon, profile, index, out, err);
+}
+
+int weft_daemon_device_soft(struct weft_daemon *daemon, const char *profile, uint32_t index,
+                            struct weft_daemon_device **out, struct weft_err *err)
+{
+    const struct weft_soft_profile *found = weft_soft_profile_find(profile);
+    return found ? find_soft(daemon, found, index, out, err)
+                 : weft_fail(err, WEFT_ENOENT, "no profile \"%s\"", profile);
 }
 
 /* The devices chosen so far. */

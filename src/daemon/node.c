@@ -62,11 +62,23 @@ static int prepare_tenants_folder(struct weft_daemon *daemon, struct weft_err *e
     return 0;
 }
 
+static int make_state_folder(struct weft_daemon *daemon, struct weft_err *err)
+{
+    char folder[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(daemon->dir, WEFT_RECORD_FOLDER, folder, err);
+    if (rc == 0 && mkdir(folder, 0700) && errno != EEXIST)
+        rc = weft_fail(err, WEFT_EIO, "%s: %s", folder, strerror(errno));
+    return rc;
+}
+
 /* The lock's file stays: who removes it while another opens it lets two daemons hold "the" lock. */
 static void remove_files(struct weft_daemon *daemon)
 {
     char path[WEFT_PLACES_PATH_BYTES];
     if (weft_places_join(daemon->dir, "tenants", path, NULL) == 0)
+        rmdir(path);
+    /* Not empty where programs go on: it is the next daemon's then. */
+    if (weft_places_join(daemon->dir, WEFT_RECORD_FOLDER, path, NULL) == 0)
         rmdir(path);
 }
 
@@ -183,12 +195,15 @@ int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_
     int rc = lock_folder(daemon, err);
     if (rc == 0)
         rc = prepare_tenants_folder(daemon, err);
+    if (rc == 0)
+        rc = make_state_folder(daemon, err);
     if (rc)
         return rc;
     weft_daemon_native_discover(daemon);
     rc = init_loop(daemon, err);
     if (rc)
         return rc;
+    weft_daemon_recover(daemon);
     rc = listen_control(daemon, err);
     if (rc) {
         stop(daemon);

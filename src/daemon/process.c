@@ -61,10 +61,12 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
     process->role = role;
     process->pid = pid;
     process->pidfd = pidfd;
+    weft_process_start_time((int)pid, &process->start_ticks, NULL);
     for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
         process->arena_fds[i] = -1;
     process->next = tenant->processes;
     tenant->processes = process;
+    weft_daemon_record_process(process);
     *out = process;
     return 0;
 }
@@ -80,7 +82,9 @@ static int grant_soft(struct weft_daemon_process *process, uint32_t index, struc
     process->device_slots[index] = slot;
     memset(&device->page->processes[slot], 0, sizeof(device->page->processes[slot]));
     device->page->processes[slot].tenant = process->tenant->time_lines[index];
-    int fd = weft_daemon_memory_create("weft-arena", device->memory_bytes, NULL, err);
+    char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
+    snprintf(name, sizeof(name), "weft-arena-%u-%u", index, process->slot);
+    int fd = weft_daemon_memory_create(name, device->memory_bytes, NULL, err);
     if (fd < 0)
         return fd;
     process->arena_fds[index] = fd;
@@ -95,6 +99,7 @@ int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_e
         if (tenant->devices[i]->kind == WEFT_DEVICE_SOFT)
             rc = grant_soft(process, i, err);
     }
+    weft_daemon_record_process(process);
     return rc;
 }
 
@@ -154,17 +159,23 @@ static void release_arena(struct weft_daemon *daemon, int *fd, uint64_t bytes)
     *fd = -1;
 }
 
+void weft_daemon_device_settle(struct weft_daemon_device *device, uint32_t slot)
+{
+    weft_daemon_time_settle(device->time, slot);
+    free_sms(device->page, slot);
+    weft_ledger_slot_settle(device->ledger, slot);
+}
+
 static void settle_soft(struct weft_daemon_process *process, uint32_t index)
 {
     struct weft_daemon_device *device = process->tenant->devices[index];
     uint32_t slot = process->device_slots[index];
     if (slot == WEFT_LEDGER_DAEMON_SLOT)
         return;
-    weft_daemon_time_settle(device->time, slot);
-    free_sms(device->page, slot);
-    process->tenant->ended_time_ns[index] +=
-        __atomic_load_n(&device->page->processes[slot].device_time_ns, __ATOMIC_RELAXED);
-    weft_ledger_slot_settle(device->ledger, slot);
+    weft_daemon_record_time(
+        process->tenant, index, process->record ? &process->record->device_slots[index] : NULL,
+        __atomic_load_n(&device->page->processes[slot].device_time_ns, __ATOMIC_RELAXED));
+    weft_daemon_device_settle(device, slot);
     process->device_slots[index] = WEFT_LEDGER_DAEMON_SLOT;
     release_arena(process->tenant->daemon, &process->arena_fds[index], device->memory_bytes);
 }
@@ -197,6 +208,7 @@ static void look_at(struct weft_daemon_process *process)
         return;
     settle(process);
     process->role = WEFT_DAEMON_CHILD;
+    weft_daemon_record_process(process);
     set_silent(process, false);
 }
 
@@ -259,10 +271,12 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
     if (process->connection && !daemon->stopping)
         weft_daemon_connection_drain(process->connection);
     /* Programs outlive a daemon that is told to end, and keep what they hold. */
-    if (!daemon->stopping)
+    if (!daemon->stopping) {
         settle(process);
-    else
+        weft_daemon_record_forget(process);
+    } else {
         weft_daemon_share_settle(process);
+    }
     set_silent(process, false);
     for (uint32_t i = 0; i < process->tenant->device_count; i++) {
         if (process->arena_fds[i] >= 0)

@@ -142,6 +142,7 @@ static int serve_hello(struct weft_daemon_connection *connection, struct weft_er
     connection->process = process;
     process->connection = connection;
     process->runner_pid = runner_of(connection->tenant, process->pid);
+    weft_daemon_record_process(process);
     send_welcome(connection, process);
     return 0;
 }

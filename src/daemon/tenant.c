@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -77,7 +78,9 @@ static void write_policy(struct weft_daemon_tenant *tenant)
 {
     struct weft_policy_page *page = tenant->policy;
     const struct weft_limits *limits = &tenant->limits;
-    __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
+    /* Odd from here on; a former life that died in the middle has left it so. */
+    if (page->sequence % 2 == 0)
+        __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
     __atomic_store_n(&page->weight, limits->weight, __ATOMIC_RELEASE);
     __atomic_store_n(&page->class, limits->class, __ATOMIC_RELEASE);
     __atomic_store_n(&page->compute_cap_e4, limits->compute_cap_e4, __ATOMIC_RELEASE);
@@ -93,19 +96,50 @@ static void write_policy(struct weft_daemon_tenant *tenant)
     __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
 }
 
-static int make_pages(struct weft_daemon_tenant *tenant, struct weft_err *err)
+static int make_ledger(struct weft_daemon_tenant *tenant, struct weft_err *err)
 {
+    char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
+    struct stat found;
     void *memory;
-    int fd = weft_daemon_memory_create("weft-ledger", weft_ledger_bytes(), &memory, err);
+    snprintf(name, sizeof(name), "weft-ledger-%s", tenant->name);
+    int fd = weft_daemon_memory_create(name, weft_ledger_bytes(), &memory, err);
     if (fd < 0)
         return fd;
     tenant->ledger_fd = fd;
     tenant->ledger = weft_ledger_format(memory);
     weft_ledger_account_init(&tenant->account, tenant->ledger, WEFT_LEDGER_DAEMON_SLOT);
-    fd = weft_daemon_memory_create("weft-policy", sizeof(*tenant->policy), &memory, err);
+    tenant->record->ledger_inode = fstat(fd, &found) == 0 ? found.st_ino : 0;
+    return 0;
+}
+
+int weft_daemon_tenant_take_ledger(struct weft_daemon_tenant *tenant, int fd, struct weft_err *err)
+{
+    void *memory;
+    int rc = weft_daemon_memory_map(fd, weft_ledger_bytes(), &memory, err);
+    if (rc)
+        return rc;
+    rc = weft_ledger_open(&tenant->ledger, memory, weft_ledger_bytes(), err);
+    if (rc == 0)
+        tenant->ledger_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (rc == 0 && tenant->ledger_fd < 0)
+        rc = weft_fail(err, WEFT_ELIMIT, "no descriptor is left");
+    if (rc) {
+        munmap(memory, weft_ledger_bytes());
+        tenant->ledger = NULL;
+        return rc;
+    }
+    weft_ledger_account_init(&tenant->account, tenant->ledger, WEFT_LEDGER_DAEMON_SLOT);
+    return 0;
+}
+
+static int make_policy(struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
+    void *memory;
+    snprintf(name, sizeof(name), "weft-policy-%s", tenant->name);
+    int fd = weft_daemon_memory_create(name, sizeof(*tenant->policy), &memory, err);
     if (fd < 0)
         return fd;
-    tenant->policy_fd = fd;
     tenant->policy = memory;
     *tenant->policy = (struct weft_policy_page){
         .magic = WEFT_POLICY_MAGIC,
@@ -114,9 +148,32 @@ static int make_pages(struct weft_daemon_tenant *tenant, struct weft_err *err)
         .bytes = sizeof(*tenant->policy),
         .device_count = tenant->device_count,
     };
-    write_policy(tenant);
-    weft_daemon_memory_seal_readonly(fd);
-    return 0;
+    tenant->policy_fd = weft_daemon_memory_reopen_readonly(fd, err);
+    return tenant->policy_fd < 0 ? tenant->policy_fd : 0;
+}
+
+int weft_daemon_tenant_take_policy(struct weft_daemon_tenant *tenant, int fd, struct weft_err *err)
+{
+    void *memory;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int rc = weft_daemon_memory_map(fd, sizeof(*tenant->policy), &memory, err);
+    if (rc || copy < 0) {
+        if (copy >= 0)
+            close(copy);
+        return rc ? rc : weft_fail(err, WEFT_ELIMIT, "no descriptor is left");
+    }
+    tenant->policy = memory;
+    tenant->policy_fd = weft_daemon_memory_reopen_readonly(copy, err);
+    const struct weft_policy_page *page = tenant->policy;
+    if (page->magic != WEFT_POLICY_MAGIC || page->major != WEFT_POLICY_MAJOR)
+        rc = weft_fail(err, WEFT_EVERSION, "the policy page is of another version");
+    else if (tenant->policy_fd < 0)
+        rc = tenant->policy_fd;
+    if (rc) {
+        munmap(memory, sizeof(*tenant->policy));
+        tenant->policy = NULL;
+    }
+    return rc;
 }
 
 static int make_socket(struct weft_daemon_tenant *tenant, struct weft_err *err)
@@ -139,7 +196,6 @@ static int make_socket(struct weft_daemon_tenant *tenant, struct weft_err *err)
 static void release(struct weft_daemon_tenant *tenant)
 {
     weft_daemon_listener_destroy(tenant->listener);
-    weft_daemon_time_leave(tenant);
     if (tenant->policy)
         munmap(tenant->policy, sizeof(*tenant->policy));
     if (tenant->ledger)
@@ -148,7 +204,45 @@ static void release(struct weft_daemon_tenant *tenant)
         close(tenant->policy_fd);
     if (tenant->ledger_fd >= 0)
         close(tenant->ledger_fd);
+    weft_daemon_record_close(tenant->record);
     free(tenant);
+}
+
+static struct weft_daemon_tenant *allocate(struct weft_daemon *daemon, const char *name, uid_t uid)
+{
+    struct weft_daemon_tenant *tenant = calloc(1, sizeof(*tenant));
+    if (!tenant)
+        return NULL;
+    tenant->daemon = daemon;
+    tenant->uid = uid;
+    tenant->ledger_fd = tenant->policy_fd = -1;
+    tenant->limits = weft_limits_default();
+    snprintf(tenant->name, sizeof(tenant->name), "%s", name);
+    return tenant;
+}
+
+static void enlist(struct weft_daemon_tenant *tenant)
+{
+    struct weft_daemon *daemon = tenant->daemon;
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        tenant->devices[i]->tenants++;
+    tenant->next = daemon->tenants;
+    daemon->tenants = tenant;
+    daemon->tenant_count++;
+}
+
+/* Pages, socket and record, where they are not there yet. */
+static int complete(struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    int rc = tenant->record ? 0 : weft_daemon_record_create(tenant, err);
+    if (rc == 0 && !tenant->ledger)
+        rc = make_ledger(tenant, err);
+    if (rc == 0 && !tenant->policy)
+        rc = make_policy(tenant, err);
+    if (rc)
+        return rc;
+    write_policy(tenant);
+    return make_socket(tenant, err);
 }
 
 static int create(struct weft_daemon *daemon, const char *name,
@@ -158,14 +252,9 @@ static int create(struct weft_daemon *daemon, const char *name,
     if (daemon->tenant_count == WEFT_DAEMON_TENANTS_MAX)
         return weft_fail(err, WEFT_ELIMIT, "%d tenants are alive; weftd holds no more",
                          WEFT_DAEMON_TENANTS_MAX);
-    struct weft_daemon_tenant *tenant = calloc(1, sizeof(*tenant));
+    struct weft_daemon_tenant *tenant = allocate(daemon, name, uid);
     if (!tenant)
         return weft_fail(err, WEFT_ENOMEM, "tenant %s", name);
-    tenant->daemon = daemon;
-    tenant->uid = uid;
-    tenant->ledger_fd = tenant->policy_fd = -1;
-    tenant->limits = weft_limits_default();
-    snprintf(tenant->name, sizeof(tenant->name), "%s", name);
     int rc = weft_limits_change(&tenant->limits, &begin->limits, err);
     if (rc == 0)
         rc = weft_daemon_device_resolve(daemon, &begin->gpus, tenant->devices,
@@ -177,23 +266,68 @@ static int create(struct weft_daemon *daemon, const char *name,
     if (rc == 0)
         rc = weft_daemon_time_enter(tenant, err);
     if (rc == 0)
-        rc = make_pages(tenant, err);
-    if (rc == 0)
-        rc = make_socket(tenant, err);
+        rc = complete(tenant, err);
     if (rc) {
+        weft_daemon_record_remove(daemon, name);
+        weft_daemon_time_leave(tenant);
         release(tenant);
         return rc;
     }
-    for (uint32_t i = 0; i < tenant->device_count; i++)
-        tenant->devices[i]->tenants++;
-    tenant->next = daemon->tenants;
-    daemon->tenants = tenant;
-    daemon->tenant_count++;
+    enlist(tenant);
     weft_daemon_ceiling_divide(daemon);
     weft_daemon_idle_check(daemon);
     weft_log(WEFT_LOG_INFO, "weftd", "tenant %s begins", tenant->name);
     *out = tenant;
     return 0;
+}
+
+/* A device as a record has it: a soft one is made anew where nobody has its page open any more. */
+static int recall_device(struct weft_daemon *daemon, const struct weft_record_device *recorded,
+                         struct weft_daemon_device **out, struct weft_err *err)
+{
+    char profile[WEFT_PROFILE_BYTES + 1] = {0};
+    *out = weft_daemon_device_by_uuid(daemon, recorded->uuid);
+    if (*out)
+        return 0;
+    if (recorded->kind != WEFT_DEVICE_SOFT)
+        return weft_fail(err, WEFT_ENOENT, "its GPU %u is not there any more", recorded->index);
+    memcpy(profile, recorded->profile, WEFT_PROFILE_BYTES);
+    return weft_daemon_device_soft(daemon, profile, recorded->index, out, err);
+}
+
+int weft_daemon_tenant_recall(struct weft_daemon *daemon, struct weft_record *record,
+                              struct weft_daemon_tenant **out, struct weft_err *err)
+{
+    struct weft_daemon_tenant *tenant = allocate(daemon, record->name, (uid_t)record->uid);
+    int rc = tenant ? 0 : weft_fail(err, WEFT_ENOMEM, "tenant %s", record->name);
+    for (uint32_t i = 0; rc == 0 && i < record->device_count; i++) {
+        rc = recall_device(daemon, &record->devices[i], &tenant->devices[i], err);
+        tenant->device_count = i + 1;
+    }
+    if (rc) {
+        weft_daemon_record_remove(daemon, record->name);
+        weft_daemon_record_close(record);
+        free(tenant);
+        return rc;
+    }
+    tenant->record = record;
+    tenant->limits = record->limits[record->current];
+    memcpy(tenant->ended_time_ns, record->ended_time_ns, sizeof(tenant->ended_time_ns));
+    enlist(tenant);
+    *out = tenant;
+    return 0;
+}
+
+int weft_daemon_tenant_complete(struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    weft_daemon_time_recall(tenant);
+    int rc = weft_daemon_time_enter(tenant, err);
+    weft_daemon_record_tenant(tenant);
+    if (rc == 0)
+        rc = complete(tenant, err);
+    if (rc)
+        weft_daemon_tenant_destroy(tenant);
+    return rc;
 }
 
 /* A second run may leave limits and devices out, or name the same ones. */
@@ -275,6 +409,7 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     if (rc)
         return rc;
     tenant->limits = changed;
+    weft_daemon_record_tenant(tenant);
     write_policy(tenant);
     note[0] = '\0';
     if (weft_limits_has(changes, WEFT_LIMIT_MEMORY))
@@ -293,6 +428,8 @@ void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
 {
     struct weft_daemon *daemon = tenant->daemon;
+    /* Its programs outlive a daemon that is told to end, and the next one takes them over. */
+    bool goes_on = daemon->stopping && tenant->processes;
     struct weft_daemon_tenant **link = &daemon->tenants;
     while (*link != tenant)
         link = &(*link)->next;
@@ -307,7 +444,11 @@ void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
     }
     for (uint32_t i = 0; i < tenant->device_count; i++)
         tenant->devices[i]->tenants--;
-    weft_log(WEFT_LOG_INFO, "weftd", "tenant %s ends", tenant->name);
+    if (!goes_on) {
+        weft_log(WEFT_LOG_INFO, "weftd", "tenant %s ends", tenant->name);
+        weft_daemon_record_remove(daemon, tenant->name);
+        weft_daemon_time_leave(tenant);
+    }
     release(tenant);
     weft_daemon_ceiling_divide(daemon);
     weft_daemon_idle_check(daemon);

@@ -47,7 +47,7 @@ int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *e
 {
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         struct weft_device_time *time = tenant->devices[i]->time;
-        if (!is_soft(tenant, i))
+        if (!is_soft(tenant, i) || tenant->time_lines[i])
             continue;
         uint32_t line = free_line(time);
         if (line == 0)
@@ -64,6 +64,43 @@ int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *e
     return 0;
 }
 
+/* All who are held look again. */
+static void wake_held(struct weft_device_time *time)
+{
+    __atomic_fetch_add(&time->turns.turn, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &time->turns.turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void weft_daemon_time_recall(struct weft_daemon_tenant *tenant)
+{
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        const struct weft_device_time *time = tenant->devices[i]->time;
+        uint32_t line = tenant->record->devices[i].time_line;
+        if (is_soft(tenant, i) && line < WEFT_DEVICE_TENANTS &&
+            __atomic_load_n(&time->tenants[line].terms, __ATOMIC_RELAXED))
+            tenant->time_lines[i] = line;
+    }
+}
+
+void weft_daemon_time_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device)
+{
+    bool claimed[WEFT_DEVICE_TENANTS] = {0};
+    uint32_t sharers = 0;
+    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (uint32_t i = 0; i < tenant->device_count; i++) {
+            if (tenant->devices[i] == device)
+                claimed[tenant->time_lines[i]] = true;
+        }
+    }
+    for (uint32_t line = 1; line < WEFT_DEVICE_TENANTS; line++) {
+        sharers += claimed[line];
+        if (!claimed[line])
+            __atomic_store_n(&device->time->tenants[line].terms, 0, __ATOMIC_SEQ_CST);
+    }
+    __atomic_store_n(&device->time->turns.sharers, sharers, __ATOMIC_SEQ_CST);
+    wake_held(device->time);
+}
+
 void weft_daemon_time_leave(struct weft_daemon_tenant *tenant)
 {
     for (uint32_t i = 0; i < tenant->device_count; i++) {
@@ -74,13 +111,6 @@ void weft_daemon_time_leave(struct weft_daemon_tenant *tenant)
         __atomic_fetch_sub(&time->turns.sharers, 1, __ATOMIC_SEQ_CST);
         tenant->time_lines[i] = 0;
     }
-}
-
-/* All who are held look again. */
-static void wake_held(struct weft_device_time *time)
-{
-    __atomic_fetch_add(&time->turns.turn, 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, &time->turns.turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence)

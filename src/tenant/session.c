@@ -117,9 +117,11 @@ static int take_grants(struct weft_session *session, struct weft_inbox *inbox, s
     session->slot = welcome.slot;
     session->minor = inbox->header.minor;
     session->tenant_id = file_number(inbox->fds[0]);
-    rc = map_ledger(session, inbox->fds[0], err);
+    session->ledger_fd = weft_steal_fd(&inbox->fds[0]);
+    session->policy_fd = weft_steal_fd(&inbox->fds[1]);
+    rc = map_ledger(session, session->ledger_fd, err);
     if (rc == 0)
-        rc = map_policy(session, inbox->fds[1], err);
+        rc = map_policy(session, session->policy_fd, err);
     size_t next = 2;
     for (uint32_t i = 0; rc == 0 && i < welcome.device_count; i++) {
         session->device_count = i + 1;
@@ -161,7 +163,7 @@ static int not_ready(int rc, struct weft_err *err)
 
 int weft_session_open(struct weft_session *session, struct weft_err *err)
 {
-    struct weft_session opened = {.fd = -1};
+    struct weft_session opened = {.fd = -1, .ledger_fd = -1, .policy_fd = -1};
     struct weft_link link;
     const char *path;
     for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
@@ -198,10 +200,14 @@ void weft_session_close(struct weft_session *session)
         munmap((void *)session->policy, sizeof(*session->policy));
     if (session->ledger)
         munmap(session->ledger, session->ledger_bytes);
-    if (session->ledger ||
-        session->fd > 0) /* a zeroed session has descriptor 0, which is not its own */
+    /* A zeroed session has descriptor 0, which is not its own. */
+    if (session->ledger || session->fd > 0)
         close_descriptor(&session->fd);
-    *session = (struct weft_session){.fd = -1};
+    if (session->ledger_fd > 0)
+        close_descriptor(&session->ledger_fd);
+    if (session->policy_fd > 0)
+        close_descriptor(&session->policy_fd);
+    *session = (struct weft_session){.fd = -1, .ledger_fd = -1, .policy_fd = -1};
 }
 
 void weft_session_report(struct weft_session *session, const char *text)

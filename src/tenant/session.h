@@ -17,7 +17,9 @@ struct weft_session {
     char tenant[65];
     size_t device_count;
     struct weft_device_grant devices[WEFT_DEVICES_MAX]; /* descriptors owned */
-    struct weft_ledger *ledger;                         /* mapped, owned */
+    /* Owned; kept open, so that weftd's next life finds by them what the last one shared. */
+    int ledger_fd, policy_fd;
+    struct weft_ledger *ledger; /* mapped, owned */
     size_t ledger_bytes;
     const struct weft_policy_page *policy; /* mapped read-only, owned */
     uint32_t slot;                         /* in the tenant's ledger */
