@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <uv.h>
 
+#include "daemon/config.h"
 #include "daemon/record.h"
 #include "policy/gpus.h"
 #include "policy/ledger.h"
@@ -62,6 +63,7 @@ struct weft_daemon_listener {
     struct weft_daemon_tenant *tenant; /* NULL: the control socket */
     int fd;                            /* owned; -1 is none */
     char path[WEFT_WIRE_PATH_BYTES];
+    bool borrowed; /* the file is somebody else's */
 };
 
 struct weft_daemon_tenant {
@@ -69,6 +71,9 @@ struct weft_daemon_tenant {
     struct weft_daemon *daemon;
     char name[WEFT_WIRE_TENANT_BYTES];
     uid_t uid;
+    bool permanent;            /* of the configuration: it is there without processes too */
+    struct weft_access run;    /* besides the owner and root: who may connect and join */
+    struct weft_access change; /* who may change it */
     struct weft_limits limits;
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
@@ -166,10 +171,30 @@ struct weft_daemon {
 /* -- node.c: the life of the daemon
  * ---------------------------------------------------------------------------------- */
 
+/* What weftd is started with. */
+struct weft_daemon_start {
+    const char *dir;
+    uint64_t idle_exit_ms;
+    uint32_t watchdog_us;
+    int control_fd;                   /* taken over: listens already; -1: none */
+    const struct weft_config *config; /* borrowed for the call */
+};
 /* Takes the lock on `dir`, cleans what a dead daemon left, listens. WEFT_EBUSY where another weftd
  * serves it. */
-int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_exit_ms,
+int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start *start,
                      struct weft_err *err);
+/* Looks whether this machine has what the configuration gives out. Errors name file and line. */
+int weft_daemon_config_check(const struct weft_config *config, struct weft_err *err);
+
+/* -- activation.c
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* The control socket that a service manager listens at for us, and its path; *fd is -1 where there
+ * is none. WEFT_EINVAL where it is something else. */
+int weft_daemon_activation_take(char path[WEFT_WIRE_PATH_BYTES], int *fd, struct weft_err *err);
+/* Tells a service manager that waits for it that we serve. */
+void weft_daemon_activation_ready(void);
 /* Serves until a signal, or until nobody has needed it for idle_exit_ms. */
 void weft_daemon_run(struct weft_daemon *daemon);
 void weft_daemon_finish(struct weft_daemon *daemon);
@@ -184,7 +209,10 @@ void weft_daemon_idle_check(struct weft_daemon *daemon);
 int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
                                 const char *path, mode_t mode, uid_t owner,
                                 struct weft_daemon_listener **out, struct weft_err *err);
-/* Removes the socket's file too. */
+/* The same for a socket that somebody else made, and keeps. Takes `fd` over. */
+int weft_daemon_listener_adopt(struct weft_daemon *daemon, int fd, const char *path,
+                               struct weft_daemon_listener **out, struct weft_err *err);
+/* Removes the socket's file too, unless it is somebody else's. */
 void weft_daemon_listener_destroy(struct weft_daemon_listener *listener);
 
 /* -- connection.c
@@ -221,11 +249,22 @@ void weft_daemon_serve(struct weft_daemon_connection *connection);
 struct weft_daemon_tenant *weft_daemon_tenant_find(struct weft_daemon *daemon, const char *name);
 /* Makes the tenant of a RUN_BEGIN, or finds the live one that it may join. */
 int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_run_begin *begin,
-                             const struct weft_peer *peer, struct weft_daemon_tenant **out,
-                             bool *joined, struct weft_err *err);
+                             const struct weft_link *link, const struct weft_peer *peer,
+                             struct weft_daemon_tenant **out, bool *joined, struct weft_err *err);
+/* Makes a tenant of the configuration, or makes the live one of that name one. */
+int weft_daemon_tenant_configure(struct weft_daemon *daemon,
+                                 const struct weft_config_tenant *configured, struct weft_err *err);
+/* Whether the devices are there and have what the limits say; makes nothing but soft devices. */
+int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
+                                        const struct weft_config_tenant *configured,
+                                        struct weft_err *err);
 /* WEFT_EPERM unless `uid` made the tenant or is root. */
 int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
                              struct weft_err *err);
+/* The same, or `list` (the tenant's `run` or `change`) names the user or one of his groups. */
+int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
+                             const struct weft_access *list, const struct weft_link *link,
+                             uid_t uid, struct weft_err *err);
 /* Live at once. *note is a sentence where the person should know more, else empty. */
 int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_limits *changes,
                            char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);

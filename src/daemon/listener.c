@@ -16,7 +16,8 @@ static bool is_allowed(const struct weft_daemon_listener *listener, const struct
     struct weft_err err = {0};
     int rc = weft_unix_peer(link, peer, &err);
     if (rc == 0 && listener->tenant)
-        rc = weft_daemon_tenant_allow(listener->tenant, peer->uid, &err);
+        rc = weft_daemon_tenant_admit(listener->tenant, &listener->tenant->run, link, peer->uid,
+                                      &err);
     if (rc)
         weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", listener->path, err.text);
     return rc == 0;
@@ -66,13 +67,11 @@ static void on_closed(uv_handle_t *handle)
     free(listener);
 }
 
-int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
-                                const char *path, mode_t mode, uid_t owner,
-                                struct weft_daemon_listener **out, struct weft_err *err)
+/* Takes the descriptor over, also on failure. */
+static int watch(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant, int taken,
+                 const char *path, struct weft_daemon_listener **out, struct weft_err *err)
 {
-    _cleanup_fd_ int fd = weft_unix_listen(path, mode, owner, err);
-    if (fd < 0)
-        return fd;
+    _cleanup_fd_ int fd = taken;
     struct weft_daemon_listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
         return weft_fail(err, WEFT_ENOMEM, "socket %s", path);
@@ -90,11 +89,29 @@ int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_t
     return 0;
 }
 
+int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_tenant *tenant,
+                                const char *path, mode_t mode, uid_t owner,
+                                struct weft_daemon_listener **out, struct weft_err *err)
+{
+    int fd = weft_unix_listen(path, mode, owner, err);
+    return fd < 0 ? fd : watch(daemon, tenant, fd, path, out, err);
+}
+
+int weft_daemon_listener_adopt(struct weft_daemon *daemon, int fd, const char *path,
+                               struct weft_daemon_listener **out, struct weft_err *err)
+{
+    int rc = watch(daemon, NULL, fd, path, out, err);
+    if (rc == 0)
+        (*out)->borrowed = true;
+    return rc;
+}
+
 void weft_daemon_listener_destroy(struct weft_daemon_listener *listener)
 {
     if (!listener)
         return;
-    unlink(listener->path);
+    if (!listener->borrowed)
+        unlink(listener->path);
     uv_poll_stop(&listener->poll);
     close(listener->fd);
     uv_close((uv_handle_t *)&listener->poll, on_closed);

@@ -14,8 +14,8 @@
 #define DESCRIPTOR_MAX (1 << 20)
 
 struct arguments {
-    const char *socket, *idle_exit, *ready_fd, *watchdog;
-    bool help, version;
+    const char *socket, *idle_exit, *ready_fd, *watchdog, *config;
+    bool check, help, version;
 };
 
 static int parse_number(const char *option, const char *text, long maximum, long *number,
@@ -60,17 +60,36 @@ static void say_ready(long fd)
     close((int)fd);
 }
 
-static int serve(const char *socket, long idle_exit_s, long ready_fd, uint32_t watchdog_us,
+/* The folder of a socket that a service manager listens at is ours, too. */
+static int take_activation(const char **asked, char path[WEFT_WIRE_PATH_BYTES], int *fd,
+                           struct weft_err *err)
+{
+    int rc = weft_daemon_activation_take(path, fd, err);
+    char *slash = rc == 0 && *fd >= 0 ? strrchr(path, '/') : NULL;
+    if (!slash)
+        return rc;
+    if (strcmp(slash + 1, WEFT_PLACES_CONTROL_NAME) != 0 || slash == path)
+        return weft_fail(err, WEFT_EINVAL, "%s: the socket must be called %s", path,
+                         WEFT_PLACES_CONTROL_NAME);
+    *slash = '\0';
+    *asked = path;
+    return 0;
+}
+
+static int serve(const char *socket, struct weft_daemon_start *start, long ready_fd,
                  struct weft_err *err)
 {
-    static struct weft_daemon daemon;
-    char dir[WEFT_PLACES_PATH_BYTES];
-    int rc = choose_folder(socket, dir, err);
+    static struct weft_daemon daemon = {.lock_fd = -1, .reserve_fd = -1};
+    char dir[WEFT_PLACES_PATH_BYTES], activated[WEFT_WIRE_PATH_BYTES];
+    int rc = take_activation(&socket, activated, &start->control_fd, err);
+    if (rc == 0)
+        rc = choose_folder(socket, dir, err);
     if (rc)
         return rc;
-    rc = weft_daemon_init(&daemon, dir, (uint64_t)idle_exit_s * 1000, err);
+    start->dir = dir;
+    rc = weft_daemon_init(&daemon, start, err);
     if (rc == 0) {
-        daemon.watchdog_us = watchdog_us;
+        weft_daemon_activation_ready();
         weft_log(WEFT_LOG_INFO, "weftd", "weft %s serves %s", WEFT_VERSION, dir);
         say_ready(ready_fd);
         weft_daemon_run(&daemon);
@@ -93,6 +112,10 @@ int main(int argc, char **argv)
         {"soft-watchdog", "SECONDS",
          "of device time that a kernel on a soft GPU may take; default: no limit",
          .value = &arguments.watchdog},
+        {"config", "FILE", "default: /etc/weft/weft.yaml, else ~/.config/weft/weft.yaml",
+         .value = &arguments.config},
+        {"check-config", NULL, "say what is wrong with the configuration, and end",
+         .flag = &arguments.check},
         {"help", NULL, "print this", .flag = &arguments.help},
         {"version", NULL, "print the version", .flag = &arguments.version},
     };
@@ -129,9 +152,19 @@ int main(int argc, char **argv)
     umask(022); /* a node's users must reach their tenants' sockets, whose own modes are set one by
                    one */
     weft_log_init(WEFT_LOG_WARN);
-    if (serve(arguments.socket, idle_exit_s, ready_fd, watchdog_us, &err)) {
+    struct weft_config config = {0};
+    struct weft_daemon_start start = {.idle_exit_ms = (uint64_t)idle_exit_s * 1000,
+                                      .watchdog_us = watchdog_us,
+                                      .config = &config};
+    int rc = weft_config_load(arguments.config, &config, &err);
+    if (rc == 0)
+        rc = arguments.check ? weft_daemon_config_check(&config, &err)
+                             : serve(arguments.socket, &start, ready_fd, &err);
+    if (rc)
         fprintf(stderr, "weft: weftd: %s\n", err.text);
-        return 1;
-    }
-    return 0;
+    else if (arguments.check)
+        printf("%s: %zu tenants\n", *config.path ? config.path : "no configuration",
+               config.tenant_count);
+    weft_config_finish(&config);
+    return rc ? 1 : 0;
 }

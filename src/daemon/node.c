@@ -96,6 +96,13 @@ static int listen_control(struct weft_daemon *daemon, struct weft_err *err)
                                        &daemon->control, err);
 }
 
+static int adopt_control(struct weft_daemon *daemon, int fd, struct weft_err *err)
+{
+    char path[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(daemon->dir, WEFT_PLACES_CONTROL_NAME, path, err);
+    return rc ? rc : weft_daemon_listener_adopt(daemon, fd, path, &daemon->control, err);
+}
+
 static void stop(struct weft_daemon *daemon)
 {
     if (daemon->stopping)
@@ -132,7 +139,9 @@ static void on_idle(uv_timer_t *timer)
 
 void weft_daemon_idle_check(struct weft_daemon *daemon)
 {
-    bool idle = !daemon->tenants && !daemon->connections;
+    bool idle = !daemon->connections;
+    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next)
+        idle &= tenant->permanent && !tenant->processes;
     if (daemon->stopping || !daemon->idle_exit_ms)
         return;
     if (!idle)
@@ -182,10 +191,28 @@ static void go_before_programs(void)
         weft_log(WEFT_LOG_DEBUG, "weftd", "runs at ordinary priority: %s", strerror(errno));
 }
 
-int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_exit_ms,
+/* Errors name the line that the tenant stands on. */
+static int make_configured(struct weft_daemon *daemon, const struct weft_config *config,
+                           struct weft_err *err)
+{
+    for (size_t i = 0; i < config->tenant_count; i++) {
+        const struct weft_config_tenant *tenant = &config->tenants[i];
+        int rc = weft_daemon_tenant_configure(daemon, tenant, err);
+        if (rc)
+            return weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line,
+                             tenant->name);
+    }
+    return 0;
+}
+
+int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start *start,
                      struct weft_err *err)
 {
-    *daemon = (struct weft_daemon){.lock_fd = -1, .reserve_fd = -1, .idle_exit_ms = idle_exit_ms};
+    const char *dir = start->dir;
+    *daemon = (struct weft_daemon){.lock_fd = -1,
+                                   .reserve_fd = -1,
+                                   .idle_exit_ms = start->idle_exit_ms,
+                                   .watchdog_us = start->watchdog_us};
     if (strlen(dir) >= sizeof(daemon->dir))
         return weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
     snprintf(daemon->dir, sizeof(daemon->dir), "%s", dir);
@@ -204,7 +231,10 @@ int weft_daemon_init(struct weft_daemon *daemon, const char *dir, uint64_t idle_
     if (rc)
         return rc;
     weft_daemon_recover(daemon);
-    rc = listen_control(daemon, err);
+    rc = make_configured(daemon, start->config, err);
+    if (rc == 0)
+        rc = start->control_fd < 0 ? listen_control(daemon, err)
+                                   : adopt_control(daemon, start->control_fd, err);
     if (rc) {
         stop(daemon);
         weft_daemon_run(daemon);
@@ -231,4 +261,19 @@ void weft_daemon_finish(struct weft_daemon *daemon)
     if (daemon->lock_fd >= 0)
         close(daemon->lock_fd);
     daemon->reserve_fd = daemon->lock_fd = -1;
+}
+
+int weft_daemon_config_check(const struct weft_config *config, struct weft_err *err)
+{
+    static struct weft_daemon daemon = {.lock_fd = -1, .reserve_fd = -1};
+    int rc = 0;
+    weft_daemon_native_discover(&daemon);
+    for (size_t i = 0; rc == 0 && i < config->tenant_count; i++) {
+        const struct weft_config_tenant *tenant = &config->tenants[i];
+        rc = weft_daemon_tenant_check_configured(&daemon, tenant, err);
+        if (rc)
+            weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line, tenant->name);
+    }
+    weft_daemon_finish(&daemon);
+    return rc;
 }

@@ -217,8 +217,8 @@ static int serve_run_begin(struct weft_daemon_connection *connection, struct wef
     int pidfd = weft_daemon_process_pidfd(connection, 0, err);
     if (pidfd < 0)
         return pidfd;
-    rc = weft_daemon_tenant_enter(connection->daemon, &begin, &connection->peer, &tenant,
-                                  &ready.joined, err);
+    rc = weft_daemon_tenant_enter(connection->daemon, &begin, &connection->link, &connection->peer,
+                                  &tenant, &ready.joined, err);
     if (rc) {
         close(pidfd);
         return rc;
@@ -322,7 +322,8 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
     if (!tenant)
         return weft_fail(err, WEFT_ENOENT, "no tenant %s is alive; `weft ps` lists them",
                          set.tenant);
-    rc = weft_daemon_tenant_allow(tenant, connection->peer.uid, err);
+    rc = weft_daemon_tenant_admit(tenant, &tenant->change, &connection->link, connection->peer.uid,
+                                  err);
     if (rc == 0 && set.limits.given == 0)
         rc = weft_fail(err, WEFT_EINVAL, "nothing to change");
     if (rc == 0)

@@ -30,11 +30,32 @@ int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
                      tenant->name, (unsigned)tenant->uid);
 }
 
-static int check_name(const char *name, struct weft_err *err)
+static bool is_listed(const struct weft_access *list, const struct weft_link *link, uid_t uid)
+{
+    for (uint32_t i = 0; i < list->uid_count; i++) {
+        if (list->uids[i] == uid)
+            return true;
+    }
+    for (uint32_t i = 0; i < list->gid_count; i++) {
+        if (weft_unix_peer_in_group(link, list->gids[i]))
+            return true;
+    }
+    return false;
+}
+
+int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
+                             const struct weft_access *list, const struct weft_link *link,
+                             uid_t uid, struct weft_err *err)
+{
+    return is_listed(list, link, uid) ? 0 : weft_daemon_tenant_allow(tenant, uid, err);
+}
+
+int weft_tenant_name_check(const char *name, struct weft_err *err)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    if (!isalnum((unsigned char)*name) || name[strspn(name, allowed)])
+    if (!isalnum((unsigned char)*name) || name[strspn(name, allowed)] ||
+        strlen(name) >= WEFT_WIRE_TENANT_BYTES)
         return weft_fail(err, WEFT_EINVAL,
                          "--tenant \"%s\": a name has letters, digits, '.', '_' and '-', and "
                          "starts with a letter or digit",
@@ -192,6 +213,42 @@ static int make_socket(struct weft_daemon_tenant *tenant, struct weft_err *err)
                                        &tenant->listener, err);
 }
 
+/* Who is on a list must be able to connect; weftd looks at who does. */
+static void open_socket(const struct weft_daemon_tenant *tenant)
+{
+    bool shared = tenant->run.uid_count || tenant->run.gid_count;
+    if (chmod(tenant->listener->path, shared ? 0666 : 0600))
+        weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", tenant->listener->path, strerror(errno));
+}
+
+/* The path of DIR/mount/NAME, a folder for a container to have as /run/weft: the next life of weftd
+ * puts its socket there, which a mount of the socket itself would not see. */
+static int mount_folder(const struct weft_daemon_tenant *tenant, char path[WEFT_PLACES_PATH_BYTES],
+                        struct weft_err *err)
+{
+    char all[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(tenant->daemon->dir, "mount", all, err);
+    if (rc == 0 && mkdir(all, 0755) && errno != EEXIST)
+        rc = weft_fail(err, WEFT_EIO, "%s: %s", all, strerror(errno));
+    return rc ? rc : weft_places_join(all, tenant->name, path, err);
+}
+
+static int make_mount(const struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    char folder[WEFT_PLACES_PATH_BYTES], path[WEFT_PLACES_PATH_BYTES];
+    int rc = mount_folder(tenant, folder, err);
+    if (rc == 0 && mkdir(folder, 0755) && errno != EEXIST)
+        rc = weft_fail(err, WEFT_EIO, "%s: %s", folder, strerror(errno));
+    if (rc == 0)
+        rc = weft_places_join(folder, "tenant.sock", path, err);
+    if (rc)
+        return rc;
+    unlink(path);
+    return link(tenant->listener->path, path)
+               ? weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno))
+               : 0;
+}
+
 /* What construction has made so far, or all of a tenant that nobody uses any more. */
 static void release(struct weft_daemon_tenant *tenant)
 {
@@ -245,19 +302,19 @@ static int complete(struct weft_daemon_tenant *tenant, struct weft_err *err)
     return make_socket(tenant, err);
 }
 
-static int create(struct weft_daemon *daemon, const char *name,
-                  const struct weft_wire_run_begin *begin, uid_t uid,
+static int create(struct weft_daemon *daemon, const struct weft_config_tenant *asked,
                   struct weft_daemon_tenant **out, struct weft_err *err)
 {
+    const char *name = asked->name;
     if (daemon->tenant_count == WEFT_DAEMON_TENANTS_MAX)
         return weft_fail(err, WEFT_ELIMIT, "%d tenants are alive; weftd holds no more",
                          WEFT_DAEMON_TENANTS_MAX);
-    struct weft_daemon_tenant *tenant = allocate(daemon, name, uid);
+    struct weft_daemon_tenant *tenant = allocate(daemon, name, (uid_t)asked->uid);
     if (!tenant)
         return weft_fail(err, WEFT_ENOMEM, "tenant %s", name);
-    int rc = weft_limits_change(&tenant->limits, &begin->limits, err);
+    int rc = weft_limits_change(&tenant->limits, &asked->limits, err);
     if (rc == 0)
-        rc = weft_daemon_device_resolve(daemon, &begin->gpus, tenant->devices,
+        rc = weft_daemon_device_resolve(daemon, &asked->gpus, tenant->devices,
                                         &tenant->device_count, err);
     if (rc == 0)
         rc = check_memory(tenant->limits.memory_bytes, tenant->devices, tenant->device_count, err);
@@ -330,6 +387,31 @@ int weft_daemon_tenant_complete(struct weft_daemon_tenant *tenant, struct weft_e
     return rc;
 }
 
+int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
+                                        const struct weft_config_tenant *configured,
+                                        struct weft_err *err)
+{
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    uint32_t count;
+    int rc = weft_daemon_device_resolve(daemon, &configured->gpus, devices, &count, err);
+    return rc ? rc : check_memory(configured->limits.memory_bytes, devices, count, err);
+}
+
+int weft_daemon_tenant_configure(struct weft_daemon *daemon,
+                                 const struct weft_config_tenant *configured, struct weft_err *err)
+{
+    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
+    int rc = tenant ? 0 : create(daemon, configured, &tenant, err);
+    if (rc)
+        return rc;
+    tenant->permanent = true;
+    tenant->uid = (uid_t)configured->uid;
+    tenant->run = configured->run;
+    tenant->change = configured->change;
+    open_socket(tenant);
+    return make_mount(tenant, err);
+}
+
 /* A second run may leave limits and devices out, or name the same ones. */
 static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_run_begin *begin,
                       struct weft_err *err)
@@ -359,21 +441,23 @@ static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_
 }
 
 int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_run_begin *begin,
-                             const struct weft_peer *peer, struct weft_daemon_tenant **out,
-                             bool *joined, struct weft_err *err)
+                             const struct weft_link *link, const struct weft_peer *peer,
+                             struct weft_daemon_tenant **out, bool *joined, struct weft_err *err)
 {
-    char name[WEFT_WIRE_TENANT_BYTES];
-    memcpy(name, begin->tenant, sizeof(name));
-    int rc = *name ? check_name(name, err) : choose_name(daemon, peer->pid, name, err);
+    struct weft_config_tenant asked = {
+        .uid = peer->uid, .gpus = begin->gpus, .limits = begin->limits};
+    memcpy(asked.name, begin->tenant, sizeof(asked.name));
+    int rc = *asked.name ? weft_tenant_name_check(asked.name, err)
+                         : choose_name(daemon, peer->pid, asked.name, err);
     if (rc)
         return rc;
-    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, name);
+    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, asked.name);
     if (!tenant) {
-        rc = create(daemon, name, begin, peer->uid, out, err);
+        rc = create(daemon, &asked, out, err);
         *joined = false;
         return rc;
     }
-    rc = weft_daemon_tenant_allow(tenant, peer->uid, err);
+    rc = weft_daemon_tenant_admit(tenant, &tenant->run, link, peer->uid, err);
     if (rc == 0)
         rc = check_join(tenant, begin, err);
     if (rc)
@@ -419,10 +503,12 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
 
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
 {
-    if (!tenant->processes)
+    if (!tenant->processes && !tenant->permanent)
         weft_daemon_stray_adopt(tenant);
-    if (!tenant->processes)
+    if (!tenant->processes && !tenant->permanent)
         weft_daemon_tenant_destroy(tenant);
+    else
+        weft_daemon_idle_check(tenant->daemon);
 }
 
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)

@@ -54,6 +54,8 @@ struct weft_peer {
     uid_t uid;
 };
 int weft_unix_peer(const struct weft_link *link, struct weft_peer *peer, struct weft_err *err);
+/* Whether the peer was in that group when it connected. */
+bool weft_unix_peer_in_group(const struct weft_link *link, gid_t group);
 
 /* -- frames
  * ------------------------------------------------------------------------------------------------------------

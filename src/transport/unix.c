@@ -9,6 +9,10 @@
 #include <sys/un.h>
 
 #define BACKLOG 4096
+#define PEER_GROUPS_MAX 1024 /* of one user; who is in more is in none */
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59 /* Linux 4.13 */
+#endif
 
 static int64_t unix_send(struct weft_link *link, const void *bytes, size_t size, const int *fds,
                          size_t fd_count, struct weft_err *err)
@@ -218,4 +222,21 @@ int weft_unix_peer(const struct weft_link *link, struct weft_peer *peer, struct 
         return weft_fail(err, WEFT_EIO, "SO_PEERCRED: %s", strerror(errno));
     *peer = (struct weft_peer){.pid = credentials.pid, .uid = credentials.uid};
     return 0;
+}
+
+bool weft_unix_peer_in_group(const struct weft_link *link, gid_t group)
+{
+    gid_t groups[PEER_GROUPS_MAX];
+    struct ucred own;
+    socklen_t size = sizeof(own);
+    if (getsockopt(link->fd, SOL_SOCKET, SO_PEERCRED, &own, &size) == 0 && own.gid == group)
+        return true;
+    size = sizeof(groups);
+    if (getsockopt(link->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size))
+        return false;
+    for (size_t i = 0; i < size / sizeof(groups[0]); i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return false;
 }

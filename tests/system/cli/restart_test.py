@@ -86,7 +86,7 @@ class RestartTest(place.PlaceTest):
         os.kill(pid, signal.SIGKILL)
         place.until(lambda: not place.alive(pid), "it is gone")
         self.start_daemon()
-        self.assertEqual(self.ps(), {})
+        place.until(lambda: not self.ps(), "nobody is left")
         self.assertEqual(list((self.dir / "state").iterdir()), [])
         self.assertEqual(self.call(*SOFT, "--tenant", "alice", self.client, "open", "charge=7").returncode, 0)
 

@@ -1,0 +1,313 @@
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <yaml.h>
+
+#include "util/util.h"
+
+#define NODE_FILE "/etc/weft/weft.yaml"
+#define USER_FILE ".config/weft/weft.yaml"
+#define ENTRIES_MAX 1024 /* of one mapping or list */
+
+struct reading {
+    struct weft_config *config;
+    yaml_document_t *document;
+    struct weft_err *err;
+};
+
+static size_t line_of(const yaml_node_t *node)
+{
+    return node->start_mark.line + 1;
+}
+
+/* "weft.yaml:7: tenants.alice.memory: what is wrong" */
+static int fail_at(const struct reading *reading, const yaml_node_t *node, const char *where,
+                   int code, const char *text)
+{
+    return weft_fail(reading->err, code, "%s:%zu: %s%s%s", reading->config->path, line_of(node),
+                     where, *where ? ": " : "", text);
+}
+
+static const char *text_of(const yaml_node_t *node)
+{
+    bool plain = node->type == YAML_SCALAR_NODE &&
+                 strlen((const char *)node->data.scalar.value) == node->data.scalar.length;
+    return plain ? (const char *)node->data.scalar.value : NULL;
+}
+
+/* One key of a mapping. */
+typedef int (*entry_fn)(struct reading *reading, const char *where, const yaml_node_t *key,
+                        yaml_node_t *value, void *context);
+
+static int check_twice(struct reading *reading, const char *where, const yaml_node_t *mapping,
+                       const yaml_node_pair_t *pair)
+{
+    const yaml_node_t *key = yaml_document_get_node(reading->document, pair->key);
+    for (const yaml_node_pair_t *p = mapping->data.mapping.pairs.start; p < pair; p++) {
+        const yaml_node_t *earlier = yaml_document_get_node(reading->document, p->key);
+        char text[128];
+        if (!text_of(earlier) || strcmp(text_of(earlier), text_of(key)) != 0)
+            continue;
+        snprintf(text, sizeof(text), "\"%.64s\" stands on line %zu already", text_of(key),
+                 line_of(earlier));
+        return fail_at(reading, key, where, WEFT_EEXIST, text);
+    }
+    return 0;
+}
+
+static int each_entry(struct reading *reading, const char *where, yaml_node_t *mapping,
+                      entry_fn take, void *context)
+{
+    if (mapping->type != YAML_MAPPING_NODE)
+        return fail_at(reading, mapping, where, WEFT_EINVAL, "must be keys with values");
+    const yaml_node_pair_t *end = mapping->data.mapping.pairs.top;
+    if (end - mapping->data.mapping.pairs.start > ENTRIES_MAX)
+        return fail_at(reading, mapping, where, WEFT_ELIMIT, "has too many keys");
+    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < end; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(reading->document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(reading->document, pair->value);
+        if (!text_of(key))
+            return fail_at(reading, key, where, WEFT_EINVAL, "a key must be a word");
+        int rc = check_twice(reading, where, mapping, pair);
+        if (rc == 0)
+            rc = take(reading, where, key, value, context);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* A key that each_entry has looked at. */
+static const char *word_of(const yaml_node_t *key)
+{
+    const char *text = text_of(key);
+    return text ? text : "";
+}
+
+/* A number, or what the system's list of users or groups has. */
+static int find_id(const char *text, bool group, uint32_t *id)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && number < UINT32_MAX) {
+        *id = (uint32_t)number;
+        return 0;
+    }
+    const struct passwd *user = group ? NULL : getpwnam(text);
+    const struct group *found = group ? getgrnam(text) : NULL;
+    if (user)
+        *id = user->pw_uid;
+    else if (found)
+        *id = found->gr_gid;
+    return user || found ? 0 : -WEFT_ENOENT;
+}
+
+static int read_who(struct reading *reading, const char *where, const yaml_node_t *node,
+                    struct weft_access *access)
+{
+    const char *text = text_of(node);
+    bool group = text && *text == '@';
+    uint32_t *count = group ? &access->gid_count : &access->uid_count;
+    uint32_t id;
+    if (!text || find_id(text + group, group, &id))
+        return fail_at(reading, node, where, WEFT_EINVAL,
+                       group ? "no such group" : "no such user; groups are written @NAME");
+    if (*count == WEFT_ACCESS_MAX)
+        return fail_at(reading, node, where, WEFT_ELIMIT, "more than 32 users, or groups");
+    (group ? access->gids : access->uids)[(*count)++] = id;
+    return 0;
+}
+
+static int read_access(struct reading *reading, const char *where, yaml_node_t *node,
+                       struct weft_access *access)
+{
+    if (node->type == YAML_SCALAR_NODE)
+        return read_who(reading, where, node, access);
+    if (node->type != YAML_SEQUENCE_NODE)
+        return fail_at(reading, node, where, WEFT_EINVAL, "must be a list of users and @groups");
+    int rc = 0;
+    for (const yaml_node_item_t *item = node->data.sequence.items.start;
+         rc == 0 && item < node->data.sequence.items.top; item++)
+        rc = read_who(reading, where, yaml_document_get_node(reading->document, *item), access);
+    return rc;
+}
+
+static int read_owner(struct reading *reading, const char *where, const yaml_node_t *node,
+                      uint32_t *uid)
+{
+    const char *text = text_of(node);
+    return text && find_id(text, false, uid) == 0
+               ? 0
+               : fail_at(reading, node, where, WEFT_EINVAL, "no such user");
+}
+
+/* What is written as on the command line: the text behind --gpu, or behind a limit. */
+static int read_option(struct reading *reading, const char *where, const yaml_node_t *key,
+                       const yaml_node_t *value, struct weft_config_tenant *tenant)
+{
+    const char *name = word_of(key), *text = text_of(value);
+    struct weft_err inner = {0};
+    int rc = -WEFT_ENOENT;
+    if (!text)
+        return fail_at(reading, value, where, WEFT_EINVAL, "must be one value");
+    if (strcmp(name, "gpu") == 0)
+        rc = weft_gpu_list_parse(text, &tenant->gpus, &inner);
+    for (int i = 0; i < WEFT_LIMIT_COUNT && rc == -WEFT_ENOENT; i++) {
+        if (i != WEFT_LIMIT_GUARANTEE && strcmp(name, weft_limit_name((enum weft_limit)i)) == 0)
+            rc = weft_limit_parse((enum weft_limit)i, text, &tenant->limits, &inner);
+    }
+    if (rc == -WEFT_ENOENT)
+        return fail_at(reading, key, where, WEFT_EINVAL,
+                       "unknown key; there are gpu, memory, weight, compute, priority, sm, "
+                       "kernel-timeout, owner, run and change");
+    return rc ? fail_at(reading, value, where, -rc, inner.text) : 0;
+}
+
+static int read_setting(struct reading *reading, const char *where, const yaml_node_t *key,
+                        yaml_node_t *value, void *context)
+{
+    struct weft_config_tenant *tenant = context;
+    char path[256];
+    const char *name = word_of(key);
+    snprintf(path, sizeof(path), "%s.%.64s", where, name);
+    if (strcmp(name, "owner") == 0)
+        return read_owner(reading, path, value, &tenant->uid);
+    if (strcmp(name, "run") == 0)
+        return read_access(reading, path, value, &tenant->run);
+    if (strcmp(name, "change") == 0)
+        return read_access(reading, path, value, &tenant->change);
+    return read_option(reading, path, key, value, tenant);
+}
+
+static int read_tenant(struct reading *reading, const char *where, const yaml_node_t *key,
+                       yaml_node_t *value, void *context)
+{
+    struct weft_config *config = reading->config;
+    struct weft_err inner = {0};
+    char path[256];
+    (void)context;
+    snprintf(path, sizeof(path), "%s.%.64s", where, word_of(key));
+    if (weft_tenant_name_check(word_of(key), &inner))
+        return fail_at(reading, key, path, WEFT_EINVAL, inner.text);
+    if (config->tenant_count == WEFT_CONFIG_TENANTS_MAX)
+        return fail_at(reading, key, where, WEFT_ELIMIT, "more than 256 tenants");
+    struct weft_config_tenant *tenant = &config->tenants[config->tenant_count];
+    *tenant = (struct weft_config_tenant){
+        .line = line_of(key), .uid = (uint32_t)geteuid(), .limits = weft_limits_default()};
+    snprintf(tenant->name, sizeof(tenant->name), "%s", word_of(key));
+    bool empty = text_of(value) && !*text_of(value);
+    int rc = empty ? 0 : each_entry(reading, path, value, read_setting, tenant);
+    if (rc == 0)
+        config->tenant_count++;
+    return rc;
+}
+
+static int read_top(struct reading *reading, const char *where, const yaml_node_t *key,
+                    yaml_node_t *value, void *context)
+{
+    const char *name = word_of(key);
+    (void)where;
+    (void)context;
+    if (strcmp(name, "tenants") != 0)
+        return fail_at(reading, key, name, WEFT_EINVAL, "unknown key; there is tenants");
+    bool empty = text_of(value) && !*text_of(value);
+    return empty ? 0 : each_entry(reading, name, value, read_tenant, NULL);
+}
+
+/* The scanner's own words about a tab help nobody. */
+static size_t find_tab(const char *text)
+{
+    size_t line = 1;
+    bool indent = true;
+    for (; *text; text++) {
+        if (*text == '\t' && indent)
+            return line;
+        indent = *text == '\n' || (indent && *text == ' ');
+        line += *text == '\n';
+    }
+    return 0;
+}
+
+static int parse(struct weft_config *config, const char *text, struct weft_err *err)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    size_t tab = find_tab(text);
+    if (tab)
+        return weft_fail(err, WEFT_EINVAL, "%s:%zu: a tab; indent with blanks", config->path, tab);
+    if (!yaml_parser_initialize(&parser))
+        return weft_fail(err, WEFT_ENOMEM, "%s: no memory", config->path);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+    if (!yaml_parser_load(&parser, &document)) {
+        int rc =
+            weft_fail(err, WEFT_EINVAL, "%s:%zu: %s", config->path, parser.problem_mark.line + 1,
+                      parser.problem ? parser.problem : "not YAML");
+        yaml_parser_delete(&parser);
+        return rc;
+    }
+    struct reading reading = {config, &document, err};
+    yaml_node_t *root = yaml_document_get_root_node(&document);
+    bool empty = !root || (text_of(root) && !*text_of(root));
+    int rc = empty ? 0 : each_entry(&reading, "", root, read_top, NULL);
+    yaml_document_delete(&document);
+    yaml_parser_delete(&parser);
+    return rc;
+}
+
+/* All of a file, with a zero behind it. NULL with errno where it cannot be read. */
+static char *read_file(const char *path)
+{
+    _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = fd < 0 ? NULL : calloc(1, WEFT_CONFIG_FILE_MAX + 1);
+    int64_t size = text ? weft_read_all(fd, text, WEFT_CONFIG_FILE_MAX, NULL) : -1;
+    if (size < 0 || size == WEFT_CONFIG_FILE_MAX) {
+        errno = text && size > 0 ? EFBIG : errno;
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* Where nobody named a file. False where there is none, which is no error. */
+static bool choose_file(char path[WEFT_PLACES_PATH_BYTES])
+{
+    const char *home = getenv("HOME");
+    snprintf(path, WEFT_PLACES_PATH_BYTES, "%s", NODE_FILE);
+    if (access(path, F_OK) == 0)
+        return true;
+    return home && weft_places_join(home, USER_FILE, path, NULL) == 0 && access(path, F_OK) == 0;
+}
+
+int weft_config_load(const char *path, struct weft_config *config, struct weft_err *err)
+{
+    struct weft_config read = {0};
+    if (path)
+        snprintf(read.path, sizeof(read.path), "%s", path);
+    bool there = path || choose_file(read.path);
+    _cleanup_free_ char *text = there ? read_file(read.path) : NULL;
+    if (there && !text)
+        return weft_fail(err, errno == ENOENT ? WEFT_ENOENT : WEFT_EIO, "%s: %s", read.path,
+                         strerror(errno));
+    read.tenants = calloc(WEFT_CONFIG_TENANTS_MAX, sizeof(*read.tenants));
+    int rc = read.tenants ? 0 : weft_fail(err, WEFT_ENOMEM, "the configuration");
+    if (rc == 0 && text)
+        rc = parse(&read, text, err);
+    if (rc) {
+        weft_config_finish(&read);
+        return rc;
+    }
+    *config = read;
+    return 0;
+}
+
+void weft_config_finish(struct weft_config *config)
+{
+    free(config->tenants);
+    *config = (struct weft_config){0};
+}
