@@ -322,6 +322,12 @@ int weft_daemon_share_note(struct weft_daemon_process *process, const struct wef
 void weft_daemon_share_settle(struct weft_daemon_process *process);
 void weft_daemon_share_forget_tenant(struct weft_daemon_tenant *tenant);
 void weft_daemon_share_stop(struct weft_daemon *daemon);
+/* For recover.c, with all living processes taken over and the slots of the dead not settled yet. A
+ * shared file that a living process has open: where nobody pays for it our slots do from here on.
+ * `fd` is borrowed; an open file of its own, without locks. */
+void weft_daemon_share_recall(struct weft_daemon *daemon, int fd);
+/* All files are recalled: what else our slots hold comes back. */
+void weft_daemon_share_recall_end(struct weft_daemon *daemon);
 
 /* -- stray.c
  * ----------------------------------------------------------------------------------------------------------

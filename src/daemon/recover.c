@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "softgpu/shared_file.h"
 #include "util/log.h"
 
 #define RECORD_FILES_MAX 100000
@@ -20,12 +21,15 @@
 /* Of one of our shared memories that a process has open. `fd` is borrowed. */
 typedef void (*memory_fn)(void *context, const char *name, int fd);
 
-/* Ours: made by this user's weftd, and of a size that nobody can change under us. */
-static int open_memory(int folder, const char *entry)
+/* Of a size that nobody can change under us, and, but for files that programs share, made by this
+ * user's weftd. */
+static int open_memory(int folder, const char *entry, const char *name)
 {
     struct stat found;
+    bool shared = strcmp(name, WEFT_SHARED_FILE_NAME) == 0;
     _cleanup_fd_ int fd = openat(folder, entry, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &found) || !S_ISREG(found.st_mode) || found.st_uid != geteuid())
+    if (fd < 0 || fstat(fd, &found) || !S_ISREG(found.st_mode) ||
+        (!shared && found.st_uid != geteuid()))
         return -1;
     int seals = fcntl(fd, F_GET_SEALS);
     return seals >= 0 && (seals & SEALS) == SEALS ? weft_steal_fd(&fd) : -1;
@@ -50,7 +54,7 @@ static void each_memory(pid_t pid, memory_fn take, void *context)
         *end = '\0';
         const char *name = target + strlen(before);
         _cleanup_fd_ int fd =
-            strncmp(name, "weft-", 5) == 0 ? open_memory(dirfd(listing), entry->d_name) : -1;
+            strncmp(name, "weft-", 5) == 0 ? open_memory(dirfd(listing), entry->d_name, name) : -1;
         if (fd >= 0)
             take(context, name, fd);
     }
@@ -257,6 +261,24 @@ static void settle_device_slots(struct weft_daemon *daemon, struct weft_daemon_d
     }
 }
 
+/* -- files that programs share */
+
+static void take_shared(void *context, const char *name, int fd)
+{
+    if (strcmp(name, WEFT_SHARED_FILE_NAME) == 0)
+        weft_daemon_share_recall(context, fd);
+}
+
+/* Before the slots of the dead are settled, so that what they paid is charged all the time. */
+static void recall_shares(struct weft_daemon *daemon)
+{
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (const struct weft_daemon_process *p = tenant->processes; p; p = p->next)
+            each_memory(p->pid, take_shared, daemon);
+    }
+    weft_daemon_share_recall_end(daemon);
+}
+
 /* -- the folder of records */
 
 /* The tenant's name, of a file's; false where it is no record. */
@@ -308,6 +330,7 @@ void weft_daemon_recover(struct weft_daemon *daemon)
         if (recover_tenant(daemon, records[i], &err))
             weft_log(WEFT_LOG_ERROR, "weftd", "tenant %s is lost: %s", name, err.text);
     }
+    recall_shares(daemon);
     for (size_t i = 0; i < daemon->device_count; i++) {
         if (daemon->devices[i]->kind == WEFT_DEVICE_SOFT)
             settle_device_slots(daemon, daemon->devices[i]);

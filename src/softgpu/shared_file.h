@@ -11,6 +11,7 @@
 
 #include <weft/backend.h>
 
+#define WEFT_SHARED_FILE_NAME "weft-shared" /* of the memfd */
 #define WEFT_SHARED_FILE_MAGIC 0x73706766u
 #define WEFT_SHARED_FILE_MAJOR 2
 #define WEFT_SHARED_FILE_HEADER_BYTES 4096u

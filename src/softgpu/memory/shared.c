@@ -342,7 +342,7 @@ static struct weft_soft_shared *new_shared(struct weft_soft_device *device,
 
 static int make_file(const struct weft_shared_file_header *header)
 {
-    _cleanup_fd_ int fd = memfd_create("weft-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    _cleanup_fd_ int fd = memfd_create(WEFT_SHARED_FILE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || ftruncate(fd, (off_t)(header->bytes + HEADER_BYTES)) ||
         pwrite(fd, header, sizeof(*header), (off_t)header->bytes) != (ssize_t)sizeof(*header) ||
         fcntl(fd, F_ADD_SEALS, SEALS))
