@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -103,22 +102,6 @@ int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_e
     return rc;
 }
 
-/* Takes back the SMs that the dead process' workers held, and wakes who waits for one. */
-static void free_sms(struct weft_device_page *page, uint32_t slot)
-{
-    bool freed = false;
-    for (uint32_t i = 0; i < WEFT_DEVICE_SMS_MAX; i++) {
-        uint64_t owner = __atomic_load_n(&page->sms[i].owner, __ATOMIC_ACQUIRE);
-        if (owner && WEFT_DEVICE_OWNER_SLOT(owner) == slot)
-            freed |= __atomic_compare_exchange_n(&page->sms[i].owner, &owner, 0, false,
-                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-    }
-    if (!freed)
-        return;
-    __atomic_add_fetch(&page->sm_released, 1, __ATOMIC_ACQ_REL);
-    syscall(SYS_futex, &page->sm_released, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-}
-
 /* An arena on its way out. */
 struct arena_release {
     uv_work_t work;
@@ -162,7 +145,7 @@ static void release_arena(struct weft_daemon *daemon, int *fd, uint64_t bytes)
 void weft_daemon_device_settle(struct weft_daemon_device *device, uint32_t slot)
 {
     weft_daemon_time_settle(device->time, slot);
-    free_sms(device->page, slot);
+    weft_device_page_free_sms(device->page, slot);
     weft_ledger_slot_settle(device->ledger, slot);
 }
 

@@ -8,6 +8,7 @@
 #ifndef WEFT_SOFTGPU_DEVICE_PAGE_H
 #define WEFT_SOFTGPU_DEVICE_PAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/ledger.h"
@@ -99,6 +100,10 @@ static inline uint64_t weft_device_time_offset(void)
 {
     return (WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes() + 4095) & ~(uint64_t)4095;
 }
+
+/* Takes back the SMs that the workers of a process hold which is dead, or not to be seen, and wakes
+ * who waits for one. A process that comes back finds its own no longer its own. */
+void weft_device_page_free_sms(struct weft_device_page *page, uint32_t slot);
 
 _Static_assert(sizeof(struct weft_device_sm) == 64, "one cache line, shared with other processes");
 _Static_assert(sizeof(struct weft_device_process) == 64,

@@ -99,5 +99,7 @@ void weft_soft_sm_release(struct weft_soft_sm *sm)
 
 bool weft_soft_sm_wanted(const struct weft_soft_sm *sm)
 {
-    return sm->page && __atomic_load_n(&sm->page->sm_waiters, __ATOMIC_RELAXED) != 0;
+    const struct weft_device_page *page = sm->page;
+    return page && (__atomic_load_n(&page->sm_waiters, __ATOMIC_RELAXED) != 0 ||
+                    __atomic_load_n(&page->sms[sm->index].owner, __ATOMIC_RELAXED) != sm->owner);
 }

@@ -25,7 +25,8 @@ bool weft_soft_sm_acquire(struct weft_soft_sm *sm, struct weft_device_page *page
                           uint32_t thread, uint64_t timeout_ns);
 /* Gives it back and wakes one waiter; does nothing where none is held. */
 void weft_soft_sm_release(struct weft_soft_sm *sm);
-/* Whether another thread, here or in another process, waits for an SM of the same device. */
+/* Whether another thread, here or in another process, waits for an SM of the same device, or has
+ * taken this one. */
 bool weft_soft_sm_wanted(const struct weft_soft_sm *sm);
 
 #endif

@@ -244,6 +244,7 @@ static void look_for_beat(uint32_t slot, void *context)
              *before = &device->turns->beats[slot];
     if (absentees->judged && slot != device->slot && beat == *before) {
         clear_bit(device->time->turns.wanting, slot);
+        weft_device_page_free_sms(device->page, slot);
         absentees->found = true;
     }
     *before = beat;
@@ -264,6 +265,12 @@ static void drop_absent(struct weft_soft_device *device)
     pthread_mutex_unlock(&turns->lock);
     if (absentees.found)
         let_through(device);
+}
+
+void weft_soft_turn_look_around(struct weft_soft_device *device)
+{
+    if (!is_free(device))
+        drop_absent(device);
 }
 
 static void change_held(struct weft_soft_device *device, int change)

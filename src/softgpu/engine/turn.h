@@ -28,6 +28,8 @@ void weft_soft_turn_leave(struct weft_soft_device *device);
 bool weft_soft_turn_is_ours(struct weft_soft_device *device);
 /* Waits until it may; false at the time-out. */
 bool weft_soft_turn_wait(struct weft_soft_device *device, uint64_t timeout_ns);
+/* To be called where no SM became free: takes back those of processes that are not to be seen. */
+void weft_soft_turn_look_around(struct weft_soft_device *device);
 /* The tenant used so much device time; lets through those who may go on by that. */
 void weft_soft_turn_charge(struct weft_soft_device *device, uint64_t time_ns);
 /* Whether somebody is held back, here or in another process. */

@@ -97,9 +97,12 @@ static void give_up_device(struct worker *worker)
 /* An SM when it is the tenant's turn, which it still is when one became free. */
 static bool take_turn(struct worker *worker, struct weft_soft_device *device, uint64_t wait_ns)
 {
-    if (!weft_soft_turn_wait(device, wait_ns) ||
-        !weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, wait_ns))
+    if (!weft_soft_turn_wait(device, wait_ns))
         return false;
+    if (!weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, wait_ns)) {
+        weft_soft_turn_look_around(device);
+        return false;
+    }
     if (weft_soft_turn_is_ours(device))
         return true;
     weft_soft_sm_release(&worker->sm);
