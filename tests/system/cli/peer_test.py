@@ -45,7 +45,6 @@ class PeerTest(place.PlaceTest):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        self.addCleanup(listener.close)
         kept = []
 
         def serve():
@@ -61,7 +60,15 @@ class PeerTest(place.PlaceTest):
                 else:
                     kept.append(peer)
 
-        threading.Thread(target=serve, daemon=True).start()
+        def stop():
+            # Closed while a thread accepts, its number could become the next test's listener under that thread.
+            listener.shutdown(socket.SHUT_RDWR)
+            server.join()
+            listener.close()
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        self.addCleanup(stop)
         return {"WEFT_SOCKET": path}
 
     def expect(self, env, words):
