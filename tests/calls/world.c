@@ -365,8 +365,8 @@ bool world_prepare(struct world *world, const struct call *call)
 static bool explains(const struct call *call)
 {
     static const char *const calls[] = {
-        "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphExecUpdate",   "cuGetErrorName",
-        "cuGetErrorString",   "cuMemcpyBatchAsync", "cuMemcpy3DBatchAsync"};
+        "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphExecUpdate",    "cuGetErrorName",
+        "cuGetErrorString",   "cuMemcpyBatchAsync", "cuMemcpy3DBatchAsync", "cuLogsDumpToMemory"};
     for (size_t i = 0; i < COUNT(calls); i++)
         if (strncmp(call->symbol, calls[i], strlen(calls[i])) == 0)
             return true;
