@@ -13,7 +13,7 @@ static const struct weft_verb verbs[] = {
     {"check", "[--gpu soft[=PROFILE]] [--json] PROGRAM",
      "say which backends can run a program, and why not", weft_cli_check},
     {"ps", "[--json]", "list tenants, their processes, and what they hold", weft_cli_ps},
-    {"set", "TENANT --memory SIZE", "change the limits of a live tenant", weft_cli_set},
+    {"set", "TENANT OPTIONS", "change the limits of a live tenant", weft_cli_set},
     {"soft", "[list|inject DEVICE KIND|clear DEVICE] [OPTIONS]",
      "list the soft GPU's profiles and devices, and let faults happen to them", weft_cli_soft},
 };
