@@ -11,6 +11,7 @@
 
 #define CALLS_MAX 100 /* of one sequence */
 #define DEVICES 2
+#define DEVICE_BYTES (128ull << 20) /* all of it may get written, under the fuzzer's limit */
 #define POPS_MAX (2 * CALLS_MAX)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,6 +40,8 @@ static bool is_left_out(const struct call *call)
 static void start(void)
 {
     rig_open(DEVICES);
+    for (size_t i = 0; i < DEVICES; i++)
+        weft_soft.devices[i].page->memory_ceiling_bytes = DEVICE_BYTES;
     world.table = &cuda;
     world.nowhere = weft_soft.view.window_base + weft_soft.view.window_bytes - 4096;
     for (size_t i = 0; i < WEFT_CUDA_ENTRIES; i++)
