@@ -159,7 +159,13 @@ void weft_share_enter(struct weft_share *share, const struct weft_share_view *vi
         if (i < class && classes_under(view->classes, i) == 0)
             advance(&level->rest, load(&level->begun), 0);
     }
-    advance(&tenant->virtual_ns, load(&share->levels[class].tenants_begun), 0);
+    if (weft_share_clock(share) - load(&tenant->left_ns) > load(&share->slack_ns))
+        advance(&tenant->virtual_ns, load(&share->levels[class].tenants_begun), 0);
+}
+
+void weft_share_leave(const struct weft_share *share, struct weft_share_tenant *tenant)
+{
+    __atomic_store_n(&tenant->left_ns, weft_share_clock(share), __ATOMIC_SEQ_CST);
 }
 
 void weft_share_begin(struct weft_share *share, const struct weft_share_view *view)

@@ -9,7 +9,8 @@
  * while they are not more than a slack before the last of their class. Who comes back from doing
  * nothing starts where the others are, and who was kept from its share is owed no more than a
  * bounded lag, as the eligibility of EEVDF bounds it (Stoica, Abdel-Wahab, "Earliest Eligible
- * Virtual Deadline First", 1995).
+ * Virtual Deadline First", 1995). Who was away for no longer than a slack keeps its place: a
+ * program whose queue runs empty between two launches did not do nothing.
  * Classes: the same, a level each, as in hierarchical packet fair queueing (Bennett, Zhang, 1996):
  * a class against all classes under it as 98 to 2. So the upper one goes first, and what is under
  * one that is always busy keeps 2 % together.
@@ -55,7 +56,8 @@ struct weft_share_tenant {
     uint64_t used_ns;    /* monotone */
     uint64_t virtual_ns; /* used × WEFT_SHARE_WEIGHT_MAX ÷ weight, moved on by weft_share_enter */
     uint64_t due_ns;     /* of the device's clock, for the cap */
-    uint64_t reserved[4];
+    uint64_t left_ns;    /* the device's clock when it last stopped wanting the device */
+    uint64_t reserved[3];
 };
 
 /* A device's lines, one for each level of classes. `own` is the virtual time of the class, `rest`
@@ -101,6 +103,8 @@ enum weft_share_verdict weft_share_judge(const struct weft_share_view *view,
 /* The tenant wants the device and did not before; `view` holds the others. */
 void weft_share_enter(struct weft_share *share, const struct weft_share_view *view,
                       struct weft_share_tenant *tenant);
+/* It wants the device no more. */
+void weft_share_leave(const struct weft_share *share, struct weft_share_tenant *tenant);
 /* Work is taken up by somebody of the view: the point at which who comes later starts. */
 void weft_share_begin(struct weft_share *share, const struct weft_share_view *view);
 /* The tenant used so much device time. */

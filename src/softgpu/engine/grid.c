@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "softgpu/engine/turn.h"
 #include "softgpu/handle.h"
 
 static uint64_t fresh_blocks(struct weft_soft_grid *grid)
@@ -34,16 +35,19 @@ static void queue(struct weft_soft_grid *grid)
 
 static void list_if_runnable(struct weft_soft_grid *grid)
 {
+    struct weft_soft_device *device = weft_soft_op_of_grid(grid)->stream->context->device;
     bool runnable = !atomic_load(&grid->aborted) && (grid->parked_first || may_begin_block(grid));
     if (runnable == weft_soft_link_is_listed(&grid->ready))
         return;
     if (runnable) {
         queue(grid);
         atomic_fetch_add(&weft_soft_scheduler.ready_count, 1);
+        weft_soft_turn_expect(device);
         weft_soft_worker_wake();
     } else {
         weft_soft_list_remove(&grid->ready);
         atomic_fetch_sub(&weft_soft_scheduler.ready_count, 1);
+        weft_soft_turn_forget(device);
     }
 }
 

@@ -13,10 +13,13 @@
 #define LOOK_NS 10000000ull
 /* Who wants the device and has not been seen for so long is taken not to want it. */
 #define ABSENT_NS 1000000000ull
+/* Policies that may change while one admission is looked at, before it waits instead. */
+#define CHANGES_MAX 16
 
 struct weft_soft_turns {
     pthread_mutex_t lock;
     uint32_t wanting, held;            /* lock; threads */
+    bool expected;                     /* lock; one of `wanting` is no thread, but work */
     uint64_t looked_ns;                /* lock; when `beats` were read */
     uint32_t beats[WEFT_LEDGER_SLOTS]; /* lock */
 };
@@ -177,9 +180,36 @@ void weft_soft_turn_want(struct weft_soft_device *device)
     if (!device->time)
         return;
     pthread_mutex_lock(&turns->lock);
-    if (turns->wanting++ == 0)
+    if (turns->expected)
+        turns->expected = false;
+    else if (turns->wanting++ == 0)
         enter(device);
     pthread_mutex_unlock(&turns->lock);
+}
+
+void weft_soft_turn_expect(struct weft_soft_device *device)
+{
+    struct weft_soft_turns *turns = device->turns;
+    if (!device->time)
+        return;
+    pthread_mutex_lock(&turns->lock);
+    if (turns->wanting == 0) {
+        turns->wanting = 1;
+        turns->expected = true;
+        enter(device);
+    }
+    pthread_mutex_unlock(&turns->lock);
+}
+
+void weft_soft_turn_forget(struct weft_soft_device *device)
+{
+    struct weft_soft_turns *turns = device->turns;
+    pthread_mutex_lock(&turns->lock);
+    bool expected = turns->expected;
+    turns->expected = false;
+    pthread_mutex_unlock(&turns->lock);
+    if (expected)
+        weft_soft_turn_leave(device);
 }
 
 void weft_soft_turn_leave(struct weft_soft_device *device)
@@ -190,8 +220,10 @@ void weft_soft_turn_leave(struct weft_soft_device *device)
     struct weft_device_turns *shared = &device->time->turns;
     pthread_mutex_lock(&turns->lock);
     bool last = --turns->wanting == 0;
-    if (last)
+    if (last) {
         clear_bit(shared->wanting, device->slot);
+        weft_share_leave(&device->time->share, tenant_of(device));
+    }
     pthread_mutex_unlock(&turns->lock);
     if (!last || is_free(device))
         return;
@@ -208,19 +240,30 @@ static void show_up(struct weft_soft_device *device)
         enter(device);
 }
 
+static uint32_t sequence_of(const struct weft_share_tenant *tenant)
+{
+    return weft_share_terms_unpack(load(&tenant->terms)).sequence;
+}
+
+/* By one policy from beginning to end: where weftd changed it meanwhile, once more. */
 static enum weft_share_verdict judge(struct weft_soft_device *device, struct look *look,
                                      uint64_t *wait_ns)
 {
     struct weft_share_tenant *tenant = tenant_of(device);
     show_up(device);
-    uint32_t sequence = weft_share_terms_unpack(load(&tenant->terms)).sequence;
-    begin_look(look, device);
-    enum weft_share_verdict verdict = weft_share_judge(&look->view, tenant, wait_ns);
-    if (verdict == WEFT_SHARE_RUN) {
-        weft_share_begin(&device->time->share, &look->view);
-        __atomic_store_n(&process_of(device)->admitted, sequence, __ATOMIC_RELAXED);
+    for (int i = 0; i < CHANGES_MAX; i++) {
+        uint32_t sequence = sequence_of(tenant);
+        begin_look(look, device);
+        enum weft_share_verdict verdict = weft_share_judge(&look->view, tenant, wait_ns);
+        if (sequence_of(tenant) != sequence)
+            continue;
+        if (verdict == WEFT_SHARE_RUN) {
+            weft_share_begin(&device->time->share, &look->view);
+            __atomic_store_n(&process_of(device)->admitted, sequence, __ATOMIC_RELAXED);
+        }
+        return verdict;
     }
-    return verdict;
+    return WEFT_SHARE_WAIT;
 }
 
 bool weft_soft_turn_is_ours(struct weft_soft_device *device)

@@ -21,6 +21,11 @@
 struct weft_soft_turns *weft_soft_turns_create(void);
 void weft_soft_turns_destroy(struct weft_soft_turns *turns);
 
+/* Work for the device is there that no thread has seen yet: the tenant has its place from now on,
+ * however long the host lets its threads sleep. The next thread that wants the device takes the
+ * place over; else `forget` gives it up. */
+void weft_soft_turn_expect(struct weft_soft_device *device);
+void weft_soft_turn_forget(struct weft_soft_device *device);
 /* A thread begins and ends to have work for the device. */
 void weft_soft_turn_want(struct weft_soft_device *device);
 void weft_soft_turn_leave(struct weft_soft_device *device);

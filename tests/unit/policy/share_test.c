@@ -104,6 +104,27 @@ static void pauses_save_nothing(void **state)
     simulation_finish(&simulation);
 }
 
+/* Whose queue runs empty for a moment between two launches keeps its place, so it has its share as
+ * far as its own launches allow. */
+static void moments_of_emptiness_cost_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct simulation simulation;
+        simulation_init(&simulation, seed, 2);
+        struct simulated_tenant *heavy =
+            simulation_add(&simulation, 300, NORMAL, WHOLE, 20 * MICROSECOND, 2);
+        struct simulated_tenant *light =
+            simulation_add(&simulation, 100, NORMAL, WHOLE, 20 * MICROSECOND, 2);
+        heavy->busy_ns = 200 * MICROSECOND;
+        heavy->pause_ns = 1 + simulation_draw(&simulation, 10 * MICROSECOND);
+        simulation_run(&simulation, SECOND);
+        assert_in_range(parts_of(used(heavy), SECOND), 7400, 7600);
+        assert_in_range(parts_of(used(light), SECOND), 2400, 2600);
+        simulation_finish(&simulation);
+    }
+}
+
 /* Random loads of all kinds: the simulation itself fails where the device stands still although
  * somebody may use it. */
 static void nobody_waits_for_nothing(void **state)
@@ -350,6 +371,7 @@ int main(void)
         cmocka_unit_test(shares_follow_weights),
         cmocka_unit_test(shares_follow_random_weights),
         cmocka_unit_test(pauses_save_nothing),
+        cmocka_unit_test(moments_of_emptiness_cost_nothing),
         cmocka_unit_test(nobody_waits_for_nothing),
         cmocka_unit_test(classes_go_in_order),
         cmocka_unit_test(the_rest_keeps_its_floor),

@@ -88,6 +88,8 @@ static void settle_wants(struct simulation *simulation)
             struct weft_share_view view;
             look(simulation, &view);
             weft_share_enter(&simulation->share, &view, &tenant->line);
+        } else if (tenant->wants && !wants) {
+            weft_share_leave(&simulation->share, &tenant->line);
         }
         tenant->wants = wants;
     }

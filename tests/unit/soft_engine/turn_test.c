@@ -1,10 +1,12 @@
 /* Turns on a device that tenants share. What would break it: work that begins under an old policy,
+ * work that has no place before a thread of the program has seen it, or keeps one that it gave up,
  * somebody held who is not let through when it is his turn, a process that died, or was stopped,
  * for whom others wait for ever, a standstill that is not counted, or one who is alone and is asked
  * anything. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -79,6 +81,65 @@ static void work_begins_under_the_policy_of_now(void **state)
     assert_false(weft_soft_turn_is_ours(&a));
     assert_int_equal(page->processes[1].admitted, 198);
     assert_true(weft_soft_turn_is_ours(&b));
+}
+
+static atomic_bool policies_end;
+
+/* Only its own admissions count: nobody else of this process asks. */
+static void *ask_for_a(void *unused)
+{
+    uintptr_t old = 0;
+    (void)unused;
+    while (!atomic_load(&policies_end)) {
+        uint64_t terms = __atomic_load_n(&shared->tenants[1].terms, __ATOMIC_SEQ_CST);
+        page->processes[1].admitted = 0;
+        if (weft_soft_turn_is_ours(&a))
+            old += page->processes[1].admitted < weft_share_terms_unpack(terms).sequence;
+    }
+    return (void *)old;
+}
+
+static void nothing_begins_under_a_policy_that_was_replaced(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    void *old;
+    weft_soft_turn_want(&a);
+    atomic_store(&policies_end, false);
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_a, NULL), 0);
+    for (uint32_t sequence = 4; sequence < 60000; sequence += 2)
+        set_terms(1, sequence / 10 + 1, WEFT_SHARE_CAP_WHOLE, sequence);
+    atomic_store(&policies_end, true);
+    assert_int_equal(pthread_join(thread, &old), 0);
+    assert_int_equal((uintptr_t)old, 0);
+}
+
+/* A thread of b has more than its share; work of a is launched, and none of its threads runs. */
+static void work_has_its_place_at_once(void **state)
+{
+    (void)state;
+    weft_soft_turn_want(&b);
+    weft_soft_turn_charge(&b, 10 * MILLISECOND);
+    assert_true(weft_soft_turn_is_ours(&b));
+    set_terms(2, 1, WEFT_SHARE_CAP_WHOLE, 2);
+    weft_soft_turn_charge(&b, 10 * MILLISECOND);
+    weft_soft_turn_expect(&a);
+    weft_soft_turn_expect(&a);
+    weft_soft_turn_charge(&b, MILLISECOND);
+    assert_false(weft_soft_turn_is_ours(&b));
+    /* The thread that comes takes the place over, and there is no other to give up. */
+    weft_soft_turn_want(&a);
+    weft_soft_turn_forget(&a);
+    assert_false(weft_soft_turn_is_ours(&b));
+    weft_soft_turn_leave(&a);
+    assert_true(weft_soft_turn_is_ours(&b));
+    weft_soft_turn_charge(&b, MILLISECOND);
+    weft_soft_turn_expect(&a);
+    weft_soft_turn_charge(&b, MILLISECOND);
+    assert_false(weft_soft_turn_is_ours(&b));
+    weft_soft_turn_forget(&a);
+    assert_true(weft_soft_turn_is_ours(&b));
+    assert_int_equal(shared->turns.wanting[0], 0);
 }
 
 static void *wait_for_b(void *unused)
@@ -211,6 +272,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(work_begins_under_the_policy_of_now),
+        TEST(nothing_begins_under_a_policy_that_was_replaced),
+        TEST(work_has_its_place_at_once),
         TEST(the_held_go_on_when_others_used_more),
         TEST(the_held_go_on_when_others_have_no_work),
         TEST(the_held_go_on_when_others_died),
