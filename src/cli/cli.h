@@ -35,6 +35,7 @@ int weft_cli_ls(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_check(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_ps(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_soft(const struct weft_verb *verb, int argc, char **argv);
+int weft_cli_tenant(const struct weft_verb *verb, int argc, char **argv);
 int weft_cli_set(const struct weft_verb *verb, int argc, char **argv);
 
 /* Prints "weft: TEXT" on stderr. */
@@ -50,11 +51,25 @@ void weft_cli_help(const struct weft_verb *verb, const struct weft_option *optio
 int weft_cli_connect(struct weft_link *link, struct weft_err *err);
 /* The same; where none runs, starts the user's own. `binary_dir` is the folder of weftd. */
 int weft_cli_connect_or_start(const char *binary_dir, struct weft_link *link, struct weft_err *err);
+/* Sends a sealed request and waits for the answer of that type, which stays in the inbox; the
+ * caller finishes that, also on failure. */
+int weft_cli_exchange(struct weft_link *link, struct weft_packet *packet, enum weft_wire_type type,
+                      enum weft_wire_type answer, struct weft_inbox *inbox, struct weft_err *err);
 /* Asks for JSON. *answer is NULL where no daemon runs. The caller's to decref. */
 int weft_cli_query(enum weft_wire_query_kind kind, json_t **answer, struct weft_err *err);
 /* The folder of the running command. */
 int weft_cli_binary_dir(char dir[WEFT_PLACES_PATH_BYTES], struct weft_err *err);
 
+/* -- words.c
+ * ------------------------------------------------------------------------------------ */
+
+/* Parses options with words before, between and behind them, as `weft set NAME --memory 1G`.
+ * Returns how many words there are. WEFT_EINVAL where they are more than `room`. */
+int weft_cli_words_parse(int argc, char **argv, const struct weft_option *options, size_t count,
+                         const char **words, size_t room, struct weft_err *err);
+/* Takes a tenant's name as typed. WEFT_EINVAL where it is too long. */
+int weft_cli_tenant_name(const char *typed, char name[WEFT_WIRE_TENANT_BYTES],
+                         struct weft_err *err);
 /* -- limits.c: the options that say what a tenant is promised and held to
  * ------------------------------------------------------------------------------------ */
 
@@ -68,6 +83,17 @@ size_t weft_cli_limits_options(struct weft_cli_limits *asked, struct weft_option
 /* Errors name the option. WEFT_EINVAL, WEFT_ERANGE, WEFT_ENOSYS. */
 int weft_cli_limits_parse(const struct weft_cli_limits *asked, struct weft_limits *limits,
                           struct weft_err *err);
+
+#define WEFT_CLI_ACCESS 2
+
+struct weft_cli_access {
+    const char *run, *change; /* as typed; NULL: not given */
+};
+/* Writes WEFT_CLI_ACCESS options that fill *asked, and returns how many. */
+size_t weft_cli_access_options(struct weft_cli_access *asked, struct weft_option *list);
+/* Errors name the option. WEFT_EINVAL, WEFT_ELIMIT. */
+int weft_cli_access_parse(const struct weft_cli_access *asked, struct weft_access *run,
+                          struct weft_access *change, struct weft_err *err);
 
 /* -- show.c: verbs that print what weftd answers
  * ------------------------------------------------------------------------ */

@@ -200,6 +200,16 @@ int weft_cli_connect_or_start(const char *binary_dir, struct weft_link *link, st
     return rc ? rc : start_or_wait(binary_dir, dir, link, err);
 }
 
+int weft_cli_exchange(struct weft_link *link, struct weft_packet *packet, enum weft_wire_type type,
+                      enum weft_wire_type answer, struct weft_inbox *inbox, struct weft_err *err)
+{
+    weft_inbox_init(inbox, 0);
+    int rc = weft_packet_seal(packet, type, 0, err);
+    if (rc == 0)
+        rc = weft_link_send(link, packet, NULL, 0, WEFT_TRANSPORT_TIMEOUT_MS, err);
+    return rc ? rc : weft_link_expect(link, inbox, answer, WEFT_TRANSPORT_TIMEOUT_MS, err);
+}
+
 static int exchange_query(struct weft_link *link, enum weft_wire_query_kind kind, json_t **answer,
                           struct weft_err *err)
 {
@@ -209,13 +219,7 @@ static int exchange_query(struct weft_link *link, enum weft_wire_query_kind kind
     json_error_t where;
     weft_packet_init(&packet);
     weft_wire_query_encode(&query, &packet.body);
-    int rc = weft_packet_seal(&packet, WEFT_WIRE_QUERY, 0, err);
-    if (rc == 0)
-        rc = weft_link_send(link, &packet, NULL, 0, WEFT_TRANSPORT_TIMEOUT_MS, err);
-    if (rc)
-        return rc;
-    weft_inbox_init(&inbox, 0);
-    rc = weft_link_expect(link, &inbox, WEFT_WIRE_ANSWER, WEFT_TRANSPORT_TIMEOUT_MS, err);
+    int rc = weft_cli_exchange(link, &packet, WEFT_WIRE_QUERY, WEFT_WIRE_ANSWER, &inbox, err);
     if (rc == 0) {
         *answer = json_loadb((const char *)inbox.payload, inbox.header.length, 0, &where);
         if (!*answer)

@@ -1,4 +1,4 @@
-/* The options of `weft run` and `weft set` that say what a tenant is promised and held to. */
+/* The options that say what a tenant is promised and held to. */
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -16,6 +16,30 @@ static const struct {
     {WEFT_LIMIT_SM, "P%", "share of the SMs, 1% to 100%"},
     {WEFT_LIMIT_KERNEL_TIMEOUT, "SECONDS", "of device time that one kernel may take; 0: no limit"},
 };
+
+size_t weft_cli_access_options(struct weft_cli_access *asked, struct weft_option *list)
+{
+    list[0] = (struct weft_option){.name = "allow-run",
+                                   .value_name = "LIST",
+                                   .help = "users and @groups who may run in it, too: alice,@lab",
+                                   .value = &asked->run};
+    list[1] = (struct weft_option){.name = "allow-change",
+                                   .value_name = "LIST",
+                                   .help = "users and @groups who may change its limits, too",
+                                   .value = &asked->change};
+    return WEFT_CLI_ACCESS;
+}
+
+int weft_cli_access_parse(const struct weft_cli_access *asked, struct weft_access *run,
+                          struct weft_access *change, struct weft_err *err)
+{
+    *run = *change = (struct weft_access){0};
+    int rc = asked->run ? weft_access_parse(asked->run, run, err) : 0;
+    if (rc)
+        return weft_wrap(err, rc, "--allow-run");
+    rc = asked->change ? weft_access_parse(asked->change, change, err) : 0;
+    return rc ? weft_wrap(err, rc, "--allow-change") : 0;
+}
 
 size_t weft_cli_limits_options(struct weft_cli_limits *asked, struct weft_option *list)
 {

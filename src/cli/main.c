@@ -14,6 +14,8 @@ static const struct weft_verb verbs[] = {
      "say which backends can run a program, and why not", weft_cli_check},
     {"ps", "[--json]", "list tenants, their processes, and what they hold", weft_cli_ps},
     {"set", "TENANT OPTIONS", "change the limits of a live tenant", weft_cli_set},
+    {"tenant", "[list|add NAME|remove NAME] [OPTIONS]",
+     "list the tenants of this node, add and remove such as need no process", weft_cli_tenant},
     {"soft", "[list|inject DEVICE KIND|clear DEVICE] [OPTIONS]",
      "list the soft GPU's profiles and devices, and let faults happen to them", weft_cli_soft},
 };

@@ -9,6 +9,7 @@
 struct run_options {
     const char *gpu, *tenant;
     struct weft_cli_limits limits;
+    struct weft_cli_access access;
     bool help;
 };
 
@@ -21,6 +22,8 @@ static int make_request(const struct run_options *asked, struct weft_wire_run_be
                          asked->tenant, WEFT_WIRE_TENANT_BYTES - 1);
     snprintf(begin->tenant, sizeof(begin->tenant), "%s", asked->tenant ? asked->tenant : "");
     int rc = weft_cli_limits_parse(&asked->limits, &begin->limits, err);
+    if (rc == 0)
+        rc = weft_cli_access_parse(&asked->access, &begin->run, &begin->change, err);
     if (rc)
         return rc;
     if (asked->gpu)
@@ -35,13 +38,8 @@ static int exchange_begin(struct weft_link *link, const struct weft_wire_run_beg
     struct weft_inbox inbox;
     weft_packet_init(&packet);
     weft_wire_run_begin_encode(begin, &packet.body);
-    int rc = weft_packet_seal(&packet, WEFT_WIRE_RUN_BEGIN, 0, err);
-    if (rc == 0)
-        rc = weft_link_send(link, &packet, NULL, 0, WEFT_TRANSPORT_TIMEOUT_MS, err);
-    if (rc)
-        return rc;
-    weft_inbox_init(&inbox, 0);
-    rc = weft_link_expect(link, &inbox, WEFT_WIRE_RUN_READY, WEFT_TRANSPORT_TIMEOUT_MS, err);
+    int rc =
+        weft_cli_exchange(link, &packet, WEFT_WIRE_RUN_BEGIN, WEFT_WIRE_RUN_READY, &inbox, err);
     if (rc == 0)
         rc = weft_wire_run_ready_decode(weft_inbox_reader(&inbox), inbox.header.minor, ready, err);
     weft_inbox_finish(&inbox);
@@ -131,13 +129,14 @@ static int run(const struct run_options *asked, char **program)
 int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
 {
     struct run_options asked = {0};
-    struct weft_option options[WEFT_CLI_LIMITS + 3] = {
+    struct weft_option options[WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 3] = {
         {"gpu", "LIST", "devices: N, GPU-uuid, soft[=PROFILE[xN]], any, …; default: all native",
          .value = &asked.gpu},
         {"tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
          .value = &asked.tenant},
     };
     size_t count = 2 + weft_cli_limits_options(&asked.limits, options + 2);
+    count += weft_cli_access_options(&asked.access, options + count);
     options[count++] = (struct weft_option){"help", NULL, "print this", .flag = &asked.help};
     struct weft_err err = {0};
     int words = weft_options_parse(argc, argv, options, count, &err);

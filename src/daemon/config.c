@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <yaml.h>
 
+#include "transport/transport.h"
 #include "util/util.h"
 
 #define NODE_FILE "/etc/weft/weft.yaml"
@@ -90,38 +89,13 @@ static const char *word_of(const yaml_node_t *key)
     return text ? text : "";
 }
 
-/* A number, or what the system's list of users or groups has. */
-static int find_id(const char *text, bool group, uint32_t *id)
-{
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && *end == '\0' && number < UINT32_MAX) {
-        *id = (uint32_t)number;
-        return 0;
-    }
-    const struct passwd *user = group ? NULL : getpwnam(text);
-    const struct group *found = group ? getgrnam(text) : NULL;
-    if (user)
-        *id = user->pw_uid;
-    else if (found)
-        *id = found->gr_gid;
-    return user || found ? 0 : -WEFT_ENOENT;
-}
-
 static int read_who(struct reading *reading, const char *where, const yaml_node_t *node,
                     struct weft_access *access)
 {
     const char *text = text_of(node);
-    bool group = text && *text == '@';
-    uint32_t *count = group ? &access->gid_count : &access->uid_count;
-    uint32_t id;
-    if (!text || find_id(text + group, group, &id))
-        return fail_at(reading, node, where, WEFT_EINVAL,
-                       group ? "no such group" : "no such user; groups are written @NAME");
-    if (*count == WEFT_ACCESS_MAX)
-        return fail_at(reading, node, where, WEFT_ELIMIT, "more than 32 users, or groups");
-    (group ? access->gids : access->uids)[(*count)++] = id;
-    return 0;
+    struct weft_err inner = {0};
+    int rc = text ? weft_access_add(access, text, &inner) : -WEFT_EINVAL;
+    return rc ? fail_at(reading, node, where, -rc, text ? inner.text : "must be a word") : 0;
 }
 
 static int read_access(struct reading *reading, const char *where, yaml_node_t *node,
@@ -132,6 +106,7 @@ static int read_access(struct reading *reading, const char *where, yaml_node_t *
     if (node->type != YAML_SEQUENCE_NODE)
         return fail_at(reading, node, where, WEFT_EINVAL, "must be a list of users and @groups");
     int rc = 0;
+    access->given = true;
     for (const yaml_node_item_t *item = node->data.sequence.items.start;
          rc == 0 && item < node->data.sequence.items.top; item++)
         rc = read_who(reading, where, yaml_document_get_node(reading->document, *item), access);
@@ -142,9 +117,9 @@ static int read_owner(struct reading *reading, const char *where, const yaml_nod
                       uint32_t *uid)
 {
     const char *text = text_of(node);
-    return text && find_id(text, false, uid) == 0
-               ? 0
-               : fail_at(reading, node, where, WEFT_EINVAL, "no such user");
+    struct weft_err inner = {0};
+    int rc = text ? weft_access_user(text, uid, &inner) : -WEFT_EINVAL;
+    return rc ? fail_at(reading, node, where, -rc, text ? inner.text : "must be a word") : 0;
 }
 
 /* What is written as on the command line: the text behind --gpu, or behind a limit. */
@@ -214,8 +189,11 @@ static int read_top(struct reading *reading, const char *where, const yaml_node_
     const char *name = word_of(key);
     (void)where;
     (void)context;
+    if (strcmp(name, "operators") == 0)
+        return read_access(reading, name, value, &reading->config->operators);
     if (strcmp(name, "tenants") != 0)
-        return fail_at(reading, key, name, WEFT_EINVAL, "unknown key; there is tenants");
+        return fail_at(reading, key, name, WEFT_EINVAL,
+                       "unknown key; there are tenants and operators");
     bool empty = text_of(value) && !*text_of(value);
     return empty ? 0 : each_entry(reading, name, value, read_tenant, NULL);
 }

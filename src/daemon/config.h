@@ -12,14 +12,6 @@
 
 #define WEFT_CONFIG_FILE_MAX (1u << 20)
 #define WEFT_CONFIG_TENANTS_MAX 256
-#define WEFT_ACCESS_MAX 32 /* users, and groups, of one list */
-
-/* Users and groups by number. The owner and root are never listed. */
-struct weft_access {
-    uint32_t uid_count, gid_count;
-    uint32_t uids[WEFT_ACCESS_MAX], gids[WEFT_ACCESS_MAX];
-};
-
 struct weft_config_tenant {
     char name[WEFT_WIRE_TENANT_BYTES];
     size_t line; /* where it stands, for errors */
@@ -32,6 +24,7 @@ struct weft_config_tenant {
 
 struct weft_config {
     char path[WEFT_PLACES_PATH_BYTES];
+    struct weft_access operators; /* who may add and remove tenants, besides root and ourselves */
     size_t tenant_count;
     struct weft_config_tenant *tenants; /* owned */
 };

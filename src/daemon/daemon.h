@@ -66,15 +66,23 @@ struct weft_daemon_listener {
     bool borrowed; /* the file is somebody else's */
 };
 
+enum weft_tenant_origin {
+    WEFT_TENANT_OF_RUN,           /* it ends with its last process */
+    WEFT_TENANT_OF_COMMAND,       /* there until it is removed */
+    WEFT_TENANT_OF_CONFIGURATION, /* there while the configuration has it */
+};
+
 struct weft_daemon_tenant {
     struct weft_daemon_tenant *next;
     struct weft_daemon *daemon;
     char name[WEFT_WIRE_TENANT_BYTES];
     uid_t uid;
-    bool permanent;            /* of the configuration: it is there without processes too */
+    enum weft_tenant_origin origin;
+    bool leaving;              /* removed: its processes are being ended, and it takes no more */
     struct weft_access run;    /* besides the owner and root: who may connect and join */
     struct weft_access change; /* who may change it */
     struct weft_limits limits;
+    struct weft_limits configured; /* by the configuration, when `limits` was last taken from it */
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX]; /* device time of processes that are gone */
@@ -147,8 +155,9 @@ struct weft_daemon {
     uv_timer_t look_at_orphans;
     uv_signal_t on_term, on_int;
     char dir[WEFT_PLACES_PATH_BYTES];
-    uint64_t idle_exit_ms; /* 0: stays */
-    uint32_t watchdog_us;  /* of soft devices; 0: none */
+    uint64_t idle_exit_ms;        /* 0: stays */
+    uint32_t watchdog_us;         /* of soft devices; 0: none */
+    struct weft_access operators; /* besides root and our own user: who may add tenants */
     bool stopping;
     int lock_fd;    /* owned; held for the daemon's whole life */
     int reserve_fd; /* owned; given up to turn a connection away when there are no others */
@@ -183,8 +192,8 @@ struct weft_daemon_start {
  * serves it. */
 int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start *start,
                      struct weft_err *err);
-/* Looks whether this machine has what the configuration gives out. Errors name file and line. */
-int weft_daemon_config_check(const struct weft_config *config, struct weft_err *err);
+/* Looks whether this machine has what the configuration gives out, with no daemon. */
+int weft_daemon_config_try(const struct weft_config *config, struct weft_err *err);
 
 /* -- activation.c
  * ----------------------------------------------------------------------------------------------------
@@ -251,20 +260,14 @@ struct weft_daemon_tenant *weft_daemon_tenant_find(struct weft_daemon *daemon, c
 int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_run_begin *begin,
                              const struct weft_link *link, const struct weft_peer *peer,
                              struct weft_daemon_tenant **out, bool *joined, struct weft_err *err);
-/* Makes a tenant of the configuration, or makes the live one of that name one. */
-int weft_daemon_tenant_configure(struct weft_daemon *daemon,
-                                 const struct weft_config_tenant *configured, struct weft_err *err);
-/* Whether the devices are there and have what the limits say; makes nothing but soft devices. */
-int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
-                                        const struct weft_config_tenant *configured,
-                                        struct weft_err *err);
-/* WEFT_EPERM unless `uid` made the tenant or is root. */
-int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
-                             struct weft_err *err);
-/* The same, or `list` (the tenant's `run` or `change`) names the user or one of his groups. */
-int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
-                             const struct weft_access *list, const struct weft_link *link,
-                             uid_t uid, struct weft_err *err);
+/* Makes a tenant of that name, limits and access; its socket listens and its record is written. */
+int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_config_tenant *asked,
+                              enum weft_tenant_origin origin, struct weft_daemon_tenant **out,
+                              struct weft_err *err);
+/* Whether the devices have what the limits say, and what holds tenants to them. */
+int weft_daemon_tenant_check_limits(const struct weft_limits *limits,
+                                    struct weft_daemon_device *const *devices, uint32_t count,
+                                    struct weft_err *err);
 /* Live at once. *note is a sentence where the person should know more, else empty. */
 int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_limits *changes,
                            char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
@@ -279,6 +282,65 @@ int weft_daemon_tenant_complete(struct weft_daemon_tenant *tenant, struct weft_e
 /* Ends the tenant if its last process is gone, those included that never said hello. */
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant);
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant);
+
+/* -- access.c
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* WEFT_EPERM unless `uid` made the tenant or is root. */
+int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
+                             struct weft_err *err);
+/* The same, or `list` (the tenant's `run` or `change`) names the user or one of his groups. */
+int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
+                             const struct weft_access *list, const struct weft_link *link,
+                             uid_t uid, struct weft_err *err);
+/* Root, who runs weftd, and whom the configuration calls operators. */
+bool weft_daemon_is_operator(const struct weft_daemon *daemon, const struct weft_link *link,
+                             uid_t uid);
+/* WEFT_EPERM where it is none. */
+int weft_daemon_need_operator(const struct weft_daemon *daemon, const struct weft_link *link,
+                              uid_t uid, struct weft_err *err);
+/* WEFT_EPERM unless it is an operator or owns the tenant. */
+int weft_daemon_tenant_need_owner(const struct weft_daemon_tenant *tenant,
+                                  const struct weft_link *link, uid_t uid, struct weft_err *err);
+
+/* -- manage.c: tenants that are there without processes
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Makes what the configuration says true: new tenants, changed limits and access, and those that it
+ * no longer has end with their last process. An error leaves what is done so far; `check` first
+ * where that matters. Errors name file and line. */
+int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *config,
+                          struct weft_err *err);
+/* Whether this machine has what the configuration gives out, and no living tenant is in its way;
+ * makes nothing but soft devices. Errors name file and line. */
+int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
+                             struct weft_err *err);
+/* Whether the devices are there and have what the limits say; makes nothing but soft devices. */
+int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
+                                        const struct weft_config_tenant *configured,
+                                        struct weft_err *err);
+/* WEFT_EEXIST where there is one of that name. `uid` is who asks, and may. */
+int weft_daemon_tenant_add(struct weft_daemon *daemon, const struct weft_wire_tenant_add *add,
+                           uid_t uid, struct weft_daemon_tenant **out, struct weft_err *err);
+/* WEFT_EBUSY where it has processes, unless with force: they are killed, and the tenant is gone
+ * when they are. WEFT_EPERM for one of the configuration. The tenant may be freed. */
+int weft_daemon_tenant_remove(struct weft_daemon_tenant *tenant, bool force,
+                              char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err);
+/* Lists that are given take the place of the tenant's. */
+void weft_daemon_tenant_give_access(struct weft_daemon_tenant *tenant,
+                                    const struct weft_access *run,
+                                    const struct weft_access *change);
+/* Who is on a list must be able to connect; weftd looks at who does. */
+void weft_daemon_tenant_open_socket(const struct weft_daemon_tenant *tenant);
+/* Kills it, unless it is a `weft run`. */
+void weft_daemon_process_end(const struct weft_daemon_process *process);
+/* The socket in the folder that a container mounts: its path; makes it; takes it away. */
+int weft_daemon_mount_path(const struct weft_daemon_tenant *tenant,
+                           char path[WEFT_PLACES_PATH_BYTES], struct weft_err *err);
+int weft_daemon_mount_make(const struct weft_daemon_tenant *tenant, struct weft_err *err);
+void weft_daemon_mount_remove(const struct weft_daemon_tenant *tenant);
 
 /* -- process.c
  * --------------------------------------------------------------------------------------------------------
@@ -406,6 +468,7 @@ int weft_daemon_fault(struct weft_daemon *daemon, const struct weft_wire_fault *
 json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon_tenant *only);
 json_t *weft_daemon_view_ls(struct weft_daemon *daemon);
 json_t *weft_daemon_view_soft(struct weft_daemon *daemon);
+json_t *weft_daemon_view_tenants(struct weft_daemon *daemon, const struct weft_daemon_tenant *only);
 
 /* -- memory.c
  * ----------------------------------------------------------------------------------------------------------

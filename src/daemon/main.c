@@ -158,7 +158,7 @@ int main(int argc, char **argv)
                                       .config = &config};
     int rc = weft_config_load(arguments.config, &config, &err);
     if (rc == 0)
-        rc = arguments.check ? weft_daemon_config_check(&config, &err)
+        rc = arguments.check ? weft_daemon_config_try(&config, &err)
                              : serve(arguments.socket, &start, ready_fd, &err);
     if (rc)
         fprintf(stderr, "weft: weftd: %s\n", err.text);

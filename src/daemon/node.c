@@ -141,7 +141,7 @@ void weft_daemon_idle_check(struct weft_daemon *daemon)
 {
     bool idle = !daemon->connections;
     for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next)
-        idle &= tenant->permanent && !tenant->processes;
+        idle &= tenant->origin == WEFT_TENANT_OF_CONFIGURATION && !tenant->processes;
     if (daemon->stopping || !daemon->idle_exit_ms)
         return;
     if (!idle)
@@ -191,20 +191,6 @@ static void go_before_programs(void)
         weft_log(WEFT_LOG_DEBUG, "weftd", "runs at ordinary priority: %s", strerror(errno));
 }
 
-/* Errors name the line that the tenant stands on. */
-static int make_configured(struct weft_daemon *daemon, const struct weft_config *config,
-                           struct weft_err *err)
-{
-    for (size_t i = 0; i < config->tenant_count; i++) {
-        const struct weft_config_tenant *tenant = &config->tenants[i];
-        int rc = weft_daemon_tenant_configure(daemon, tenant, err);
-        if (rc)
-            return weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line,
-                             tenant->name);
-    }
-    return 0;
-}
-
 int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start *start,
                      struct weft_err *err)
 {
@@ -231,7 +217,7 @@ int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start 
     if (rc)
         return rc;
     weft_daemon_recover(daemon);
-    rc = make_configured(daemon, start->config, err);
+    rc = weft_daemon_configure(daemon, start->config, err);
     if (rc == 0)
         rc = start->control_fd < 0 ? listen_control(daemon, err)
                                    : adopt_control(daemon, start->control_fd, err);
@@ -263,17 +249,11 @@ void weft_daemon_finish(struct weft_daemon *daemon)
     daemon->reserve_fd = daemon->lock_fd = -1;
 }
 
-int weft_daemon_config_check(const struct weft_config *config, struct weft_err *err)
+int weft_daemon_config_try(const struct weft_config *config, struct weft_err *err)
 {
     static struct weft_daemon daemon = {.lock_fd = -1, .reserve_fd = -1};
-    int rc = 0;
     weft_daemon_native_discover(&daemon);
-    for (size_t i = 0; rc == 0 && i < config->tenant_count; i++) {
-        const struct weft_config_tenant *tenant = &config->tenants[i];
-        rc = weft_daemon_tenant_check_configured(&daemon, tenant, err);
-        if (rc)
-            weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line, tenant->name);
-    }
+    int rc = weft_daemon_config_check(&daemon, config, err);
     weft_daemon_finish(&daemon);
     return rc;
 }

@@ -66,6 +66,8 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
     process->next = tenant->processes;
     tenant->processes = process;
     weft_daemon_record_process(process);
+    if (tenant->leaving)
+        weft_daemon_process_end(process);
     *out = process;
     return 0;
 }

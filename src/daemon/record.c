@@ -13,7 +13,7 @@
 #include "util/log.h"
 
 #define RECORD_MAGIC 0x63657277u /* "wrec" */
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 static void read_boot(char boot[WEFT_RECORD_BOOT_BYTES])
 {
@@ -67,6 +67,13 @@ int weft_daemon_record_create(struct weft_daemon_tenant *tenant, struct weft_err
     return 0;
 }
 
+static bool terms_are_good(const struct weft_record_terms *terms)
+{
+    return terms->origin <= WEFT_TENANT_OF_CONFIGURATION &&
+           terms->run.uid_count <= WEFT_ACCESS_MAX && terms->run.gid_count <= WEFT_ACCESS_MAX &&
+           terms->change.uid_count <= WEFT_ACCESS_MAX && terms->change.gid_count <= WEFT_ACCESS_MAX;
+}
+
 int weft_daemon_record_open(const struct weft_daemon *daemon, const char *name,
                             struct weft_record **out, struct weft_err *err)
 {
@@ -86,7 +93,7 @@ int weft_daemon_record_open(const struct weft_daemon *daemon, const char *name,
                 record->bytes == sizeof(*record) && memcmp(record->boot, boot, sizeof(boot)) == 0 &&
                 memchr(record->name, '\0', sizeof(record->name)) &&
                 strcmp(record->name, name) == 0 && record->device_count <= WEFT_DEVICES_MAX &&
-                record->current < 2;
+                record->current < 2 && terms_are_good(&record->terms[record->current]);
     if (good)
         return 0;
     weft_daemon_record_close(record);
@@ -114,8 +121,12 @@ void weft_daemon_record_tenant(struct weft_daemon_tenant *tenant)
         return;
     /* The other copy, then the word that says which one holds. */
     uint32_t next = !record->current;
-    record->limits[next] = tenant->limits;
-    record->uid = tenant->uid;
+    record->terms[next] = (struct weft_record_terms){.uid = tenant->uid,
+                                                     .origin = (uint32_t)tenant->origin,
+                                                     .limits = tenant->limits,
+                                                     .configured = tenant->configured,
+                                                     .run = tenant->run,
+                                                     .change = tenant->change};
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         const struct weft_daemon_device *device = tenant->devices[i];
         struct weft_record_device *out = &record->devices[i];

@@ -34,14 +34,21 @@ struct weft_record_device {
     char profile[WEFT_PROFILE_BYTES];
 };
 
+/* What may change while the tenant lives. */
+struct weft_record_terms {
+    uint32_t uid;
+    uint32_t origin; /* enum weft_tenant_origin */
+    struct weft_limits limits, configured;
+    struct weft_access run, change;
+};
+
 struct weft_record {
     uint32_t magic, version;
     uint64_t bytes;
     char boot[WEFT_RECORD_BOOT_BYTES];
     char name[WEFT_WIRE_TENANT_BYTES];
-    uint32_t uid;
     uint32_t current; /* which of the two holds */
-    struct weft_limits limits[2];
+    struct weft_record_terms terms[2];
     uint32_t device_count;
     struct weft_record_device devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX];

@@ -126,6 +126,8 @@ static int serve_hello(struct weft_daemon_connection *connection, struct weft_er
         return weft_fail(
             err, WEFT_ENOENT,
             "this socket belongs to no live tenant; start the program with `weft run`");
+    if (connection->tenant->leaving)
+        return weft_fail(err, WEFT_ENOENT, "tenant %s is being removed", connection->tenant->name);
     int pidfd = weft_daemon_process_pidfd(connection, hello.start_ticks, err);
     if (pidfd < 0)
         return pidfd;
@@ -295,6 +297,8 @@ static int serve_query(struct weft_daemon_connection *connection, struct weft_er
         answer = weft_daemon_view_ls(connection->daemon);
     else if (query.kind == WEFT_WIRE_QUERY_SOFT)
         answer = weft_daemon_view_soft(connection->daemon);
+    else if (query.kind == WEFT_WIRE_QUERY_TENANTS)
+        answer = weft_daemon_view_tenants(connection->daemon, connection->tenant);
     else
         return weft_fail(err, WEFT_ENOSYS, "a query of kind %u is not known", query.kind);
     char *text = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
@@ -304,6 +308,17 @@ static int serve_query(struct weft_daemon_connection *connection, struct weft_er
     weft_daemon_connection_send_answer(connection, text, strlen(text));
     free(text);
     return 0;
+}
+
+/* Limits: who is on the list too. Who else may use it is its owner's to say. */
+static int may_change(const struct weft_daemon_connection *connection,
+                      const struct weft_daemon_tenant *tenant, bool access, struct weft_err *err)
+{
+    const struct weft_link *link = &connection->link;
+    uid_t uid = connection->peer.uid;
+    if (access || weft_daemon_is_operator(tenant->daemon, link, uid))
+        return weft_daemon_tenant_need_owner(tenant, link, uid, err);
+    return weft_daemon_tenant_admit(tenant, &tenant->change, link, uid, err);
 }
 
 static int serve_set(struct weft_daemon_connection *connection, struct weft_err *err)
@@ -322,12 +337,78 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
     if (!tenant)
         return weft_fail(err, WEFT_ENOENT, "no tenant %s is alive; `weft ps` lists them",
                          set.tenant);
-    rc = weft_daemon_tenant_admit(tenant, &tenant->change, &connection->link, connection->peer.uid,
-                                  err);
-    if (rc == 0 && set.limits.given == 0)
+    bool access = set.run.given || set.change.given;
+    rc = may_change(connection, tenant, access, err);
+    note[0] = '\0';
+    if (rc == 0 && set.limits.given == 0 && !access)
         rc = weft_fail(err, WEFT_EINVAL, "nothing to change");
-    if (rc == 0)
+    if (rc == 0 && set.limits.given)
         rc = weft_daemon_tenant_set(tenant, &set.limits, note, err);
+    if (rc == 0)
+        weft_daemon_tenant_give_access(tenant, &set.run, &set.change);
+    if (rc == 0)
+        send_done(connection, note);
+    return rc;
+}
+
+static void send_added(struct weft_daemon_connection *connection,
+                       const struct weft_daemon_tenant *tenant, const char *socket)
+{
+    struct weft_wire_run_ready ready = {.device_count = tenant->device_count};
+    struct weft_packet packet;
+    memcpy(ready.tenant, tenant->name, sizeof(ready.tenant));
+    memcpy(ready.socket, socket, strnlen(socket, sizeof(ready.socket) - 1)); /* is looked at */
+    weft_packet_init(&packet);
+    weft_wire_run_ready_encode(&ready, &packet.body);
+    weft_daemon_connection_send(connection, &packet, WEFT_WIRE_RUN_READY, NULL, 0);
+}
+
+static int serve_tenant_add(struct weft_daemon_connection *connection, struct weft_err *err)
+{
+    struct weft_wire_tenant_add add;
+    struct weft_daemon_tenant *tenant;
+    struct weft_daemon *daemon = connection->daemon;
+    char path[WEFT_PLACES_PATH_BYTES];
+    int rc = DECODE(connection, tenant_add, &add, err);
+    if (rc == 0)
+        rc = need_control(connection, err);
+    if (rc == 0)
+        rc = weft_daemon_need_operator(daemon, &connection->link, connection->peer.uid, err);
+    if (rc == 0)
+        rc = weft_limits_check(&add.asked.limits, err);
+    if (rc)
+        return rc;
+    weft_daemon_process_catch_up(daemon);
+    rc = weft_daemon_tenant_add(daemon, &add, connection->peer.uid, &tenant, err);
+    if (rc)
+        return rc;
+    rc = weft_daemon_mount_path(tenant, path, err);
+    if (rc == 0)
+        rc = weft_unix_path_check(path, err);
+    if (rc)
+        weft_daemon_tenant_destroy(tenant);
+    else
+        send_added(connection, tenant, path);
+    return rc;
+}
+
+static int serve_tenant_remove(struct weft_daemon_connection *connection, struct weft_err *err)
+{
+    struct weft_wire_tenant_remove asked;
+    char note[WEFT_WIRE_TEXT_BYTES];
+    int rc = DECODE(connection, tenant_remove, &asked, err);
+    if (rc == 0)
+        rc = need_control(connection, err);
+    if (rc)
+        return rc;
+    weft_daemon_process_catch_up(connection->daemon);
+    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(connection->daemon, asked.tenant);
+    if (!tenant)
+        return weft_fail(err, WEFT_ENOENT, "there is no tenant %s; `weft tenant list` shows all",
+                         asked.tenant);
+    rc = weft_daemon_tenant_need_owner(tenant, &connection->link, connection->peer.uid, err);
+    if (rc == 0)
+        rc = weft_daemon_tenant_remove(tenant, asked.force, note, err);
     if (rc == 0)
         send_done(connection, note);
     return rc;
@@ -360,6 +441,8 @@ void weft_daemon_serve(struct weft_daemon_connection *connection)
         [WEFT_WIRE_SET] = serve_set,
         [WEFT_WIRE_FAULT] = serve_fault,
         [WEFT_WIRE_SHARE] = serve_share,
+        [WEFT_WIRE_TENANT_ADD] = serve_tenant_add,
+        [WEFT_WIRE_TENANT_REMOVE] = serve_tenant_remove,
     };
     struct weft_err err = {0};
     uint16_t type = connection->inbox.header.type;

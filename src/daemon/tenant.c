@@ -20,36 +20,6 @@ struct weft_daemon_tenant *weft_daemon_tenant_find(struct weft_daemon *daemon, c
     return NULL;
 }
 
-int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
-                             struct weft_err *err)
-{
-    if (uid == 0 || uid == tenant->uid)
-        return 0;
-    return weft_fail(err, WEFT_EPERM,
-                     "tenant %s belongs to uid %u; only that user and root may join or change it",
-                     tenant->name, (unsigned)tenant->uid);
-}
-
-static bool is_listed(const struct weft_access *list, const struct weft_link *link, uid_t uid)
-{
-    for (uint32_t i = 0; i < list->uid_count; i++) {
-        if (list->uids[i] == uid)
-            return true;
-    }
-    for (uint32_t i = 0; i < list->gid_count; i++) {
-        if (weft_unix_peer_in_group(link, list->gids[i]))
-            return true;
-    }
-    return false;
-}
-
-int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
-                             const struct weft_access *list, const struct weft_link *link,
-                             uid_t uid, struct weft_err *err)
-{
-    return is_listed(list, link, uid) ? 0 : weft_daemon_tenant_allow(tenant, uid, err);
-}
-
 int weft_tenant_name_check(const char *name, struct weft_err *err)
 {
     static const char allowed[] =
@@ -93,6 +63,14 @@ static int check_memory(uint64_t bytes, struct weft_daemon_device *const *device
                              (unsigned long long)devices[i]->memory_bytes);
     }
     return 0;
+}
+
+int weft_daemon_tenant_check_limits(const struct weft_limits *limits,
+                                    struct weft_daemon_device *const *devices, uint32_t count,
+                                    struct weft_err *err)
+{
+    int rc = check_memory(limits->memory_bytes, devices, count, err);
+    return rc ? rc : weft_daemon_time_check(limits, devices, count, err);
 }
 
 static void write_policy(struct weft_daemon_tenant *tenant)
@@ -209,44 +187,12 @@ static int make_socket(struct weft_daemon_tenant *tenant, struct weft_err *err)
         rc = weft_unix_path_check(path, err);
     if (rc)
         return rc;
-    return weft_daemon_listener_create(tenant->daemon, tenant, path, 0600, tenant->uid,
-                                       &tenant->listener, err);
-}
-
-/* Who is on a list must be able to connect; weftd looks at who does. */
-static void open_socket(const struct weft_daemon_tenant *tenant)
-{
-    bool shared = tenant->run.uid_count || tenant->run.gid_count;
-    if (chmod(tenant->listener->path, shared ? 0666 : 0600))
-        weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", tenant->listener->path, strerror(errno));
-}
-
-/* The path of DIR/mount/NAME, a folder for a container to have as /run/weft: the next life of weftd
- * puts its socket there, which a mount of the socket itself would not see. */
-static int mount_folder(const struct weft_daemon_tenant *tenant, char path[WEFT_PLACES_PATH_BYTES],
-                        struct weft_err *err)
-{
-    char all[WEFT_PLACES_PATH_BYTES];
-    int rc = weft_places_join(tenant->daemon->dir, "mount", all, err);
-    if (rc == 0 && mkdir(all, 0755) && errno != EEXIST)
-        rc = weft_fail(err, WEFT_EIO, "%s: %s", all, strerror(errno));
-    return rc ? rc : weft_places_join(all, tenant->name, path, err);
-}
-
-static int make_mount(const struct weft_daemon_tenant *tenant, struct weft_err *err)
-{
-    char folder[WEFT_PLACES_PATH_BYTES], path[WEFT_PLACES_PATH_BYTES];
-    int rc = mount_folder(tenant, folder, err);
-    if (rc == 0 && mkdir(folder, 0755) && errno != EEXIST)
-        rc = weft_fail(err, WEFT_EIO, "%s: %s", folder, strerror(errno));
-    if (rc == 0)
-        rc = weft_places_join(folder, "tenant.sock", path, err);
+    rc = weft_daemon_listener_create(tenant->daemon, tenant, path, 0600, tenant->uid,
+                                     &tenant->listener, err);
     if (rc)
         return rc;
-    unlink(path);
-    return link(tenant->listener->path, path)
-               ? weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno))
-               : 0;
+    weft_daemon_tenant_open_socket(tenant);
+    return tenant->origin == WEFT_TENANT_OF_RUN ? 0 : weft_daemon_mount_make(tenant, err);
 }
 
 /* What construction has made so far, or all of a tenant that nobody uses any more. */
@@ -302,8 +248,9 @@ static int complete(struct weft_daemon_tenant *tenant, struct weft_err *err)
     return make_socket(tenant, err);
 }
 
-static int create(struct weft_daemon *daemon, const struct weft_config_tenant *asked,
-                  struct weft_daemon_tenant **out, struct weft_err *err)
+int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_config_tenant *asked,
+                              enum weft_tenant_origin origin, struct weft_daemon_tenant **out,
+                              struct weft_err *err)
 {
     const char *name = asked->name;
     if (daemon->tenant_count == WEFT_DAEMON_TENANTS_MAX)
@@ -312,14 +259,17 @@ static int create(struct weft_daemon *daemon, const struct weft_config_tenant *a
     struct weft_daemon_tenant *tenant = allocate(daemon, name, (uid_t)asked->uid);
     if (!tenant)
         return weft_fail(err, WEFT_ENOMEM, "tenant %s", name);
+    tenant->origin = origin;
+    tenant->configured = asked->limits;
+    tenant->run = asked->run;
+    tenant->change = asked->change;
     int rc = weft_limits_change(&tenant->limits, &asked->limits, err);
     if (rc == 0)
         rc = weft_daemon_device_resolve(daemon, &asked->gpus, tenant->devices,
                                         &tenant->device_count, err);
     if (rc == 0)
-        rc = check_memory(tenant->limits.memory_bytes, tenant->devices, tenant->device_count, err);
-    if (rc == 0)
-        rc = weft_daemon_time_check(&tenant->limits, tenant->devices, tenant->device_count, err);
+        rc = weft_daemon_tenant_check_limits(&tenant->limits, tenant->devices, tenant->device_count,
+                                             err);
     if (rc == 0)
         rc = weft_daemon_time_enter(tenant, err);
     if (rc == 0)
@@ -327,6 +277,7 @@ static int create(struct weft_daemon *daemon, const struct weft_config_tenant *a
     if (rc) {
         weft_daemon_record_remove(daemon, name);
         weft_daemon_time_leave(tenant);
+        weft_daemon_mount_remove(tenant);
         release(tenant);
         return rc;
     }
@@ -355,7 +306,8 @@ static int recall_device(struct weft_daemon *daemon, const struct weft_record_de
 int weft_daemon_tenant_recall(struct weft_daemon *daemon, struct weft_record *record,
                               struct weft_daemon_tenant **out, struct weft_err *err)
 {
-    struct weft_daemon_tenant *tenant = allocate(daemon, record->name, (uid_t)record->uid);
+    const struct weft_record_terms *terms = &record->terms[record->current];
+    struct weft_daemon_tenant *tenant = allocate(daemon, record->name, (uid_t)terms->uid);
     int rc = tenant ? 0 : weft_fail(err, WEFT_ENOMEM, "tenant %s", record->name);
     for (uint32_t i = 0; rc == 0 && i < record->device_count; i++) {
         rc = recall_device(daemon, &record->devices[i], &tenant->devices[i], err);
@@ -368,7 +320,11 @@ int weft_daemon_tenant_recall(struct weft_daemon *daemon, struct weft_record *re
         return rc;
     }
     tenant->record = record;
-    tenant->limits = record->limits[record->current];
+    tenant->origin = (enum weft_tenant_origin)terms->origin;
+    tenant->limits = terms->limits;
+    tenant->configured = terms->configured;
+    tenant->run = terms->run;
+    tenant->change = terms->change;
     memcpy(tenant->ended_time_ns, record->ended_time_ns, sizeof(tenant->ended_time_ns));
     enlist(tenant);
     *out = tenant;
@@ -387,31 +343,6 @@ int weft_daemon_tenant_complete(struct weft_daemon_tenant *tenant, struct weft_e
     return rc;
 }
 
-int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
-                                        const struct weft_config_tenant *configured,
-                                        struct weft_err *err)
-{
-    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
-    uint32_t count;
-    int rc = weft_daemon_device_resolve(daemon, &configured->gpus, devices, &count, err);
-    return rc ? rc : check_memory(configured->limits.memory_bytes, devices, count, err);
-}
-
-int weft_daemon_tenant_configure(struct weft_daemon *daemon,
-                                 const struct weft_config_tenant *configured, struct weft_err *err)
-{
-    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
-    int rc = tenant ? 0 : create(daemon, configured, &tenant, err);
-    if (rc)
-        return rc;
-    tenant->permanent = true;
-    tenant->uid = (uid_t)configured->uid;
-    tenant->run = configured->run;
-    tenant->change = configured->change;
-    open_socket(tenant);
-    return make_mount(tenant, err);
-}
-
 /* A second run may leave limits and devices out, or name the same ones. */
 static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_run_begin *begin,
                       struct weft_err *err)
@@ -424,6 +355,10 @@ static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_
                          "or change it: weft set %s --%s …",
                          tenant->name, name, tenant->name, name);
     }
+    if (begin->run.given || begin->change.given)
+        return weft_fail(err, WEFT_EEXIST,
+                         "tenant %s is alive; who may use it is changed by weft set %s",
+                         tenant->name, tenant->name);
     if (begin->gpus.count == 0)
         return 0;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
@@ -444,8 +379,11 @@ int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_
                              const struct weft_link *link, const struct weft_peer *peer,
                              struct weft_daemon_tenant **out, bool *joined, struct weft_err *err)
 {
-    struct weft_config_tenant asked = {
-        .uid = peer->uid, .gpus = begin->gpus, .limits = begin->limits};
+    struct weft_config_tenant asked = {.uid = peer->uid,
+                                       .gpus = begin->gpus,
+                                       .limits = begin->limits,
+                                       .run = begin->run,
+                                       .change = begin->change};
     memcpy(asked.name, begin->tenant, sizeof(asked.name));
     int rc = *asked.name ? weft_tenant_name_check(asked.name, err)
                          : choose_name(daemon, peer->pid, asked.name, err);
@@ -453,11 +391,13 @@ int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_
         return rc;
     struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, asked.name);
     if (!tenant) {
-        rc = create(daemon, &asked, out, err);
+        rc = weft_daemon_tenant_create(daemon, &asked, WEFT_TENANT_OF_RUN, out, err);
         *joined = false;
         return rc;
     }
     rc = weft_daemon_tenant_admit(tenant, &tenant->run, link, peer->uid, err);
+    if (rc == 0 && tenant->leaving)
+        rc = weft_fail(err, WEFT_EBUSY, "tenant %s is being removed", tenant->name);
     if (rc == 0)
         rc = check_join(tenant, begin, err);
     if (rc)
@@ -487,9 +427,7 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     struct weft_limits changed = tenant->limits;
     int rc = weft_limits_change(&changed, changes, err);
     if (rc == 0)
-        rc = check_memory(changed.memory_bytes, tenant->devices, tenant->device_count, err);
-    if (rc == 0)
-        rc = weft_daemon_time_check(&changed, tenant->devices, tenant->device_count, err);
+        rc = weft_daemon_tenant_check_limits(&changed, tenant->devices, tenant->device_count, err);
     if (rc)
         return rc;
     tenant->limits = changed;
@@ -503,9 +441,10 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
 
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
 {
-    if (!tenant->processes && !tenant->permanent)
+    bool stays = tenant->processes || tenant->origin != WEFT_TENANT_OF_RUN;
+    if (!stays)
         weft_daemon_stray_adopt(tenant);
-    if (!tenant->processes && !tenant->permanent)
+    if (!stays && !tenant->processes)
         weft_daemon_tenant_destroy(tenant);
     else
         weft_daemon_idle_check(tenant->daemon);
@@ -514,8 +453,9 @@ void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
 void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
 {
     struct weft_daemon *daemon = tenant->daemon;
-    /* Its programs outlive a daemon that is told to end, and the next one takes them over. */
-    bool goes_on = daemon->stopping && tenant->processes;
+    /* Its programs, and it itself if it needs none, outlive a daemon that is told to end, and the
+     * next one takes them over. */
+    bool goes_on = daemon->stopping && (tenant->processes || tenant->origin != WEFT_TENANT_OF_RUN);
     struct weft_daemon_tenant **link = &daemon->tenants;
     while (*link != tenant)
         link = &(*link)->next;
@@ -534,6 +474,7 @@ void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
         weft_log(WEFT_LOG_INFO, "weftd", "tenant %s ends", tenant->name);
         weft_daemon_record_remove(daemon, tenant->name);
         weft_daemon_time_leave(tenant);
+        weft_daemon_mount_remove(tenant);
     }
     release(tenant);
     weft_daemon_ceiling_divide(daemon);

@@ -138,6 +138,49 @@ json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon
     return json_pack("{s:i, s:o}", "version", 1, "tenants", tenants);
 }
 
+static json_t *ids(const uint32_t *numbers, uint32_t count)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(numbers[i]));
+    return list;
+}
+
+static json_t *access_entry(const struct weft_access *access)
+{
+    return json_pack("{s:o, s:o}", "uids", ids(access->uids, access->uid_count), "gids",
+                     ids(access->gids, access->gid_count));
+}
+
+/* A tenant as who administers it sees it: whose it is, where it comes from, who may use it. */
+static json_t *administered_entry(const struct weft_daemon_tenant *tenant)
+{
+    static const char *const origins[] = {[WEFT_TENANT_OF_RUN] = "run",
+                                          [WEFT_TENANT_OF_COMMAND] = "command",
+                                          [WEFT_TENANT_OF_CONFIGURATION] = "configuration"};
+    char mount[WEFT_PLACES_PATH_BYTES];
+    json_t *entry = tenant_entry(tenant);
+    bool has_mount =
+        tenant->origin != WEFT_TENANT_OF_RUN && weft_daemon_mount_path(tenant, mount, NULL) == 0;
+    json_object_set_new(entry, "owner", json_integer((json_int_t)tenant->uid));
+    json_object_set_new(entry, "origin", json_string(origins[tenant->origin]));
+    json_object_set_new(entry, "socket", json_string(tenant->listener->path));
+    json_object_set_new(entry, "mount_socket", has_mount ? json_string(mount) : json_null());
+    json_object_set_new(entry, "run", access_entry(&tenant->run));
+    json_object_set_new(entry, "change", access_entry(&tenant->change));
+    return entry;
+}
+
+json_t *weft_daemon_view_tenants(struct weft_daemon *daemon, const struct weft_daemon_tenant *only)
+{
+    json_t *tenants = json_array();
+    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        if (!only || tenant == only)
+            json_array_insert_new(tenants, 0, administered_entry(tenant));
+    }
+    return json_pack("{s:i, s:o}", "version", 1, "tenants", tenants);
+}
+
 json_t *weft_daemon_view_ls(struct weft_daemon *daemon)
 {
     json_t *devices = json_array();

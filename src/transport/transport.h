@@ -57,6 +57,20 @@ int weft_unix_peer(const struct weft_link *link, struct weft_peer *peer, struct 
 /* Whether the peer was in that group when it connected. */
 bool weft_unix_peer_in_group(const struct weft_link *link, gid_t group);
 
+/* -- access.c: users and groups as people name them, or by number. WEFT_EINVAL where the system
+ * knows none of that name, WEFT_ELIMIT where a list is full. Not for programs: the system's lists
+ * are asked.
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+#define WEFT_ACCESS_WORD_BYTES 65
+
+int weft_access_user(const char *text, uint32_t *uid, struct weft_err *err);
+/* Adds a user, or an @group. */
+int weft_access_add(struct weft_access *access, const char *text, struct weft_err *err);
+/* Reads `alice,@lab,1007`; an empty text is an empty list that was given. */
+int weft_access_parse(const char *text, struct weft_access *access, struct weft_err *err);
+
 /* -- frames
  * ------------------------------------------------------------------------------------------------------------
  */

@@ -176,8 +176,42 @@ static void limits_decode(struct weft_reader *reader, uint16_t minor, struct wef
     limits->kernel_timeout_us = weft_read_u32(reader);
 }
 
-void weft_wire_run_begin_encode(const struct weft_wire_run_begin *message,
-                                struct weft_writer *writer)
+static void access_encode(const struct weft_access *access, struct weft_writer *writer)
+{
+    weft_write_u8(writer, access->given);
+    if (!access->given)
+        return;
+    weft_write_u32(writer, access->uid_count);
+    for (uint32_t i = 0; i < access->uid_count && i < WEFT_ACCESS_MAX; i++)
+        weft_write_u32(writer, access->uids[i]);
+    weft_write_u32(writer, access->gid_count);
+    for (uint32_t i = 0; i < access->gid_count && i < WEFT_ACCESS_MAX; i++)
+        weft_write_u32(writer, access->gids[i]);
+}
+
+static uint32_t read_ids(struct weft_reader *reader, uint32_t ids[WEFT_ACCESS_MAX])
+{
+    uint32_t count = weft_read_u32(reader);
+    reader->failed |= count > WEFT_ACCESS_MAX;
+    for (uint32_t i = 0; i < count && !reader->failed; i++)
+        ids[i] = weft_read_u32(reader);
+    return reader->failed ? 0 : count;
+}
+
+/* Since minor 4. */
+static void access_decode(struct weft_reader *reader, uint16_t minor, struct weft_access *access)
+{
+    *access = (struct weft_access){0};
+    if (minor < 4)
+        return;
+    access->given = read_bool(reader);
+    if (!access->given)
+        return;
+    access->uid_count = read_ids(reader, access->uids);
+    access->gid_count = read_ids(reader, access->gids);
+}
+
+static void run_begin_write(const struct weft_wire_run_begin *message, struct weft_writer *writer)
 {
     weft_write_text(writer, message->tenant);
     ceiling_encode(&message->limits, writer);
@@ -185,21 +219,34 @@ void weft_wire_run_begin_encode(const struct weft_wire_run_begin *message,
     for (size_t i = 0; i < message->gpus.count && i < WEFT_DEVICES_MAX; i++)
         gpu_item_encode(&message->gpus.items[i], writer);
     limits_encode(&message->limits, writer);
+    access_encode(&message->run, writer);
+    access_encode(&message->change, writer);
+}
+
+static void run_begin_read(struct weft_reader *reader, uint16_t minor,
+                           struct weft_wire_run_begin *message)
+{
+    weft_read_text(reader, message->tenant, sizeof(message->tenant));
+    ceiling_decode(reader, &message->limits);
+    message->gpus.count = weft_read_u32(reader);
+    reader->failed |= message->gpus.count > WEFT_DEVICES_MAX;
+    for (size_t i = 0; i < message->gpus.count && !reader->failed; i++)
+        gpu_item_decode(reader, &message->gpus.items[i]);
+    limits_decode(reader, minor, &message->limits);
+    access_decode(reader, minor, &message->run);
+    access_decode(reader, minor, &message->change);
+}
+
+void weft_wire_run_begin_encode(const struct weft_wire_run_begin *message,
+                                struct weft_writer *writer)
+{
+    run_begin_write(message, writer);
 }
 
 int weft_wire_run_begin_decode(struct weft_reader reader, uint16_t minor,
                                struct weft_wire_run_begin *message, struct weft_err *err)
 {
-    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
-    ceiling_decode(&reader, &message->limits);
-    message->gpus.count = weft_read_u32(&reader);
-    if (message->gpus.count > WEFT_DEVICES_MAX)
-        return weft_fail(err, WEFT_EPROTO,
-                         "a RUN_BEGIN message with %zu devices; at most %d are allowed",
-                         message->gpus.count, WEFT_DEVICES_MAX);
-    for (size_t i = 0; i < message->gpus.count; i++)
-        gpu_item_decode(&reader, &message->gpus.items[i]);
-    limits_decode(&reader, minor, &message->limits);
+    run_begin_read(&reader, minor, message);
     return finish(&reader, minor, "RUN_BEGIN", err);
 }
 
@@ -264,6 +311,8 @@ void weft_wire_set_encode(const struct weft_wire_set *message, struct weft_write
     weft_write_text(writer, message->tenant);
     ceiling_encode(&message->limits, writer);
     limits_encode(&message->limits, writer);
+    access_encode(&message->run, writer);
+    access_encode(&message->change, writer);
 }
 
 int weft_wire_set_decode(struct weft_reader reader, uint16_t minor, struct weft_wire_set *message,
@@ -272,6 +321,8 @@ int weft_wire_set_decode(struct weft_reader reader, uint16_t minor, struct weft_
     weft_read_text(&reader, message->tenant, sizeof(message->tenant));
     ceiling_decode(&reader, &message->limits);
     limits_decode(&reader, minor, &message->limits);
+    access_decode(&reader, minor, &message->run);
+    access_decode(&reader, minor, &message->change);
     return finish(&reader, minor, "SET", err);
 }
 
@@ -305,4 +356,34 @@ int weft_wire_share_decode(struct weft_reader reader, uint16_t minor,
     message->device = weft_read_u32(&reader);
     message->file = weft_read_u64(&reader);
     return finish(&reader, minor, "SHARE", err);
+}
+
+void weft_wire_tenant_add_encode(const struct weft_wire_tenant_add *message,
+                                 struct weft_writer *writer)
+{
+    weft_write_u32(writer, message->owner);
+    run_begin_write(&message->asked, writer);
+}
+
+int weft_wire_tenant_add_decode(struct weft_reader reader, uint16_t minor,
+                                struct weft_wire_tenant_add *message, struct weft_err *err)
+{
+    message->owner = weft_read_u32(&reader);
+    run_begin_read(&reader, minor, &message->asked);
+    return finish(&reader, minor, "TENANT_ADD", err);
+}
+
+void weft_wire_tenant_remove_encode(const struct weft_wire_tenant_remove *message,
+                                    struct weft_writer *writer)
+{
+    weft_write_u8(writer, message->force);
+    weft_write_text(writer, message->tenant);
+}
+
+int weft_wire_tenant_remove_decode(struct weft_reader reader, uint16_t minor,
+                                   struct weft_wire_tenant_remove *message, struct weft_err *err)
+{
+    message->force = read_bool(&reader);
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    return finish(&reader, minor, "TENANT_REMOVE", err);
 }

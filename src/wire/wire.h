@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/access.h"
 #include "policy/gpus.h"
 #include "policy/limits.h"
 #include "util/cursor.h"
@@ -21,7 +22,7 @@
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 3
+#define WEFT_WIRE_MINOR 4
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -34,21 +35,23 @@
 #define WEFT_WIRE_DEVICE_BYTES 65 /* how a person names a device */
 
 /* X(NAME, number, largest payload). */
-#define WEFT_WIRE_TYPES(X)                 \
-    X(ERROR, 1, WEFT_WIRE_REQUEST_MAX)     \
-    X(HELLO, 2, WEFT_WIRE_REQUEST_MAX)     \
-    X(WELCOME, 3, WEFT_WIRE_REQUEST_MAX)   \
-    X(REPORT, 4, WEFT_WIRE_REQUEST_MAX)    \
-    X(RUN_BEGIN, 5, WEFT_WIRE_REQUEST_MAX) \
-    X(RUN_READY, 6, WEFT_WIRE_REQUEST_MAX) \
-    X(RUN_CHILD, 7, WEFT_WIRE_REQUEST_MAX) \
-    X(RUN_SYNC, 8, WEFT_WIRE_REQUEST_MAX)  \
-    X(DONE, 9, WEFT_WIRE_REQUEST_MAX)      \
-    X(QUERY, 10, WEFT_WIRE_REQUEST_MAX)    \
-    X(ANSWER, 11, WEFT_WIRE_ANSWER_MAX)    \
-    X(SET, 12, WEFT_WIRE_REQUEST_MAX)      \
-    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)    \
-    X(SHARE, 14, WEFT_WIRE_REQUEST_MAX)
+#define WEFT_WIRE_TYPES(X)                   \
+    X(ERROR, 1, WEFT_WIRE_REQUEST_MAX)       \
+    X(HELLO, 2, WEFT_WIRE_REQUEST_MAX)       \
+    X(WELCOME, 3, WEFT_WIRE_REQUEST_MAX)     \
+    X(REPORT, 4, WEFT_WIRE_REQUEST_MAX)      \
+    X(RUN_BEGIN, 5, WEFT_WIRE_REQUEST_MAX)   \
+    X(RUN_READY, 6, WEFT_WIRE_REQUEST_MAX)   \
+    X(RUN_CHILD, 7, WEFT_WIRE_REQUEST_MAX)   \
+    X(RUN_SYNC, 8, WEFT_WIRE_REQUEST_MAX)    \
+    X(DONE, 9, WEFT_WIRE_REQUEST_MAX)        \
+    X(QUERY, 10, WEFT_WIRE_REQUEST_MAX)      \
+    X(ANSWER, 11, WEFT_WIRE_ANSWER_MAX)      \
+    X(SET, 12, WEFT_WIRE_REQUEST_MAX)        \
+    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)      \
+    X(SHARE, 14, WEFT_WIRE_REQUEST_MAX)      \
+    X(TENANT_ADD, 15, WEFT_WIRE_REQUEST_MAX) \
+    X(TENANT_REMOVE, 16, WEFT_WIRE_REQUEST_MAX)
 
 enum weft_wire_type {
 #define X(name, number, maximum) WEFT_WIRE_##name = number,
@@ -103,7 +106,8 @@ struct weft_wire_report {
 struct weft_wire_run_begin {
     char tenant[WEFT_WIRE_TENANT_BYTES]; /* empty: run-PID */
     struct weft_gpu_list gpus;
-    struct weft_limits limits; /* before minor 2 only the memory's ceiling */
+    struct weft_limits limits;      /* before minor 2 only the memory's ceiling */
+    struct weft_access run, change; /* since minor 4 */
 };
 
 struct weft_wire_run_ready {
@@ -128,7 +132,8 @@ struct weft_wire_done {
 enum weft_wire_query_kind {
     WEFT_WIRE_QUERY_PS = 1,
     WEFT_WIRE_QUERY_LS = 2,
-    WEFT_WIRE_QUERY_SOFT = 3 /* since minor 1 */
+    WEFT_WIRE_QUERY_SOFT = 3,   /* since minor 1 */
+    WEFT_WIRE_QUERY_TENANTS = 4 /* since minor 4 */
 };
 
 /* Answered by ANSWER, whose payload is JSON text without a terminating zero. */
@@ -140,6 +145,8 @@ struct weft_wire_query {
 struct weft_wire_set {
     char tenant[WEFT_WIRE_TENANT_BYTES];
     struct weft_limits limits; /* before minor 2 only the memory's ceiling */
+    struct weft_access run,
+        change; /* since minor 4: a list that is given takes the old one's place */
 };
 
 /* Something happens to a soft device: since minor 1. Answered by DONE. */
@@ -155,6 +162,21 @@ struct weft_wire_fault {
 struct weft_wire_share {
     uint32_t device; /* of the tenant */
     uint64_t file;   /* the program's name for it */
+};
+
+#define WEFT_WIRE_OWNER_ASKS UINT32_MAX
+
+/* A tenant that is there without processes, till it is removed. Answered by RUN_READY, with the
+ * socket in the folder that a container mounts. Since minor 4. */
+struct weft_wire_tenant_add {
+    uint32_t owner; /* a uid; WEFT_WIRE_OWNER_ASKS: who asks */
+    struct weft_wire_run_begin asked;
+};
+
+/* Answered by DONE; with force its processes are being ended then. Since minor 4. */
+struct weft_wire_tenant_remove {
+    bool force;
+    char tenant[WEFT_WIRE_TENANT_BYTES];
 };
 
 /* The largest payload of a type; 0 for a type that is not known. */
@@ -189,6 +211,8 @@ WEFT_WIRE_CODEC(query);
 WEFT_WIRE_CODEC(set);
 WEFT_WIRE_CODEC(fault);
 WEFT_WIRE_CODEC(share);
+WEFT_WIRE_CODEC(tenant_add);
+WEFT_WIRE_CODEC(tenant_remove);
 #undef WEFT_WIRE_CODEC
 
 #endif

@@ -33,6 +33,7 @@ class ConfigTest(place.PlaceTest):
         for text, line, words in (
                 (head + "    memmory: 1G\n", 4, "tenants.a.memmory: unknown key"),
                 ("tenant:\n  a: {}\n", 1, "unknown key"),
+                ("operators: [root, nobody-of-that-name]\n", 1, "operators: \"nobody-of-that-name\": no such user"),
                 (head + "\tmemory: 1G\n", 4, "a tab"),
                 (head + "  \tmemory: 1G\n", 4, "a tab"),
                 (head + "  a:\n    gpu: soft\n", 4, "\"a\" stands on line 2 already"),

@@ -11,7 +11,7 @@ import place
 
 SOFT = ("run", "--gpu", "soft")
 ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER = 1, 2, 4, 5, 8, 10, 11
-MINOR = 3  # of the protocol that weftd speaks
+MINOR = 4  # of the protocol that weftd speaks
 
 
 def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):

@@ -50,39 +50,58 @@ static const struct weft_wire_run_ready run_ready_message = {
 static const struct weft_wire_run_child run_child_message = {.pid = 77};
 static const struct weft_wire_done done_message = {.note = "note"};
 static const struct weft_wire_query query_message = {.kind = WEFT_WIRE_QUERY_PS};
-static const struct weft_wire_set set_message = {.tenant = "bob",
-                                                 .limits = {.given = 0x7f,
-                                                            .memory_bytes = 1 << 30,
-                                                            .guarantee_bytes = 0x0807060504030201,
-                                                            .weight = 10000,
-                                                            .class = WEFT_CLASS_IDLE,
-                                                            .compute_cap_e4 = 1250,
-                                                            .sm_percent = 50,
-                                                            .kernel_timeout_us = 2000000}};
+static const struct weft_wire_set set_message = {
+    .tenant = "bob",
+    .limits = {.given = 0x7f,
+               .memory_bytes = 1 << 30,
+               .guarantee_bytes = 0x0807060504030201,
+               .weight = 10000,
+               .class = WEFT_CLASS_IDLE,
+               .compute_cap_e4 = 1250,
+               .sm_percent = 50,
+               .kernel_timeout_us = 2000000},
+    .run = {.given = true, .uid_count = 1, .uids = {77}}};
 static const struct weft_wire_fault fault_message = {
     .xid = 48, .pid = 77, .tenant = "bob", .device = "t4:1"};
 static const struct weft_wire_share share_message = {.device = 1, .file = 0x1122334455667788};
+static const struct weft_wire_tenant_add tenant_add_message = {
+    .asked = {.tenant = "bob",
+              .limits = {.weight = 100,
+                         .class = WEFT_CLASS_NORMAL,
+                         .compute_cap_e4 = 10000,
+                         .sm_percent = 100,
+                         .memory_bytes = WEFT_MEMORY_WHOLE},
+              .run = {.given = true, .uid_count = 2, .uids = {7, 8}, .gid_count = 1, .gids = {9}},
+              .change = {.given = true}},
+    .owner = 1000};
+static const struct weft_wire_tenant_remove tenant_remove_message = {.force = true,
+                                                                     .tenant = "bob"};
 
 /* X(name, the bytes of name_message in hexadecimal). */
-#define SAMPLES(X)                                                                    \
-    X(error, "030002006e6f")                                                          \
-    X(hello, "88776655443322110500302e312e30")                                        \
-    X(welcome, "070000000500616c69636502000000"                                       \
-               "0201010000000009000000000102030405060708090a0b0c0d0e0f0500736d616c6c" \
-               "0100000300000000000000000102030405060708090a0b0c0d0e0f0000")          \
-    X(report, "92100000050068656c6c6f")                                               \
-    X(run_begin, "0300626f62000000040000000002000000"                                 \
-                 "0400000000020000000000000000000000000000000000000002007434"         \
-                 "020000000001000000000102030405060708090a0b0c0d0e0f0000"             \
-                 "0500000000000000000000002c01000003000000102700006400000000000000")  \
-    X(run_ready, "01020000000300626f620b002f72756e2f782e736f636b")                    \
-    X(run_child, "4d000000")                                                          \
-    X(done, "04006e6f7465")                                                           \
-    X(query, "01")                                                                    \
-    X(set, "0300626f6200000040000000007f000000010203040506070810270000"               \
-           "05000000e20400003200000080841e00")                                        \
-    X(fault, "300000004d0000000300626f62040074343a31")                                \
-    X(share, "010000008877665544332211")
+#define SAMPLES(X)                                                                       \
+    X(error, "030002006e6f")                                                             \
+    X(hello, "88776655443322110500302e312e30")                                           \
+    X(welcome, "070000000500616c69636502000000"                                          \
+               "0201010000000009000000000102030405060708090a0b0c0d0e0f0500736d616c6c"    \
+               "0100000300000000000000000102030405060708090a0b0c0d0e0f0000")             \
+    X(report, "92100000050068656c6c6f")                                                  \
+    X(run_begin, "0300626f62000000040000000002000000"                                    \
+                 "0400000000020000000000000000000000000000000000000002007434"            \
+                 "020000000001000000000102030405060708090a0b0c0d0e0f0000"                \
+                 "0500000000000000000000002c010000030000001027000064000000000000000000") \
+    X(run_ready, "01020000000300626f620b002f72756e2f782e736f636b")                       \
+    X(run_child, "4d000000")                                                             \
+    X(done, "04006e6f7465")                                                              \
+    X(query, "01")                                                                       \
+    X(set, "0300626f6200000040000000007f000000010203040506070810270000"                  \
+           "05000000e20400003200000080841e0001010000004d0000000000000000")               \
+    X(fault, "300000004d0000000300626f62040074343a31")                                   \
+    X(share, "010000008877665544332211")                                                 \
+    X(tenant_add, "e80300000300626f62000000000000000000000000"                           \
+                  "0000000000000000000000006400000003000000102700006400000000000000"     \
+                  "010200000007000000080000000100000009000000"                           \
+                  "010000000000000000")                                                  \
+    X(tenant_remove, "010300626f62")
 
 struct sample {
     const char *name, *hex;

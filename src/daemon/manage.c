@@ -1,0 +1,307 @@
+/* Tenants that are there without processes: those of the configuration, and those that somebody
+ * added by command. Each has a folder that a container can mount. */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "util/log.h"
+
+#define MOUNT_FOLDER "mount"
+#define MOUNT_SOCKET "tenant.sock"
+
+/* The path of DIR/mount/NAME, a folder for a container to have as /run/weft: the next life of weftd
+ * puts its socket there, which a mount of the socket itself would not see. */
+static int mount_folder(const struct weft_daemon_tenant *tenant, char path[WEFT_PLACES_PATH_BYTES],
+                        struct weft_err *err)
+{
+    char all[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(tenant->daemon->dir, MOUNT_FOLDER, all, err);
+    return rc ? rc : weft_places_join(all, tenant->name, path, err);
+}
+
+static int make_folder(const char *path, struct weft_err *err)
+{
+    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+        return 0;
+    return weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno));
+}
+
+int weft_daemon_mount_path(const struct weft_daemon_tenant *tenant,
+                           char path[WEFT_PLACES_PATH_BYTES], struct weft_err *err)
+{
+    char folder[WEFT_PLACES_PATH_BYTES];
+    int rc = mount_folder(tenant, folder, err);
+    return rc ? rc : weft_places_join(folder, MOUNT_SOCKET, path, err);
+}
+
+int weft_daemon_mount_make(const struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    char all[WEFT_PLACES_PATH_BYTES], folder[WEFT_PLACES_PATH_BYTES], path[WEFT_PLACES_PATH_BYTES];
+    int rc = weft_places_join(tenant->daemon->dir, MOUNT_FOLDER, all, err);
+    if (rc == 0)
+        rc = make_folder(all, err);
+    if (rc == 0)
+        rc = mount_folder(tenant, folder, err);
+    if (rc == 0)
+        rc = make_folder(folder, err);
+    if (rc == 0)
+        rc = weft_daemon_mount_path(tenant, path, err);
+    if (rc)
+        return rc;
+    unlink(path);
+    return link(tenant->listener->path, path)
+               ? weft_fail(err, WEFT_EIO, "%s: %s", path, strerror(errno))
+               : 0;
+}
+
+void weft_daemon_mount_remove(const struct weft_daemon_tenant *tenant)
+{
+    char path[WEFT_PLACES_PATH_BYTES];
+    if (weft_daemon_mount_path(tenant, path, NULL) == 0)
+        unlink(path);
+    if (mount_folder(tenant, path, NULL) == 0)
+        rmdir(path);
+    if (weft_places_join(tenant->daemon->dir, MOUNT_FOLDER, path, NULL) == 0)
+        rmdir(path); /* stays while another tenant has a folder in it */
+}
+
+void weft_daemon_tenant_open_socket(const struct weft_daemon_tenant *tenant)
+{
+    const char *path = tenant->listener->path;
+    bool shared = tenant->run.uid_count || tenant->run.gid_count;
+    if (chmod(path, shared ? 0666 : 0600) ||
+        (tenant->uid != geteuid() && chown(path, tenant->uid, (gid_t)-1)))
+        weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", path, strerror(errno));
+}
+
+void weft_daemon_tenant_give_access(struct weft_daemon_tenant *tenant,
+                                    const struct weft_access *run, const struct weft_access *change)
+{
+    if (run->given)
+        tenant->run = *run;
+    if (change->given)
+        tenant->change = *change;
+    if (!run->given && !change->given)
+        return;
+    weft_daemon_record_tenant(tenant);
+    weft_daemon_tenant_open_socket(tenant);
+}
+
+/* -- by command */
+
+int weft_daemon_tenant_add(struct weft_daemon *daemon, const struct weft_wire_tenant_add *add,
+                           uid_t uid, struct weft_daemon_tenant **out, struct weft_err *err)
+{
+    const struct weft_wire_run_begin *begin = &add->asked;
+    struct weft_config_tenant asked = {.uid = add->owner == WEFT_WIRE_OWNER_ASKS ? (uint32_t)uid
+                                                                                 : add->owner,
+                                       .gpus = begin->gpus,
+                                       .limits = begin->limits,
+                                       .run = begin->run,
+                                       .change = begin->change};
+    memcpy(asked.name, begin->tenant, sizeof(asked.name));
+    int rc = weft_tenant_name_check(asked.name, err);
+    if (rc)
+        return rc;
+    if (weft_daemon_tenant_find(daemon, asked.name))
+        return weft_fail(err, WEFT_EEXIST,
+                         "there is a tenant %s already; `weft set %s` changes it, `weft tenant "
+                         "list` shows all",
+                         asked.name, asked.name);
+    return weft_daemon_tenant_create(daemon, &asked, WEFT_TENANT_OF_COMMAND, out, err);
+}
+
+/* A run's program has two leases, one of them from before it opened weft. */
+static bool is_counted_later(const struct weft_daemon_process *process)
+{
+    for (const struct weft_daemon_process *later = process->next; later; later = later->next) {
+        if (later->pid == process->pid)
+            return true;
+    }
+    return false;
+}
+
+static size_t count_processes(const struct weft_daemon_tenant *tenant)
+{
+    size_t count = 0;
+    for (const struct weft_daemon_process *p = tenant->processes; p; p = p->next)
+        count += p->role != WEFT_DAEMON_RUNNER && !is_counted_later(p);
+    return count;
+}
+
+/* From here on it lives as long as its last process, as a tenant of `weft run` does. */
+static void let_go(struct weft_daemon_tenant *tenant)
+{
+    tenant->origin = WEFT_TENANT_OF_RUN;
+    weft_daemon_record_tenant(tenant);
+    weft_daemon_tenant_check(tenant);
+}
+
+void weft_daemon_process_end(const struct weft_daemon_process *process)
+{
+    /* A run ends by itself with its program, and says so. */
+    if (process->role != WEFT_DAEMON_RUNNER &&
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0) && errno != ESRCH)
+        weft_log(WEFT_LOG_WARN, "weftd", "pid %d cannot be ended: %s", (int)process->pid,
+                 strerror(errno));
+}
+
+int weft_daemon_tenant_remove(struct weft_daemon_tenant *tenant, bool force,
+                              char note[WEFT_WIRE_TEXT_BYTES], struct weft_err *err)
+{
+    size_t count = count_processes(tenant);
+    if (tenant->origin == WEFT_TENANT_OF_CONFIGURATION)
+        return weft_fail(err, WEFT_EPERM,
+                         "tenant %s is of weftd's configuration; take it out there and reload",
+                         tenant->name);
+    if (tenant->processes && !force)
+        return weft_fail(err, WEFT_EBUSY,
+                         "tenant %s has %zu processes; end them first, or let --force do it",
+                         tenant->name, count);
+    note[0] = '\0';
+    if (count)
+        snprintf(note, WEFT_WIRE_TEXT_BYTES, "%zu processes of %s are ended", count, tenant->name);
+    weft_log(WEFT_LOG_INFO, "weftd", "tenant %s is removed, with %zu processes", tenant->name,
+             count);
+    tenant->leaving = true;
+    for (const struct weft_daemon_process *p = tenant->processes; p; p = p->next)
+        weft_daemon_process_end(p);
+    let_go(tenant);
+    return 0;
+}
+
+/* -- by configuration */
+
+static int resolve(struct weft_daemon *daemon, const struct weft_config_tenant *configured,
+                   struct weft_daemon_device *devices[WEFT_DEVICES_MAX], uint32_t *count,
+                   struct weft_err *err)
+{
+    int rc = weft_daemon_device_resolve(daemon, &configured->gpus, devices, count, err);
+    return rc ? rc : weft_daemon_tenant_check_limits(&configured->limits, devices, *count, err);
+}
+
+static bool has_devices(const struct weft_daemon_tenant *tenant,
+                        struct weft_daemon_device *const *devices, uint32_t count)
+{
+    return count == tenant->device_count &&
+           memcmp(devices, tenant->devices, count * sizeof(devices[0])) == 0;
+}
+
+int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
+                                        const struct weft_config_tenant *configured,
+                                        struct weft_err *err)
+{
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    uint32_t count;
+    int rc = resolve(daemon, configured, devices, &count, err);
+    const struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
+    if (rc || !tenant || !tenant->processes || has_devices(tenant, devices, count))
+        return rc;
+    return weft_fail(err, WEFT_EBUSY,
+                     "it has processes on other devices, and they cannot move; end them first");
+}
+
+/* The configuration's limits hold from when they change there; `weft set` holds over them until
+ * then. */
+static int apply_limits(struct weft_daemon_tenant *tenant, const struct weft_limits *configured,
+                        struct weft_err *err)
+{
+    struct weft_limits limits = weft_limits_default();
+    char note[WEFT_WIRE_TEXT_BYTES];
+    bool same = tenant->origin == WEFT_TENANT_OF_CONFIGURATION &&
+                memcmp(&tenant->configured, configured, sizeof(*configured)) == 0;
+    int rc = same ? 0 : weft_limits_change(&limits, configured, err);
+    limits.given = (1u << WEFT_LIMIT_COUNT) - 1;
+    if (rc == 0 && !same)
+        rc = weft_daemon_tenant_set(tenant, &limits, note, err);
+    if (rc == 0 && !same && *note)
+        weft_log(WEFT_LOG_WARN, "weftd", "%s", note);
+    return rc;
+}
+
+static int change_configured(struct weft_daemon_tenant *tenant,
+                             const struct weft_config_tenant *configured, struct weft_err *err)
+{
+    int rc = apply_limits(tenant, &configured->limits, err);
+    if (rc)
+        return rc;
+    tenant->origin = WEFT_TENANT_OF_CONFIGURATION;
+    tenant->configured = configured->limits;
+    tenant->uid = (uid_t)configured->uid;
+    tenant->run = configured->run;
+    tenant->change = configured->change;
+    weft_daemon_record_tenant(tenant);
+    weft_daemon_tenant_open_socket(tenant);
+    return weft_daemon_mount_make(tenant, err);
+}
+
+static int configure(struct weft_daemon *daemon, const struct weft_config_tenant *configured,
+                     struct weft_err *err)
+{
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
+    uint32_t count;
+    int rc = resolve(daemon, configured, devices, &count, err);
+    if (rc)
+        return rc;
+    bool elsewhere = tenant && !has_devices(tenant, devices, count);
+    if (elsewhere && tenant->processes) {
+        weft_log(WEFT_LOG_WARN, "weftd", "tenant %s has processes on other devices; it keeps them",
+                 tenant->name);
+    } else if (elsewhere) {
+        weft_daemon_tenant_destroy(tenant);
+        tenant = NULL;
+    }
+    return tenant ? change_configured(tenant, configured, err)
+                  : weft_daemon_tenant_create(daemon, configured, WEFT_TENANT_OF_CONFIGURATION,
+                                              &tenant, err);
+}
+
+static bool is_configured(const struct weft_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->tenant_count; i++) {
+        if (strcmp(config->tenants[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Errors name the line that the tenant stands on. */
+static int fail_at(const struct weft_config *config, const struct weft_config_tenant *tenant,
+                   int rc, struct weft_err *err)
+{
+    return weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line, tenant->name);
+}
+
+int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *config,
+                          struct weft_err *err)
+{
+    daemon->operators = config->operators;
+    for (size_t i = 0; i < config->tenant_count; i++) {
+        int rc = configure(daemon, &config->tenants[i], err);
+        if (rc)
+            return fail_at(config, &config->tenants[i], rc, err);
+    }
+    struct weft_daemon_tenant *next;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = next) {
+        next = tenant->next;
+        if (tenant->origin == WEFT_TENANT_OF_CONFIGURATION && !is_configured(config, tenant->name))
+            let_go(tenant);
+    }
+    return 0;
+}
+
+int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
+                             struct weft_err *err)
+{
+    for (size_t i = 0; i < config->tenant_count; i++) {
+        int rc = weft_daemon_tenant_check_configured(daemon, &config->tenants[i], err);
+        if (rc)
+            return fail_at(config, &config->tenants[i], rc, err);
+    }
+    return 0;
+}
