@@ -46,7 +46,7 @@ struct weft_soft_device {
     uint8_t uuid[WEFT_UUID_BYTES];
     int arena_fd; /* borrowed from the grant */
     void *memory; /* the memory half's state of this device (struct weft_soft_arena), owned by it */
-    const struct weft_exec_memory *view; /* what its kernels may reach, the memory half's */
+    const struct weft_exec_memory *view; /* what its kernels may reach without peers; memory's */
     struct weft_soft_context *primary;   /* driver.lock; NULL until first retained */
     uint32_t primary_references;         /* driver.lock */
     uint32_t primary_flags;              /* driver.lock */
@@ -64,7 +64,17 @@ struct weft_soft_context {
     pthread_mutex_t lock;
     void *engine; /* the engine half's: streams, default streams, modules, limits */
     void *memory; /* the memory half's: what was allocated in it */
+    /* What its kernels may reach where that is not what all of the device may: it has had peers.
+     * The memory half's; stays once it is there. */
+    const struct weft_exec_memory *_Atomic view;
 };
+
+static inline const struct weft_exec_memory *
+weft_soft_context_view(const struct weft_soft_context *context)
+{
+    const struct weft_exec_memory *view = atomic_load(&context->view);
+    return view ? view : context->device->view;
+}
 
 /* The one state of the backend: the CUDA ABI passes none. */
 struct weft_soft_driver {
@@ -183,8 +193,8 @@ void weft_soft_memory_context_destroy(struct weft_soft_context *context);
  * what they keep over their threshold. */
 void weft_soft_memory_synchronised(struct weft_soft_context *context);
 
-/* Kernels of the context's device may reach memory of the other's, or no more. INVALID_DEVICE for
- * two of one device, TOO_MANY_PEERS, and ALREADY or NOT_ENABLED. */
+/* Kernels of the one context may reach memory of the other, or no more. INVALID_DEVICE for two of
+ * one device, TOO_MANY_PEERS, OUT_OF_MEMORY, and ALREADY or NOT_ENABLED. */
 CUresult weft_soft_memory_enable_peer(struct weft_soft_context *context,
                                       const struct weft_soft_context *other);
 CUresult weft_soft_memory_disable_peer(struct weft_soft_context *context,

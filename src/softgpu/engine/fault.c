@@ -115,8 +115,11 @@ CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
                                 const struct weft_exec_fault *fault)
 {
     size_t kind = (size_t)fault->kind < WEFT_ARRAY_COUNT(kinds) ? (size_t)fault->kind : 0;
+    const char *what = kinds[kind].text;
+    if (fault->kind == WEFT_EXEC_FAULT_ILLEGAL_ADDRESS && weft_soft_memory_reach(fault->address, 1))
+        what = "used memory that it may only read, or that another context has to itself";
     char text[SENTENCE_BYTES];
-    describe(grid, fault, kinds[kind].text, kinds[kind].has_address, text, sizeof(text));
+    describe(grid, fault, what, kinds[kind].has_address, text, sizeof(text));
     report_once(grid, text);
     return kinds[kind].error;
 }

@@ -167,7 +167,7 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     const struct weft_soft_profile *profile = context->device->profile;
     struct weft_exec_launch *launch = &grid->launch;
     launch->kernel = function->kernel;
-    launch->memory = context->device->view;
+    launch->memory = weft_soft_context_view(context);
     launch->dynamic_shared_bytes = request->shared_bytes;
     launch->sm_count = profile->sm_count;
     launch->print = weft_soft_print;

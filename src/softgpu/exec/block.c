@@ -239,12 +239,14 @@ static struct weft_exec_run run_of(struct weft_exec_block *block)
     const struct weft_exec_memory *memory = launch->memory;
     const uint64_t all = launch->check ? 0 : UINT64_MAX;
     const uint64_t param_bytes = launch->kernel->function->parameter_bytes;
+    const uint64_t *writable = atomic_load_explicit(&memory->writable, memory_order_acquire);
     return (struct weft_exec_run){
         .constants = launch->kernel->constants,
         .window_base = memory->window_base,
         .window_bytes = memory->window_bytes,
         .alias_delta = memory->alias_delta,
         .live = memory->live,
+        .writable = writable ? writable : memory->live,
         .shared = block->shared,
         .shared_bytes = block->shared_bytes,
         .local_stride = block->local_stride,

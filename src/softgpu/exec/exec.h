@@ -13,6 +13,7 @@
 #ifndef WEFT_SOFTGPU_EXEC_EXEC_H
 #define WEFT_SOFTGPU_EXEC_EXEC_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,11 +34,13 @@ struct weft_exec_memory {
     int64_t alias_delta;  /* host address = device address + alias_delta */
     const uint64_t *live; /* bit ((address - window_base) / 512) says that the 512 bytes are
                              allocated; read relaxed */
-    uint64_t shared_base; /* generic window of .shared; 64 KiB-aligned,
-                             WEFT_EXEC_SHARED_WINDOW_BYTES long, holds nothing else */
-    uint64_t local_base;  /* generic window of .local: address local_base + offset in the lane's own
-                             local memory */
-    uint64_t param_base;  /* generic window of the kernel's parameters */
+    const uint64_t *_Atomic writable; /* the same of what may be written, a part of `live`; NULL
+                                         while that is all of it. Looked up once a slice */
+    uint64_t shared_base;             /* generic window of .shared; 64 KiB-aligned,
+                                         WEFT_EXEC_SHARED_WINDOW_BYTES long, holds nothing else */
+    uint64_t local_base; /* generic window of .local: address local_base + offset in the lane's own
+                            local memory */
+    uint64_t param_base; /* generic window of the kernel's parameters */
     /* Registered host memory, outside the window: the host address, or NULL where [address, +bytes)
      * is not all registered. */
     void *(*foreign)(void *foreign_context, uint64_t address, uint64_t bytes);

@@ -221,8 +221,9 @@ static bool lies_across(const struct weft_ptx_matrix *form)
 /* Where line number 0 is, if all lines are in reach as the fast ways of memory.h have it; else
  * NULL, and each line has to be found. */
 static char *find_lines(const struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                        const struct lines *lines, uint32_t align)
+                        const struct lines *lines, uint32_t align, bool to_memory)
 {
+    const uint64_t *live = to_memory ? run->writable : run->live;
     uint64_t stride = lines->stride_bytes, last = (lines->lines - 1) * stride;
     uint64_t shared = lines->address, window = lines->address - run->window_base;
     if (insn->space == WEFT_PTX_GENERIC)
@@ -237,7 +238,7 @@ static char *find_lines(const struct weft_exec_run *run, const struct weft_exec_
         window > run->fast_window_bytes - last)
         return NULL;
     for (uint32_t i = 0; i < lines->lines; i++)
-        if (!weft_exec_is_live(run->live, window + i * stride, lines->line_bytes))
+        if (!weft_exec_is_live(live, window + i * stride, lines->line_bytes))
             return NULL;
     return (char *)(uintptr_t)(lines->address + (uint64_t)run->alias_delta);
 }
@@ -248,7 +249,7 @@ static bool copy_lines(struct weft_exec_run *run, const struct weft_exec_insn *i
     bool across = lies_across(form);
     struct lines lines = lines_of(run, insn, picture, across);
     uint32_t align = picture->bits < 8 ? 1 : picture->bits / 8;
-    char *first = find_lines(run, insn, &lines, align);
+    char *first = find_lines(run, insn, &lines, align, to_memory);
     for (uint32_t i = 0; i < lines.lines; i++) {
         char *memory =
             first ? first + i * lines.stride_bytes : find_line(run, insn, &lines, i, align);

@@ -24,44 +24,45 @@ static char *in_params(const struct weft_exec_run *run, uint64_t offset, uint32_
     return inside ? (char *)(uintptr_t)run->params + offset : NULL;
 }
 
-static char *in_device(const struct weft_exec_run *run, uint64_t address, uint32_t bytes)
+static char *in_device(const struct weft_exec_run *run, const struct weft_exec_touch *touch)
 {
     const struct weft_exec_memory *memory = run->block->launch->memory;
-    uint64_t offset = address - run->window_base;
-    if (offset < run->window_bytes && bytes <= run->window_bytes - offset)
-        return weft_exec_is_live(run->live, offset, bytes)
+    const uint64_t *live = touch->kind & WEFT_EXEC_ACCESS_WRITE ? run->writable : run->live;
+    uint64_t address = touch->address, offset = address - run->window_base;
+    if (offset < run->window_bytes && touch->bytes <= run->window_bytes - offset)
+        return weft_exec_is_live(live, offset, touch->bytes)
                    ? (char *)(uintptr_t)(address + (uint64_t)run->alias_delta)
                    : NULL;
-    return memory->foreign ? memory->foreign(memory->foreign_context, address, bytes) : NULL;
+    return memory->foreign ? memory->foreign(memory->foreign_context, address, touch->bytes) : NULL;
 }
 
-static char *in_generic(const struct weft_exec_run *run, uint32_t lane, uint64_t address,
-                        uint32_t bytes)
+static char *in_generic(const struct weft_exec_run *run, const struct weft_exec_touch *touch)
 {
     const struct weft_exec_memory *memory = run->block->launch->memory;
+    uint64_t address = touch->address;
+    uint32_t bytes = touch->bytes;
     if (address - memory->shared_base < WEFT_EXEC_SHARED_WINDOW_BYTES)
         return in_shared(run, address - memory->shared_base, bytes);
     if (address - memory->local_base < WEFT_EXEC_LOCAL_WINDOW_BYTES)
-        return in_local(run, lane, address - memory->local_base, bytes);
+        return in_local(run, touch->lane, address - memory->local_base, bytes);
     if (address - memory->param_base < WEFT_EXEC_PARAM_WINDOW_BYTES)
         return in_params(run, address - memory->param_base, bytes);
-    return in_device(run, address, bytes);
+    return in_device(run, touch);
 }
 
-char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
-                             uint64_t address, uint32_t bytes)
+char *weft_exec_host_pointer(const struct weft_exec_run *run, const struct weft_exec_touch *touch)
 {
-    switch (space) {
+    switch (touch->space) {
     case WEFT_PTX_SHARED:
-        return in_shared(run, address, bytes);
+        return in_shared(run, touch->address, touch->bytes);
     case WEFT_PTX_LOCAL:
-        return in_local(run, lane, address, bytes);
+        return in_local(run, touch->lane, touch->address, touch->bytes);
     case WEFT_PTX_PARAM:
-        return in_params(run, address, bytes);
+        return in_params(run, touch->address, touch->bytes);
     case WEFT_PTX_GENERIC:
-        return in_generic(run, lane, address, bytes);
+        return in_generic(run, touch);
     default:
-        return in_device(run, address, bytes);
+        return in_device(run, touch);
     }
 }
 
@@ -80,8 +81,7 @@ char *weft_exec_reach_as(struct weft_exec_run *run, const struct weft_exec_insn 
         raise_access(run, insn, touch, WEFT_EXEC_FAULT_MISALIGNED);
         return NULL;
     }
-    char *host =
-        weft_exec_host_pointer(run, touch->space, touch->lane, touch->address, touch->bytes);
+    char *host = weft_exec_host_pointer(run, touch);
     if (host == NULL || (run->block->launch->check && !weft_exec_check_lane(run, insn, touch))) {
         raise_access(run, insn, touch, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS);
         return NULL;

@@ -16,10 +16,9 @@ struct weft_exec_access {
     uint64_t offset[WEFT_EXEC_LANES] __attribute__((aligned(64)));
 };
 
-/* Where `bytes` at an address of a space are for one lane; NULL where they are not all allocated.
+/* Where one lane's memory is; NULL where it is not all allocated, or may not be written and is to.
  */
-char *weft_exec_host_pointer(const struct weft_exec_run *run, uint8_t space, uint32_t lane,
-                             uint64_t address, uint32_t bytes);
+char *weft_exec_host_pointer(const struct weft_exec_run *run, const struct weft_exec_touch *touch);
 
 /* The same for an access of the instruction: checked where the launch is, and aligned to `align`.
  * NULL after a fault. */
@@ -130,15 +129,17 @@ static inline bool weft_exec_classify(struct weft_exec_access *access, uint64_t 
     return *low <= *high && *high <= limit - bytes && limit >= bytes;
 }
 
-/* Device memory. offset holds addresses and, on success, places in the window. */
-static inline bool weft_exec_resolve_window(const struct weft_exec_run *run, uint32_t bytes,
-                                            bool may_be_contiguous, struct weft_exec_access *access)
+/* Device memory, of which `live` says what may be used. offset holds addresses and, on success,
+ * places in the window. */
+static inline bool weft_exec_resolve_window(const struct weft_exec_run *run, const uint64_t *live,
+                                            uint32_t bytes, bool may_be_contiguous,
+                                            struct weft_exec_access *access)
 {
     uint64_t low, high;
     LANES(lane) access->offset[lane] -= run->window_base;
     if (weft_exec_classify(access, run->fast_window_bytes, bytes, may_be_contiguous, &low, &high) &&
-        (weft_exec_is_live(run->live, low, high - low + bytes) ||
-         weft_exec_are_live(run->live, access->offset))) {
+        (weft_exec_is_live(live, low, high - low + bytes) ||
+         weft_exec_are_live(live, access->offset))) {
         access->base = (char *)(uintptr_t)(run->window_base + (uint64_t)run->alias_delta);
         return true;
     }
@@ -219,7 +220,8 @@ static inline bool weft_exec_is_regular(const struct weft_exec_run *run,
 /* The two shapes that most accesses have, in shared and device memory, without a list of addresses:
  * only offset[0] is filled. False where another way has to be tried. */
 static inline bool weft_exec_resolve_regular(const struct weft_exec_run *run,
-                                             const struct weft_exec_insn *insn, uint32_t bytes,
+                                             const struct weft_exec_insn *insn,
+                                             const uint64_t *live, uint32_t bytes,
                                              struct weft_exec_access *access)
 {
     uint64_t first;
@@ -236,13 +238,14 @@ static inline bool weft_exec_resolve_regular(const struct weft_exec_run *run,
     access->offset[0] = first;
     access->base = is_shared ? run->shared
                              : (char *)(uintptr_t)(run->window_base + (uint64_t)run->alias_delta);
-    return is_shared || weft_exec_is_live(run->live, first, whole);
+    return is_shared || weft_exec_is_live(live, first, whole);
 }
 
-/* Finds the memory for `bytes` (a power of two) a lane. Of a regular shape only offset[0] is
- * filled. False after a fault. */
-static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct weft_exec_insn *insn,
-                                     uint32_t bytes, struct weft_exec_access *access)
+/* Finds the memory for `bytes` (a power of two) a lane, to be read, or to be written if `live` is
+ * the run's `writable`. Of a regular shape only offset[0] is filled. False after a fault. */
+static inline bool weft_exec_resolve_in(struct weft_exec_run *run,
+                                        const struct weft_exec_insn *insn, const uint64_t *live,
+                                        uint32_t bytes, struct weft_exec_access *access)
 {
     const bool may_be_contiguous = run->mask == WEFT_EXEC_ALL_LANES;
     if (insn->space == WEFT_PTX_PARAM && insn->a == WEFT_EXEC_NO_ROW &&
@@ -253,7 +256,7 @@ static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct wef
         return true;
     }
     if (insn->space != WEFT_PTX_LOCAL && insn->space != WEFT_PTX_PARAM &&
-        weft_exec_resolve_regular(run, insn, bytes, access))
+        weft_exec_resolve_regular(run, insn, live, bytes, access))
         return true;
     weft_exec_addresses(run, insn, access->offset);
     bool found = false;
@@ -267,13 +270,27 @@ static inline bool weft_exec_resolve(struct weft_exec_run *run, const struct wef
     case WEFT_PTX_PARAM:
         break;
     case WEFT_PTX_GENERIC:
-        found = weft_exec_resolve_window(run, bytes, may_be_contiguous, access) ||
+        found = weft_exec_resolve_window(run, live, bytes, may_be_contiguous, access) ||
                 weft_exec_resolve_generic(run, bytes, may_be_contiguous, access);
         break;
     default:
-        found = weft_exec_resolve_window(run, bytes, may_be_contiguous, access);
+        found = weft_exec_resolve_window(run, live, bytes, may_be_contiguous, access);
     }
     return found || weft_exec_resolve_slowly(run, insn, bytes, access);
+}
+
+static inline bool weft_exec_resolve_read(struct weft_exec_run *run,
+                                          const struct weft_exec_insn *insn, uint32_t bytes,
+                                          struct weft_exec_access *access)
+{
+    return weft_exec_resolve_in(run, insn, run->live, bytes, access);
+}
+
+static inline bool weft_exec_resolve_write(struct weft_exec_run *run,
+                                           const struct weft_exec_insn *insn, uint32_t bytes,
+                                           struct weft_exec_access *access)
+{
+    return weft_exec_resolve_in(run, insn, run->writable, bytes, access);
 }
 
 #endif

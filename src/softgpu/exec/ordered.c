@@ -160,7 +160,7 @@ COMMON_HANDLER(atom)
     uint32_t bytes = weft_ptx_type_bytes(insn->count);
     int32_t row_bytes = row_bytes_of(bytes);
     struct weft_exec_access access;
-    if (!weft_exec_resolve(run, insn, bytes, &access))
+    if (!weft_exec_resolve_write(run, insn, bytes, &access))
         return;
     weft_exec_spin_hint(run);
     const void *b_row = weft_exec_source(run, insn->b);
@@ -181,7 +181,7 @@ COMMON_HANDLER(atom)
 COMMON_HANDLER(check_address)
 {
     struct weft_exec_access access;
-    weft_exec_resolve(run, insn, (uint32_t)insn->b, &access);
+    weft_exec_resolve_read(run, insn, (uint32_t)insn->b, &access);
 }
 
 struct wide {
@@ -227,7 +227,8 @@ static struct wide read_wide(const struct weft_exec_run *run, int32_t low, int32
 COMMON_HANDLER(atom_wide)
 {
     struct weft_exec_access access;
-    if (!weft_exec_resolve(run, insn, sizeof(struct wide), &access))
+    const uint64_t *live = insn->kind == WEFT_PTX_OP_NONE ? run->live : run->writable;
+    if (!weft_exec_resolve_in(run, insn, live, sizeof(struct wide), &access))
         return;
     weft_exec_spin_hint(run);
     for (uint32_t left = run->mask; left; left &= left - 1) {

@@ -25,8 +25,9 @@ struct printer {
 
 static const void *reach(struct printer *printer, uint64_t address, uint32_t bytes)
 {
-    const void *host =
-        weft_exec_host_pointer(printer->run, WEFT_PTX_GENERIC, printer->lane, address, bytes);
+    const struct weft_exec_touch touch = {WEFT_PTX_GENERIC, WEFT_EXEC_ACCESS_READ, printer->lane,
+                                          bytes, address};
+    const void *host = weft_exec_host_pointer(printer->run, &touch);
     if (host == NULL && !printer->failed) {
         printer->failed = true;
         printer->bad_address = address;

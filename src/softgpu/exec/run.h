@@ -261,7 +261,7 @@ struct weft_exec_run {
     /* Memory. */
     uint64_t window_base, window_bytes;
     int64_t alias_delta;
-    const uint64_t *live;
+    const uint64_t *live, *writable; /* the same table where all that is live may be written */
     char *shared;
     uint64_t shared_bytes;
     char *local; /* of lane 0 of this warp */

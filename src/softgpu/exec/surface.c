@@ -97,8 +97,10 @@ static enum reach reach(struct access *access, char **host)
         return REACH_OUTSIDE;
     if (address % WEFT_MIN(access->bytes, ALIGNMENT_MAX) && !access->is_texel)
         return fail(access, WEFT_EXEC_FAULT_MISALIGNED, address);
-    *host =
-        weft_exec_host_pointer(access->run, WEFT_PTX_GLOBAL, access->lane, address, access->bytes);
+    *host = weft_exec_host_pointer(access->run, &(struct weft_exec_touch){.space = WEFT_PTX_GLOBAL,
+                                                                          .lane = access->lane,
+                                                                          .bytes = access->bytes,
+                                                                          .address = address});
     access->address = address;
     return *host ? REACH_INSIDE : fail(access, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, address);
 }

@@ -87,9 +87,9 @@ uint32_t weft_exec_channel_bytes(enum weft_exec_channel channel)
 static uint64_t read_word(const struct weft_exec_run *run, uint64_t address)
 {
     uint64_t bits = 0;
-    const char *host = address % sizeof(bits) == 0
-                           ? weft_exec_host_pointer(run, WEFT_PTX_GLOBAL, 0, address, sizeof(bits))
-                           : NULL;
+    const struct weft_exec_touch touch = {WEFT_PTX_GLOBAL, WEFT_EXEC_ACCESS_READ, 0, sizeof(bits),
+                                          address};
+    const char *host = address % sizeof(bits) == 0 ? weft_exec_host_pointer(run, &touch) : NULL;
     if (host)
         memcpy(&bits, host, sizeof(bits));
     return bits;
@@ -278,7 +278,9 @@ static bool resolve_slowly(struct weft_exec_run *run, const struct weft_exec_ins
             uint64_t *place = &footprint->place[tap][lane];
             if (footprint->border[tap] >> lane & 1)
                 continue;
-            char *host = weft_exec_host_pointer(run, WEFT_PTX_GLOBAL, lane, *place, bytes);
+            const struct weft_exec_touch touch = {WEFT_PTX_GLOBAL, WEFT_EXEC_ACCESS_READ, lane,
+                                                  bytes, *place};
+            char *host = weft_exec_host_pointer(run, &touch);
             if (host == NULL) {
                 weft_exec_raise(run, insn, 1u << lane, WEFT_EXEC_FAULT_ILLEGAL_ADDRESS, *place);
                 return false;

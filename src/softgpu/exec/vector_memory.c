@@ -21,7 +21,7 @@ static inline int32_t element_row(const struct weft_exec_insn *insn, unsigned el
     HANDLER(name)                                                                           \
     {                                                                                       \
         struct weft_exec_access access;                                                     \
-        if (!weft_exec_resolve(run, insn, sizeof(memory) * insn->count, &access))           \
+        if (!weft_exec_resolve_read(run, insn, sizeof(memory) * insn->count, &access))      \
             return;                                                                         \
         if (insn->order)                                                                    \
             weft_exec_spin_hint(run);                                                       \
@@ -58,35 +58,35 @@ static inline void finish_store(const struct weft_exec_insn *insn)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-#define STORE(name, memory, row)                                                  \
-    HANDLER(name)                                                                 \
-    {                                                                             \
-        struct weft_exec_access access;                                           \
-        if (!weft_exec_resolve(run, insn, sizeof(memory) * insn->count, &access)) \
-            return;                                                               \
-        for (unsigned element = 0; element < insn->count; element++) {            \
-            const row *a = SOURCE(row, element_row(insn, element));               \
-            char *to = access.base + element * sizeof(memory);                    \
-            if (access.shape == WEFT_EXEC_CONTIGUOUS) {                           \
-                memory *values = (memory *)(to + access.offset[0]);               \
-                const unsigned apart = insn->count;                               \
-                if (apart == 1) {                                                 \
-                    INDEPENDENT                                                   \
-                    LANES(lane) values[lane] = (memory)a[lane];                   \
-                } else {                                                          \
-                    LANES(lane) values[apart * lane] = (memory)a[lane];           \
-                }                                                                 \
-            } else if (access.shape == WEFT_EXEC_UNIFORM) {                       \
-                const unsigned last = 31u - (unsigned)__builtin_clz(run->mask);   \
-                *(memory *)(to + access.offset[0]) = (memory)a[last];             \
-            } else {                                                              \
-                for (uint32_t left = run->mask; left; left &= left - 1) {         \
-                    const unsigned lane = (unsigned)__builtin_ctz(left);          \
-                    *(memory *)(to + access.offset[lane]) = (memory)a[lane];      \
-                }                                                                 \
-            }                                                                     \
-        }                                                                         \
-        finish_store(insn);                                                       \
+#define STORE(name, memory, row)                                                        \
+    HANDLER(name)                                                                       \
+    {                                                                                   \
+        struct weft_exec_access access;                                                 \
+        if (!weft_exec_resolve_write(run, insn, sizeof(memory) * insn->count, &access)) \
+            return;                                                                     \
+        for (unsigned element = 0; element < insn->count; element++) {                  \
+            const row *a = SOURCE(row, element_row(insn, element));                     \
+            char *to = access.base + element * sizeof(memory);                          \
+            if (access.shape == WEFT_EXEC_CONTIGUOUS) {                                 \
+                memory *values = (memory *)(to + access.offset[0]);                     \
+                const unsigned apart = insn->count;                                     \
+                if (apart == 1) {                                                       \
+                    INDEPENDENT                                                         \
+                    LANES(lane) values[lane] = (memory)a[lane];                         \
+                } else {                                                                \
+                    LANES(lane) values[apart * lane] = (memory)a[lane];                 \
+                }                                                                       \
+            } else if (access.shape == WEFT_EXEC_UNIFORM) {                             \
+                const unsigned last = 31u - (unsigned)__builtin_clz(run->mask);         \
+                *(memory *)(to + access.offset[0]) = (memory)a[last];                   \
+            } else {                                                                    \
+                for (uint32_t left = run->mask; left; left &= left - 1) {               \
+                    const unsigned lane = (unsigned)__builtin_ctz(left);                \
+                    *(memory *)(to + access.offset[lane]) = (memory)a[lane];            \
+                }                                                                       \
+            }                                                                           \
+        }                                                                               \
+        finish_store(insn);                                                             \
     }
 
 /* A value fills its register by the sign of the memory's type. */

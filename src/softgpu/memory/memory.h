@@ -29,17 +29,28 @@ struct weft_soft_graph_store {
     uint64_t reserved_bytes, reserved_high_bytes;
 };
 
+struct weft_soft_holdings;
+
+/* What kernels may reach: those of a device, or of a context that has peers. All of them are
+ * linked, for what is allocated and freed to be marked in each; memory lock. */
+struct weft_soft_view {
+    struct weft_exec_memory seen;
+    uint64_t *live;     /* owned, but for the window's, which the only device of a process has */
+    uint64_t *writable; /* owned; NULL until something on the device may only be read */
+    uint32_t ordinal;
+    struct weft_soft_holdings *holdings; /* borrowed; of the context; NULL: a device's */
+    struct weft_soft_view *next;
+};
+
 /* One of a device; device->memory points to it. */
 struct weft_soft_arena {
     uint64_t base, bytes;         /* device addresses */
     struct weft_soft_ranges free; /* addresses; memory lock */
     struct weft_soft_pool *pools; /* memory lock; all of the device's, linked */
     struct weft_soft_graph_store graph_store;
-    uint64_t default_pool;        /* handles */
-    uint64_t current_pool;        /* memory lock */
-    uint64_t *live;               /* bits as the window's: what the device's kernels may reach */
-    struct weft_exec_memory view; /* the window as they see it */
-    uint32_t peers[WEFT_DEVICES_MAX];      /* memory lock; contexts that may reach that device */
+    uint64_t default_pool;                 /* handles */
+    uint64_t current_pool;                 /* memory lock */
+    struct weft_soft_view view;            /* of its contexts without peers */
     uint64_t loose[WEFT_SOFT_LOOSE_PAGES]; /* memory lock; page addresses by their number, or 0 */
 };
 
@@ -55,6 +66,7 @@ struct weft_soft_memory {
     struct weft_soft_node *allocations;  /* by address; memory lock */
     struct weft_soft_node *reservations; /* by address, of cuMemAddressReserve; memory lock */
     struct weft_soft_graph_piece *graph_pieces; /* memory lock; linked */
+    struct weft_soft_view *views;               /* memory lock */
     struct weft_soft_ranges host;               /* addresses for pinned memory; memory lock */
     struct weft_soft_ranges reservable;         /* addresses for cuMemAddressReserve; memory lock */
     struct weft_soft_foreign foreign;
@@ -124,8 +136,9 @@ struct weft_soft_peer {
 struct weft_soft_holdings {
     struct weft_soft_peer peers[WEFT_SOFT_PEERS_MAX]; /* memory lock */
     uint32_t peer_count;                              /* memory lock */
-    struct weft_soft_allocation *first;               /* memory lock */
-    struct weft_soft_held *held; /* memory lock; arrays and references to textures */
+    struct weft_soft_view *view;        /* owned; memory lock; NULL until it has had a peer */
+    struct weft_soft_allocation *first; /* memory lock */
+    struct weft_soft_held *held;        /* memory lock; arrays and references to textures */
 };
 
 /* For calls that need neither context nor device: NOT_INITIALIZED before cuInit. */
@@ -186,7 +199,7 @@ CUresult weft_soft_allocation_free(uint64_t address, uint32_t kinds);
 /* Says anew who may reach it; memory lock held. What is mapped is left to cuMemSetAccess. */
 void weft_soft_allocation_refresh(struct weft_soft_allocation *allocation);
 
-/* reach.c: which device's kernels may reach what. */
+/* reach.c: which kernels may reach what. */
 
 int weft_soft_reach_open(struct weft_soft_driver *driver, struct weft_err *err);
 void weft_soft_reach_close(struct weft_soft_memory *memory);
@@ -196,7 +209,10 @@ void weft_soft_reach_set(const struct weft_soft_allocation *allocation, uint64_t
 void weft_soft_reach_clear(uint64_t address, uint64_t bytes);
 /* The pool's access list has changed; memory lock. */
 void weft_soft_reach_pool_changed(const struct weft_soft_pool *pool);
-/* What the context had enabled ends. */
+/* Before kernels of a device may read memory that they may not write. OUT_OF_MEMORY; memory lock.
+ */
+CUresult weft_soft_reach_prepare_read_only(uint32_t ordinal);
+/* What the context had enabled ends, and what others had enabled for its memory. */
 void weft_soft_reach_end_context(struct weft_soft_context *context);
 
 /* linear.c: device and managed memory. */

@@ -415,14 +415,18 @@ static CUresult mem_set_access(CUdeviceptr address, size_t bytes, const CUmemAcc
             return result;
     }
     lock();
-    bool covered = is_covered(address, bytes, false);
-    for (uint64_t at = address; covered && at < address + bytes;) {
+    result = is_covered(address, bytes, false) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (size_t i = 0; result == CUDA_SUCCESS && i < count; i++) {
+        if (desc[i].flags == CU_MEM_ACCESS_FLAGS_PROT_READ)
+            result = weft_soft_reach_prepare_read_only((uint32_t)desc[i].location.id);
+    }
+    for (uint64_t at = address; result == CUDA_SUCCESS && at < address + bytes;) {
         struct weft_soft_allocation *mapping = weft_soft_allocation_find(at);
         set_access(mapping, address, address + bytes, desc, count);
         at = weft_soft_allocation_address(mapping) + mapping->bytes;
     }
     unlock();
-    return covered ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return result;
 }
 
 static CUresult mem_get_access(unsigned long long *flags, const CUmemLocation *location,

@@ -1,6 +1,7 @@
 #include "softgpu/memory/window.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -83,7 +84,8 @@ static bool try_open(struct weft_soft_window *window, uint64_t bytes, uint64_t a
     window->program_map = reserve(window->map_bytes);
     window->alias_map = reserve(window->map_bytes);
     window->live_map = reserve(window->live_bytes);
-    if (window->program_map && window->alias_map && window->live_map) {
+    window->used = calloc(window->live_bytes / WEFT_SOFT_PAGE_BYTES + 1, 1);
+    if (window->used && window->program_map && window->alias_map && window->live_map) {
         lay_out(window, arena_bytes);
         if (open_pages(window->live_map, window->live_bytes) && back_spaces(window))
             return true;
@@ -117,6 +119,7 @@ void weft_soft_window_close(struct weft_soft_window *window)
     unmap(window->program_map, window->map_bytes);
     unmap(window->alias_map, window->map_bytes);
     unmap(window->live_map, window->live_bytes);
+    free(window->used);
     *window = (struct weft_soft_window){0};
 }
 
@@ -190,18 +193,40 @@ static void change_bits(uint64_t *live, uint64_t bit, uint64_t count, bool on)
     __atomic_store_n(&live[bit / 64], on ? word | mask : word & ~mask, __ATOMIC_RELAXED);
 }
 
-uint64_t *weft_soft_window_new_live(const struct weft_soft_window *window)
+/* Pages that were never used are left alone: to read one would take memory for it. */
+static void copy_used(const struct weft_soft_window *window, char *to, const char *from)
+{
+    for (size_t page = 0; page * WEFT_SOFT_PAGE_BYTES < window->live_bytes; page++) {
+        if (window->used[page])
+            memcpy(to + page * WEFT_SOFT_PAGE_BYTES, from + page * WEFT_SOFT_PAGE_BYTES,
+                   WEFT_SOFT_PAGE_BYTES);
+    }
+}
+
+uint64_t *weft_soft_window_copy_live(const struct weft_soft_window *window, const uint64_t *live)
 {
     void *map = reserve(window->live_bytes);
-    if (map && open_pages(map, window->live_bytes))
-        return map;
-    unmap(map, window->live_bytes);
-    return NULL;
+    if (!map || !open_pages(map, window->live_bytes)) {
+        unmap(map, window->live_bytes);
+        return NULL;
+    }
+    if (live)
+        copy_used(window, map, (const char *)live);
+    return map;
+}
+
+void weft_soft_window_drop_live(const struct weft_soft_window *window, uint64_t *live)
+{
+    unmap(live, window->live_bytes);
 }
 
 void weft_soft_window_set_live(struct weft_soft_window *window, uint64_t address, uint64_t bytes,
                                bool live)
 {
+    const uint64_t page = WEFT_SOFT_PAGE_BYTES * 8ull * WEFT_SOFT_BLOCK_BYTES;
+    for (uint64_t i = (address - window->base) / page;
+         live && bytes && i <= (address - window->base + bytes - 1) / page; i++)
+        window->used[i] = 1;
     weft_soft_window_mark(window, window->live, address, bytes, live);
 }
 

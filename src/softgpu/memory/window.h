@@ -31,6 +31,7 @@ struct weft_soft_window {
     uint64_t base, bytes;
     int64_t alias_delta;
     uint64_t *live;
+    uint8_t *used; /* owned; memory lock; by page of the live bits: some were set ever */
     uint64_t arena_base;
     uint64_t host_base, host_bytes;
     uint64_t reserve_base, reserve_bytes;
@@ -73,10 +74,13 @@ void weft_soft_window_clear(struct weft_soft_window *window, uint64_t address, u
 /* Says of every block that [address, address + bytes) touches whether it is allocated. */
 void weft_soft_window_set_live(struct weft_soft_window *window, uint64_t address, uint64_t bytes,
                                bool live);
-/* The same in other bits, and room for such. NULL where there is no address space. */
+/* The same in other bits. */
 void weft_soft_window_mark(const struct weft_soft_window *window, uint64_t *bits, uint64_t address,
                            uint64_t bytes, bool live);
-uint64_t *weft_soft_window_new_live(const struct weft_soft_window *window);
+/* A copy of `live`, the window's bits or a part of them; all zeros of NULL. NULL where there is no
+ * address space. Memory lock. */
+uint64_t *weft_soft_window_copy_live(const struct weft_soft_window *window, const uint64_t *live);
+void weft_soft_window_drop_live(const struct weft_soft_window *window, uint64_t *live);
 bool weft_soft_window_is_live(const struct weft_soft_window *window, uint64_t address,
                               uint64_t bytes);
 

@@ -1,6 +1,7 @@
 /* Two devices of one process. What would break it: a kernel that reaches the other device's memory
- * without having been allowed to, or does not where it was; host and managed memory that only one
- * device reaches. Argument: how it is allowed; all but the first end in a fault. */
+ * without having been allowed to, or does not where it was; a context that is allowed to because
+ * another one of its device is; host and managed memory that only one device reaches. Argument: how
+ * it is allowed; all but the first end in a fault. */
 #include <string.h>
 
 #include "../memory/program.h"
@@ -10,18 +11,32 @@ struct side {
     CUfunction twice, touch;
 };
 
-static struct side open_side(int ordinal)
+static struct side open_in(CUcontext context)
 {
-    struct side side;
+    struct side side = {.context = context};
     CUmodule module;
-    CUdevice device;
-    DO(cuDeviceGet(&device, ordinal));
-    DO(cuDevicePrimaryCtxRetain(&side.context, device));
     DO(cuCtxSetCurrent(side.context));
     DO(cuModuleLoadData(&module, program_ptx));
     DO(cuModuleGetFunction(&side.twice, module, "twice"));
     DO(cuModuleGetFunction(&side.touch, module, "touch"));
     return side;
+}
+
+static struct side open_side(int ordinal)
+{
+    CUcontext context;
+    CUdevice device;
+    DO(cuDeviceGet(&device, ordinal));
+    DO(cuDevicePrimaryCtxRetain(&context, device));
+    return open_in(context);
+}
+
+/* Another context of the same device. */
+static struct side open_second(int ordinal)
+{
+    CUcontext context;
+    DO(cuCtxCreate(&context, NULL, 0, ordinal));
+    return open_in(context);
 }
 
 /* The side's kernel doubles one word; what its context says after that. */
@@ -155,6 +170,48 @@ static CUdeviceptr from_pool(const struct side *near, const struct side *far)
     return address;
 }
 
+/* Each context asks for itself, and gets the memory of the one context that it asks for. What the
+ * other context on this device may not reach. */
+static CUdeviceptr of_one_context(const struct side *near, const struct side *far,
+                                  CUdeviceptr there, struct side *second)
+{
+    struct side other_far = open_second(1);
+    CUdeviceptr elsewhere = allocate(&other_far, 6);
+    *second = open_second(0);
+    DO(cuCtxSetCurrent(near->context));
+    DO(cuCtxEnablePeerAccess(far->context, 0));
+    DO(cuCtxEnablePeerAccess(other_far.context, 0));
+    DO(doubles(near, there, elsewhere));
+    TRUE(word_at(there) == 12);
+    DO(cuCtxSetCurrent(second->context));
+    EXPECT(cuCtxDisablePeerAccess(far->context), CUDA_ERROR_PEER_ACCESS_NOT_ENABLED);
+    DO(cuCtxEnablePeerAccess(other_far.context, 0));
+    DO(doubles(second, elsewhere, elsewhere));
+    TRUE(word_at(elsewhere) == 12);
+    /* A context that ends takes along what others had asked of it, and what it had asked. */
+    struct side third = open_second(0);
+    DO(cuCtxEnablePeerAccess(far->context, 0));
+    DO(doubles(&third, there, there));
+    DO(cuCtxDestroy(third.context));
+    DO(cuCtxDestroy(other_far.context));
+    DO(doubles(near, there, there));
+    DO(cuCtxSetCurrent(second->context));
+    return there;
+}
+
+/* Disabled, destroyed and made again: the new context has to ask anew. */
+static CUdeviceptr of_a_new_context(const struct side *far, CUdeviceptr there, struct side *second)
+{
+    for (int round = 0; round < 3; round++) {
+        *second = open_second(0);
+        DO(cuCtxEnablePeerAccess(far->context, 0));
+        DO(doubles(second, there, there));
+        DO(cuCtxDestroy(second->context));
+    }
+    *second = open_second(0);
+    return there;
+}
+
 int main(int count, char **arguments)
 {
     const char *how = count > 1 ? arguments[1] : "allowed";
@@ -175,7 +232,12 @@ int main(int count, char **arguments)
         target = mapped(&near, &far);
     if (strcmp(how, "pool") == 0)
         target = from_pool(&near, &far);
-    EXPECT(doubles(&near, target, target), CUDA_ERROR_ILLEGAL_ADDRESS);
+    struct side asks = near;
+    if (strcmp(how, "contexts") == 0)
+        target = of_one_context(&near, &far, there, &asks);
+    if (strcmp(how, "destroyed") == 0)
+        target = of_a_new_context(&far, there, &asks);
+    EXPECT(doubles(&asks, target, target), CUDA_ERROR_ILLEGAL_ADDRESS);
     /* The other device's context has not failed. */
     DO(doubles(&far, there, there));
     return 0;
