@@ -60,6 +60,12 @@ static uint8_t space_of(uint8_t space)
     return space == WEFT_PTX_SHARED_CLUSTER ? WEFT_PTX_SHARED : space;
 }
 
+/* Compilers write how much of a whole copy is to be read. */
+static bool is_at_least(const struct weft_ptx_operand *operand, uint64_t bytes)
+{
+    return operand->kind == WEFT_PTX_OPERAND_INTEGER && (uint32_t)operand->bits >= bytes;
+}
+
 /* cp.async [shared], [global], bytes{, bytes to read or a predicate that reads none} */
 static void lower_cp_async(struct weft_exec_lowering *lowering)
 {
@@ -78,7 +84,8 @@ static void lower_cp_async(struct weft_exec_lowering *lowering)
     bool flip = false, ignores = false;
     int32_t d = address_row(lowering, &operands[0]), a = address_row(lowering, &operands[1]);
     int32_t last = WEFT_EXEC_NO_ROW;
-    if (count == 4) {
+    bool reads_all = count == 3 || is_at_least(&operands[3], size);
+    if (!reads_all) {
         const struct weft_ptx_register *registers = lowering->function->registers;
         ignores = operands[3].kind == WEFT_PTX_OPERAND_REGISTER &&
                   registers[operands[3].index].type == WEFT_PTX_PRED;

@@ -73,6 +73,7 @@ static void lower_transfer(struct weft_exec_lowering *lowering)
     struct weft_exec_matrix matrix;
     if (!begin(lowering, &matrix))
         return;
+    matrix.tiling = weft_exec_tiling_of(&matrix.form, matrix.form.which);
     int32_t stride = WEFT_EXEC_NO_ROW;
     if (source->operand_count == 3)
         stride = weft_exec_operand_row(lowering, &source->operands[2], 4);
@@ -101,6 +102,8 @@ static void lower_product(struct weft_exec_lowering *lowering)
     if (!begin(lowering, &matrix))
         return;
     const struct weft_ptx_matrix *form = &matrix.form;
+    matrix.a_tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
+    matrix.b_tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
     fragment_rows(lowering, &operands[1], form->a, false, matrix.a);
     fragment_rows(lowering, &operands[2], form->b, false, matrix.b);
     fragment_rows(lowering, &operands[3], form->c, false, matrix.c);

@@ -93,11 +93,12 @@ struct picture {
     char bytes[WEFT_EXEC_IMAGE_BYTES_MAX];
 };
 
-static void picture_begin(struct picture *picture, const struct weft_ptx_matrix *form)
+static void picture_begin(struct picture *picture, const struct weft_exec_matrix *matrix)
 {
+    const struct weft_ptx_matrix *form = &matrix->form;
     bool sum = form->which >= WEFT_PTX_MATRIX_C;
     picture->bits = weft_ptx_matrix_bits(form->a);
-    picture->tiling = weft_exec_tiling_of(form, form->which);
+    picture->tiling = matrix->tiling;
     picture->columns = picture->tiling.row_bytes * 8 / picture->bits;
     picture->split_bytes = sum && picture->bits > 16 ? picture->bits / 8 : 0;
     picture->registers = form->which == WEFT_PTX_MATRIX_A   ? form->a_registers
@@ -146,6 +147,17 @@ static void picture_from_registers(const struct weft_exec_run *run, struct pictu
             copy_line_bytes(to + r * tiling->row_bytes, tile + r * tiling->tile_bytes,
                             tiling->tile_bytes);
     }
+}
+
+/* A tile's rows, `stride_bytes` apart, one after the other. */
+static inline void copy_tile(char *to, const char *from, uint32_t row_bytes, uint64_t stride_bytes)
+{
+    if (row_bytes == 16)
+        for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
+            memcpy(to + (uint64_t)r * 16, from + r * stride_bytes, 16);
+    else
+        for (uint32_t r = 0; r < WEFT_EXEC_TILE_ROWS; r++)
+            memcpy(to + (uint64_t)r * 32, from + r * stride_bytes, 32);
 }
 
 /* Memory of the matrix: lines of `count` elements, `stride` elements from one to the next. */
@@ -243,6 +255,33 @@ static char *find_lines(const struct weft_exec_run *run, const struct weft_exec_
     return (char *)(uintptr_t)(lines->address + (uint64_t)run->alias_delta);
 }
 
+/* Lines that are rows of a factor go to its registers without a picture, a row of a tile at a time.
+ * False where they are something else, or not all in reach at once. */
+static bool load_tiles(struct weft_exec_run *run, const struct weft_exec_insn *insn,
+                       const struct weft_exec_matrix *matrix, const struct picture *picture)
+{
+    const struct weft_exec_tiling *tiling = &picture->tiling;
+    if (picture->split_bytes || lies_across(&matrix->form) || tiling->tile_bytes > 32)
+        return false;
+    const struct lines lines = lines_of(run, insn, picture, false);
+    const uint32_t align = picture->bits < 8 ? 1 : picture->bits / 8;
+    const char *first = find_lines(run, insn, &lines, align, false);
+    if (first == NULL)
+        return false;
+    const uint32_t down = tiling->rows / WEFT_EXEC_TILE_ROWS, tiles = weft_exec_tile_count(tiling);
+    const uint32_t across = tiles / down;
+    for (uint32_t i = 0; i < tiles_held(picture); i++) {
+        const uint32_t index = i % tiles;
+        const uint32_t row = tiling->along_rows ? index / across : index % down;
+        const uint32_t column = tiling->along_rows ? index % across : index / down;
+        copy_tile(weft_exec_row(run, matrix->d[i]),
+                  first + row * WEFT_EXEC_TILE_ROWS * lines.stride_bytes +
+                      (uint64_t)column * tiling->tile_bytes,
+                  tiling->tile_bytes, lines.stride_bytes);
+    }
+    return true;
+}
+
 static bool copy_lines(struct weft_exec_run *run, const struct weft_exec_insn *insn,
                        struct picture *picture, const struct weft_ptx_matrix *form, bool to_memory)
 {
@@ -267,7 +306,9 @@ COMMON_HANDLER(wmma_load)
     struct picture picture;
     if (!weft_exec_converge(run))
         return;
-    picture_begin(&picture, &matrix->form);
+    picture_begin(&picture, matrix);
+    if (load_tiles(run, insn, matrix, &picture))
+        return;
     if (copy_lines(run, insn, &picture, &matrix->form, false))
         picture_to_registers(run, &picture, matrix->d);
 }
@@ -278,7 +319,7 @@ COMMON_HANDLER(wmma_store)
     struct picture picture;
     if (!weft_exec_converge(run))
         return;
-    picture_begin(&picture, &matrix->form);
+    picture_begin(&picture, matrix);
     picture_from_registers(run, &picture, matrix->d);
     copy_lines(run, insn, &picture, &matrix->form, true);
 }

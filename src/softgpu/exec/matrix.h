@@ -16,20 +16,22 @@
 #define WEFT_EXEC_TILE_ROWS 8
 #define WEFT_EXEC_IMAGE_BYTES_MAX 2048 /* of a factor by rows: 16 × 16 of .f64 */
 
-struct weft_exec_matrix {
-    struct weft_ptx_matrix form;
-    int32_t d[WEFT_EXEC_FRAGMENT_MAX], a[WEFT_EXEC_FRAGMENT_MAX];
-    int32_t b[WEFT_EXEC_FRAGMENT_MAX], c[WEFT_EXEC_FRAGMENT_MAX];
-    int32_t metadata; /* of mma.sp; its selector is in `selector` */
-    uint32_t selector;
-    bool saturates;
-};
-
 /* How the registers of a fragment cover a matrix: tiles of eight rows and `tile_bytes` a row, rows
  * of tiles first or columns of tiles first. */
 struct weft_exec_tiling {
     uint32_t rows, row_bytes, tile_bytes;
     bool along_rows; /* register r + 1 is to the right of r, else below */
+};
+
+struct weft_exec_matrix {
+    struct weft_ptx_matrix form;
+    int32_t d[WEFT_EXEC_FRAGMENT_MAX], a[WEFT_EXEC_FRAGMENT_MAX];
+    int32_t b[WEFT_EXEC_FRAGMENT_MAX], c[WEFT_EXEC_FRAGMENT_MAX];
+    struct weft_exec_tiling a_tiling, b_tiling; /* of a product */
+    struct weft_exec_tiling tiling;             /* of a load or store */
+    int32_t metadata;                           /* of mma.sp; its selector is in `selector` */
+    uint32_t selector;
+    bool saturates;
 };
 
 struct weft_exec_tiling weft_exec_tiling_of(const struct weft_ptx_matrix *form, uint8_t which);

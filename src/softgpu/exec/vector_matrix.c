@@ -16,6 +16,7 @@
 #define TILE_SUMS (TILE_SIDE * TILE_SIDE)
 
 #define DOUBLE_ROWS 4 /* of sums in registers */
+#define TILE_STEPS 4  /* of .f64 factors: what a tile is long */
 
 typedef float floats __attribute__((vector_size(32), aligned(4)));
 typedef double doubles __attribute__((vector_size(32), aligned(8)));
@@ -205,16 +206,14 @@ static void read_factors(const struct weft_exec_run *run, const struct weft_exec
     const struct weft_ptx_matrix *form = &matrix->form;
     char image[WEFT_EXEC_IMAGE_BYTES_MAX] __attribute__((aligned(64)));
     float sideways[ELEMENTS_MAX] __attribute__((aligned(64)));
-    struct weft_exec_tiling tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
-    gather(run, &tiling, matrix->a, image);
+    gather(run, &matrix->a_tiling, matrix->a, image);
     if (form->sparse) {
         widen(form->a, image, sideways, form->m * form->k / 2u);
         expand(run, matrix, sideways, factors->a);
     } else {
         widen(form->a, image, factors->a, (uint32_t)form->m * form->k);
     }
-    tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
-    gather(run, &tiling, matrix->b, image);
+    gather(run, &matrix->b_tiling, matrix->b, image);
     widen(form->b, image, sideways, (uint32_t)form->n * form->k);
     turn(sideways, factors->b, form->n, form->k);
 }
@@ -347,8 +346,7 @@ static int32_t count_bits(const char *a, const char *b, uint32_t bytes, bool bot
 static void multiply_bits(struct weft_exec_run *run, const struct weft_exec_matrix *matrix)
 {
     const struct weft_ptx_matrix *form = &matrix->form;
-    struct weft_exec_tiling a = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
-    struct weft_exec_tiling b = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
+    const struct weft_exec_tiling a = matrix->a_tiling, b = matrix->b_tiling;
     char image_a[WEFT_EXEC_IMAGE_BYTES_MAX], image_b[WEFT_EXEC_IMAGE_BYTES_MAX];
     int32_t products[TILES_MAX][TILE_SUMS];
     gather(run, &a, matrix->a, image_a);
@@ -392,16 +390,49 @@ static __attribute__((noinline)) void add_double_products(const double *a, const
     }
 }
 
+/* sums[column parity][row] += a[row][step] × b[step][columns of the parity] */
+static __attribute__((noinline)) void add_one_tile(const double *a, const doubles b[2][TILE_STEPS],
+                                                   doubles sums[2][TILE_SIDE])
+{
+    for (uint32_t odd = 0; odd < 2; odd++)
+        for (uint32_t row = 0; row < TILE_SIDE; row++)
+            for (uint32_t step = 0; step < TILE_STEPS; step++)
+                fuse_doubles(a[row * TILE_STEPS + step], &b[odd][step], &sums[odd][row]);
+}
+
+/* m8n8k4: each factor is one register, by rows as it stands, and the sums of the even and of the
+ * odd columns are one register each. */
+static void multiply_tile_of_doubles(struct weft_exec_run *run,
+                                     const struct weft_exec_matrix *matrix,
+                                     const struct weft_exec_insn *insn)
+{
+    const double *columns = SOURCE(double, matrix->b[0]);
+    doubles b[2][TILE_STEPS], sums[2][TILE_SIDE];
+    for (uint32_t odd = 0; odd < 2; odd++) {
+        memcpy(sums[odd], weft_exec_source(run, matrix->c[odd]), sizeof(sums[odd]));
+        for (uint32_t step = 0; step < TILE_STEPS; step++) {
+            const double *first = columns + odd * TILE_STEPS + step;
+            b[odd][step] = (doubles){first[0], first[8], first[16], first[24]};
+        }
+    }
+    const uint32_t saved = weft_exec_enter_rounding(insn);
+    add_one_tile(SOURCE(double, matrix->a[0]), b, sums);
+    weft_exec_leave_rounding(saved);
+    for (uint32_t odd = 0; odd < 2; odd++) {
+        const double *sum = (const double *)sums[odd];
+        double *d = ROW(double, matrix->d[odd]);
+        LANES(lane) d[lane] = canonical_f64(sum[lane]);
+    }
+}
+
 static void multiply_doubles(struct weft_exec_run *run, const struct weft_exec_matrix *matrix,
                              const struct weft_exec_insn *insn)
 {
     const struct weft_ptx_matrix *form = &matrix->form;
-    struct weft_exec_tiling tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
     double a[16 * 16], sideways[8 * 16];
     double b[16 * 8] __attribute__((aligned(64))), sums[2][TILE_SUMS] __attribute__((aligned(64)));
-    gather(run, &tiling, matrix->a, (char *)a);
-    tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
-    gather(run, &tiling, matrix->b, (char *)sideways);
+    gather(run, &matrix->a_tiling, matrix->a, (char *)a);
+    gather(run, &matrix->b_tiling, matrix->b, (char *)sideways);
     for (uint32_t step = 0; step < form->k; step++)
         for (uint32_t column = 0; column < TILE_SIDE; column++)
             b[step * TILE_SIDE + column] = sideways[column * form->k + step];
@@ -513,7 +544,10 @@ HANDLER(mma)
         return;
     switch (matrix->form.a) {
     case WEFT_PTX_F64:
-        multiply_doubles(run, matrix, insn);
+        if (matrix->form.m == TILE_SIDE)
+            multiply_tile_of_doubles(run, matrix, insn);
+        else
+            multiply_doubles(run, matrix, insn);
         break;
     case WEFT_PTX_B1:
         multiply_bits(run, matrix);

@@ -217,6 +217,39 @@ static void test_async_copies(void **state)
     rig_close(&rig);
 }
 
+#define PARTIAL_COPY(bytes)                                                  \
+    ".shared .align 16 .b8 s[64];\n" RIG_KERNEL(                             \
+        "mov.u32 %r2, s;\nst.shared.u32 [%r2+12], %r1;\n"                    \
+        "ld.param.u64 %rd2, [out];\nadd.u64 %rd2, %rd2, 4096;\n"             \
+        "cp.async.cg.shared.global [%r2], [%rd2], 16, " bytes ";\n"          \
+        "cp.async.wait_all;\nshl.b32 %r4, %r1, 2;\nadd.u32 %r4, %r4, %r2;\n" \
+        "setp.lt.u32 %p1, %r1, 4;\n@%p1 ld.shared.u32 %r5, [%r4];\n"         \
+        "@%p1 st.global.u32 [%rd1], %r5;\n")
+
+/* Breaks where a copy with the number of its bytes to read, written in the text, reads another
+ * number of them, or leaves what it does not read. */
+static void test_partial_copies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t words;
+    } cases[] = {{PARTIAL_COPY("16"), 4},
+                 {PARTIAL_COPY("64"), 4},
+                 {PARTIAL_COPY("8"), 2},
+                 {PARTIAL_COPY("0"), 0}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct rig rig;
+        rig_open(&rig, cases[i].text);
+        for (uint32_t word = 0; word < 4; word++)
+            ((uint32_t *)(rig.window + 4096))[word] = 1000 + word;
+        const uint32_t *out = rig_run_words(&rig, 32);
+        for (uint32_t word = 0; word < 4; word++)
+            assert_int_equal(out[word], word < cases[i].words ? 1000 + word : 0);
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,7 +257,7 @@ int main(void)
         cmocka_unit_test(test_misaligned),   cmocka_unit_test(test_shared_bounds),
         cmocka_unit_test(test_generic),      cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_atomics),      cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_async_copies),
+        cmocka_unit_test(test_async_copies), cmocka_unit_test(test_partial_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
