@@ -14,7 +14,8 @@ static const struct {
     {WEFT_LIMIT_COMPUTE, "P%", "device time is capped at so much, 1% to 100%"},
     {WEFT_LIMIT_PRIORITY, "CLASS", "critical, high, normal, low or idle; served in this order"},
     {WEFT_LIMIT_SM, "P%", "share of the SMs, 1% to 100%"},
-    {WEFT_LIMIT_KERNEL_TIMEOUT, "SECONDS", "of device time that one kernel may take; 0: no limit"},
+    {WEFT_LIMIT_KERNEL_TIMEOUT, "TIME",
+     "of the device that one kernel may take: 2s, 20ms, 500us; 0: no limit"},
 };
 
 size_t weft_cli_access_options(struct weft_cli_access *asked, struct weft_option *list)

@@ -22,12 +22,12 @@ int weft_daemon_time_check(const struct weft_limits *limits,
                            struct weft_err *err)
 {
     bool asks = limits->weight != WEFT_WEIGHT_DEFAULT || limits->class != WEFT_CLASS_NORMAL ||
-                limits->compute_cap_e4 != WEFT_COMPUTE_WHOLE;
+                limits->compute_cap_e4 != WEFT_COMPUTE_WHOLE || limits->kernel_timeout_us != 0;
     for (uint32_t i = 0; asks && i < count; i++) {
         if (devices[i]->kind != WEFT_DEVICE_SOFT)
             return weft_fail(err, WEFT_ENOSYS,
-                             "--weight, --compute and --priority hold on soft devices only, and "
-                             "%s is none; leave them out",
+                             "--weight, --compute, --priority and --kernel-timeout hold on soft "
+                             "devices only, and %s is none; leave them out",
                              devices[i]->name);
     }
     return 0;
@@ -125,8 +125,9 @@ void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence
         struct weft_device_time *time = tenant->devices[i]->time;
         if (tenant->time_lines[i] == 0)
             continue;
-        __atomic_store_n(&time->tenants[tenant->time_lines[i]].terms, weft_share_terms_pack(&terms),
-                         __ATOMIC_SEQ_CST);
+        struct weft_share_tenant *line = &time->tenants[tenant->time_lines[i]];
+        __atomic_store_n(&line->kernel_timeout_us, limits->kernel_timeout_us, __ATOMIC_RELAXED);
+        __atomic_store_n(&line->terms, weft_share_terms_pack(&terms), __ATOMIC_SEQ_CST);
         wake_held(time);
     }
 }

@@ -23,10 +23,7 @@ static const struct {
     [WEFT_LIMIT_COMPUTE] = {"compute", "", true},
     [WEFT_LIMIT_PRIORITY] = {"priority", "", true},
     [WEFT_LIMIT_SM] = {"sm", "shares of the SMs are not supported yet; leave it out", false},
-    [WEFT_LIMIT_KERNEL_TIMEOUT] = {"kernel-timeout",
-                                   "a time limit of a tenant's kernels is not supported yet; "
-                                   "`weftd --soft-watchdog` has one for all",
-                                   false},
+    [WEFT_LIMIT_KERNEL_TIMEOUT] = {"kernel-timeout", "", true},
 };
 
 static const char *const classes[] = {

@@ -57,7 +57,8 @@ struct weft_share_tenant {
     uint64_t virtual_ns; /* used × WEFT_SHARE_WEIGHT_MAX ÷ weight, moved on by weft_share_enter */
     uint64_t due_ns;     /* of the device's clock, for the cap */
     uint64_t left_ns;    /* the device's clock when it last stopped wanting the device */
-    uint64_t reserved[3];
+    uint64_t kernel_timeout_us; /* of device time that one kernel may take; weftd; 0: no limit */
+    uint64_t reserved[2];
 };
 
 /* A device's lines, one for each level of classes. `own` is the virtual time of the class, `rest`

@@ -101,10 +101,23 @@ struct weft_soft_driver {
 };
 extern struct weft_soft_driver weft_soft;
 
-/* The device time that one kernel may take; 0: no limit. */
+/* The device time that one kernel of our tenant may take, as it is now; 0: no limit. */
+static inline uint64_t weft_soft_timeout_us(const struct weft_soft_device *device)
+{
+    uint32_t line =
+        __atomic_load_n(&device->page->processes[device->slot].tenant, __ATOMIC_RELAXED);
+    if (!device->time || line >= WEFT_DEVICE_TENANTS)
+        return 0;
+    return __atomic_load_n(&device->time->tenants[line].kernel_timeout_us, __ATOMIC_RELAXED);
+}
+
+/* The same with the watchdog's, whichever is less. */
 static inline uint32_t weft_soft_watchdog_us(const struct weft_soft_device *device)
 {
-    return weft_soft.has_watchdog ? weft_soft.watchdog_us : device->page->watchdog_us;
+    uint32_t limit_us = weft_soft.has_watchdog ? weft_soft.watchdog_us : device->page->watchdog_us;
+    uint64_t timeout_us = weft_soft_timeout_us(device);
+    bool sooner = timeout_us && timeout_us <= UINT32_MAX && (!limit_us || timeout_us < limit_us);
+    return sooner ? (uint32_t)timeout_us : limit_us;
 }
 
 /* What the engine half offers. */

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A number of seconds has no more characters. */
+#define SECONDS_TEXT_MAX 24
+
 static int parse_unit(const char *text, const char *unit, uint64_t *factor, struct weft_err *err)
 {
     static const char letters[] = "KMGT";
@@ -69,13 +72,24 @@ char *weft_size_format(uint64_t bytes, char *text)
 
 int weft_seconds_parse(const char *text, uint32_t *time_us, struct weft_err *err)
 {
-    char *end;
-    double seconds = strtod(text, &end);
-    if (strspn(text, "0123456789.") != strlen(text) || end == text || *end)
-        return weft_fail(err, WEFT_EINVAL, "\"%s\": not a number of seconds", text);
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}};
+    char *end = NULL, number[SECONDS_TEXT_MAX + 1] = "";
+    size_t digits = strspn(text, "0123456789."), unit = 0;
+    if (digits <= SECONDS_TEXT_MAX)
+        memcpy(number, text, digits);
+    double seconds = strtod(number, &end);
+    while (unit < WEFT_ARRAY_COUNT(units) && strcmp(text + digits, units[unit].name) != 0)
+        unit++;
+    if (end == number || *end || unit == WEFT_ARRAY_COUNT(units))
+        return weft_fail(err, WEFT_EINVAL,
+                         "\"%s\": not a number of seconds; 2, 2s, 20ms or 500us are", text);
+    seconds *= units[unit].seconds;
     if (seconds > UINT32_MAX / 1e6)
         return weft_fail(err, WEFT_ERANGE, "\"%s\": at most 4294 seconds", text);
-    uint32_t rounded = (uint32_t)(seconds * 1e6);
+    uint32_t rounded = (uint32_t)(seconds * 1e6 + 0.5);
     if (rounded == 0 && seconds > 0)
         return weft_fail(err, WEFT_ERANGE, "\"%s\": at least 0.000001 seconds", text);
     *time_us = rounded;

@@ -63,7 +63,8 @@ static inline uint64_t weft_round_up(uint64_t value, uint64_t power_of_two)
 /* Monotonic clock. */
 uint64_t weft_clock_ns(void);
 
-/* "2", "0.5": seconds, to the microsecond; 0 is allowed. WEFT_EINVAL, WEFT_ERANGE. */
+/* "2", "0.5", "2s", "20ms", "500us": a time, to the microsecond; 0 is allowed. WEFT_EINVAL,
+ * WEFT_ERANGE. */
 int weft_seconds_parse(const char *text, uint32_t *time_us, struct weft_err *err);
 /* "64M", "1.5GiB", "4096" into bytes, powers of 1024. The error quotes `text` and says which units
  * there are. */

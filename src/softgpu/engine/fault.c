@@ -142,9 +142,13 @@ void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *
 CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid)
 {
     const struct weft_soft_op *op = WEFT_CONTAINER_OF(grid, struct weft_soft_op, grid);
-    char text[80];
-    snprintf(text, sizeof(text), "takes more than %.6g s of device time: the watchdog ends it",
-             weft_soft_watchdog_us(op->stream->context->device) / 1e6);
+    const struct weft_soft_device *device = op->stream->context->device;
+    uint32_t limit_us = weft_soft_watchdog_us(device);
+    char text[100];
+    snprintf(text, sizeof(text), "takes more than %.6g s of device time: %s ends it",
+             limit_us / 1e6,
+             limit_us == weft_soft_timeout_us(device) ? "its tenant's --kernel-timeout"
+                                                      : "the watchdog");
     weft_soft_fault_report_text(grid, text);
     return CUDA_ERROR_LAUNCH_TIMEOUT;
 }

@@ -7,7 +7,6 @@
 #include "softgpu/engine/launch.h"
 #include "softgpu/engine/module.h"
 #include "softgpu/engine/schedule.h"
-#include "softgpu/engine/watchdog.h"
 
 #define ATTRIBUTES_MAX 64
 #define EXTRA_WORDS_MAX 16
@@ -177,7 +176,7 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     uint64_t limit = atomic_load(&weft_soft_engine_of(context)->limits[CU_LIMIT_STACK_SIZE]);
     uint64_t stack = limit * STACK_ALLOWANCE + function->info.local_bytes;
     launch->stack_bytes = (uint32_t)WEFT_MIN(stack, (uint64_t)WEFT_EXEC_LOCAL_WINDOW_BYTES);
-    weft_soft_watchdog_arm(grid, context->device);
+    atomic_init(&grid->retired, 0);
     uint32_t threads = 1, blocks = 1;
     for (int i = 0; i < 3; i++) {
         launch->grid[i] = request->grid[i];

@@ -61,8 +61,7 @@ struct weft_soft_grid {
     uint64_t block_count;
     atomic_uint_fast64_t next_block; /* the first that has not begun; may run past block_count */
     atomic_bool aborted;
-    uint64_t retired_max;         /* warp instructions, by the watchdog; 0: no limit */
-    atomic_uint_fast64_t retired; /* counted where there is a limit */
+    atomic_uint_fast64_t retired; /* warp instructions, for the watchdog */
     uint32_t resident_max;        /* blocks that the device could hold at once */
     uint32_t resident_limit;      /* lock; grows to resident_max as blocks wait for each other */
     uint32_t resident_count;      /* lock */

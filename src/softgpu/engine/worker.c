@@ -264,7 +264,7 @@ static enum weft_exec_outcome run_once(struct worker *worker, struct weft_soft_s
     weft_soft_device_time_add(worker->device, retired);
     if (outcome == WEFT_EXEC_STALLED)
         retired = most;
-    slice->overtime = weft_soft_watchdog_bites(slice->grid, retired);
+    slice->overtime = weft_soft_watchdog_bites(slice->grid, worker->device, retired);
     return outcome;
 }
 

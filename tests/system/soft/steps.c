@@ -10,14 +10,26 @@
 
 #include <weft/cuda.h>
 
-/* endless: spins for ever; quick: one instruction; sleepy: sleeps for ever. */
-static const char ptx[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
-                          ".visible .entry endless()\n{\nagain: bra again;\n}\n"
-                          ".visible .entry sleepy()\n{\nagain: nanosleep.u32 1000; bra again;\n}\n"
-                          ".visible .entry quick()\n{\n    ret;\n}\n";
+/* endless: spins for ever; quick: one instruction; sleepy: sleeps for ever; wild: writes where
+ * nothing is; squares: the square of each thread's number. */
+static const char ptx[] =
+    ".version 7.0\n.target sm_70\n.address_size 64\n"
+    ".visible .entry endless()\n{\nagain: bra again;\n}\n"
+    ".visible .entry sleepy()\n{\nagain: nanosleep.u32 1000; bra again;\n}\n"
+    ".visible .entry quick()\n{\n    ret;\n}\n"
+    ".visible .entry wild()\n{\n"
+    "    .reg .u64 %d;\n    mov.u64 %d, 64;\n    st.u32 [%d], 1;\n    ret;\n}\n"
+    ".visible .entry squares(.param .u64 to)\n{\n"
+    "    .reg .u64 %d<2>;\n    .reg .u32 %r<4>;\n"
+    "    ld.param.u64 %d0, [to];\n    mov.u32 %r0, %tid.x;\n"
+    "    mov.u32 %r1, %ctaid.x;\n    mad.lo.u32 %r0, %r1, 256, %r0;\n"
+    "    mul.lo.u32 %r2, %r0, %r0;\n    mad.wide.u32 %d1, %r0, 4, %d0;\n"
+    "    st.u32 [%d1], %r2;\n    ret;\n}\n";
 
-static CUcontext context;
-static CUmodule module;
+#define SQUARES 4096
+
+static CUcontext context, first;
+static CUmodule module, first_module;
 
 static CUresult init(void)
 {
@@ -35,6 +47,51 @@ static CUresult launch(const char *name)
     CUfunction function;
     CUresult result = cuModuleGetFunction(&function, module, name);
     return result ? result : cuLaunchKernel(function, 2, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL);
+}
+
+/* Another context, in which the next steps are; and back to the one before. */
+static CUresult second(void)
+{
+    first = context;
+    first_module = module;
+    return make();
+}
+
+static CUresult back(void)
+{
+    CUcontext other = first;
+    CUmodule other_module = first_module;
+    first = context;
+    first_module = module;
+    context = other;
+    module = other_module;
+    return cuCtxSetCurrent(context);
+}
+
+static CUresult wild(void)
+{
+    CUresult result = launch("wild");
+    return result ? result : cuCtxSynchronize();
+}
+
+/* ERROR_UNKNOWN where the result is wrong. */
+static CUresult squares(void)
+{
+    CUdeviceptr to;
+    CUfunction function;
+    static unsigned int got[SQUARES];
+    void *params[] = {&to};
+    CUresult result = cuModuleGetFunction(&function, module, "squares");
+    if (result || (result = cuMemAlloc(&to, sizeof(got))))
+        return result;
+    result = cuLaunchKernel(function, SQUARES / 256, 1, 1, 256, 1, 1, 0, NULL, params, NULL);
+    if (result || (result = cuMemcpyDtoH(got, to, sizeof(got))))
+        return result;
+    for (unsigned int i = 0; i < SQUARES; i++) {
+        if (got[i] != i * i)
+            return CUDA_ERROR_UNKNOWN;
+    }
+    return cuMemFree(to);
 }
 
 static CUresult endless(void)
@@ -118,10 +175,24 @@ static const struct {
     const char *name;
     CUresult (*run)(void);
 } steps[] = {
-    {"init", init},       {"make", make},       {"endless", endless},       {"sleepy", sleepy},
-    {"quick", quick},     {"query", query},     {"allocate", allocate},     {"copy", copy},
-    {"destroy", destroy}, {"end", end},         {"sync", cuCtxSynchronize}, {"timeout", timeout},
-    {"later", later},     {"fork", fork_child},
+    {"init", init},
+    {"make", make},
+    {"endless", endless},
+    {"sleepy", sleepy},
+    {"quick", quick},
+    {"query", query},
+    {"allocate", allocate},
+    {"copy", copy},
+    {"destroy", destroy},
+    {"end", end},
+    {"sync", cuCtxSynchronize},
+    {"timeout", timeout},
+    {"later", later},
+    {"fork", fork_child},
+    {"wild", wild},
+    {"squares", squares},
+    {"second", second},
+    {"back", back},
 };
 
 int main(void)

@@ -66,6 +66,15 @@ static void values_have_units_and_ranges(void **state)
         {WEFT_LIMIT_SM, "50.5%", -WEFT_EINVAL},
         {WEFT_LIMIT_KERNEL_TIMEOUT, "0.5", 0},
         {WEFT_LIMIT_KERNEL_TIMEOUT, "0", 0},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "20ms", 0},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "1us", 0},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "0.1us", -WEFT_ERANGE},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "4295s", -WEFT_ERANGE},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "2h", -WEFT_EINVAL},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "ms", -WEFT_EINVAL},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "2 s", -WEFT_EINVAL},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "", -WEFT_EINVAL},
+        {WEFT_LIMIT_KERNEL_TIMEOUT, "0.00000000000000000000000000000001", -WEFT_EINVAL},
         {WEFT_LIMIT_KERNEL_TIMEOUT, "soon", -WEFT_EINVAL},
     };
     for (size_t i = 0; i < WEFT_ARRAY_COUNT(cases); i++)
