@@ -9,7 +9,7 @@ static const struct {
     const char *value_name, *help;
 } options[WEFT_CLI_LIMITS] = {
     {WEFT_LIMIT_MEMORY, "[MIN:]MAX",
-     "bytes on each device, at most; K, M, G or T are powers of 1024; MIN is not supported yet"},
+     "bytes on each device, at most; MIN of them are kept free for it; K, M, G, T: powers of 1024"},
     {WEFT_LIMIT_WEIGHT, "N", "share of device time among those that want it, 1 to 10000"},
     {WEFT_LIMIT_COMPUTE, "P%", "device time is capped at so much, 1% to 100%"},
     {WEFT_LIMIT_PRIORITY, "CLASS", "critical, high, normal, low or idle; served in this order"},

@@ -146,6 +146,7 @@ static void fill_evenly(struct weft_daemon_device *const *devices, uint64_t *cei
 static void set_ceiling(struct weft_daemon_device *device, uint64_t bytes)
 {
     __atomic_store_n(&device->page->memory_ceiling_bytes, bytes, __ATOMIC_RELEASE);
+    weft_room_set_capacity(device->room, bytes);
 }
 
 void weft_daemon_ceiling_divide(struct weft_daemon *daemon)
@@ -158,7 +159,9 @@ void weft_daemon_ceiling_divide(struct weft_daemon *daemon)
         struct weft_daemon_device *device = daemon->devices[i];
         if (device->tenants == 0)
             continue;
-        uint64_t held = WEFT_MIN(weft_ledger_total(device->ledger, 0), device->memory_bytes);
+        uint64_t held = weft_ledger_total(device->ledger, 0);
+        held = WEFT_MAX(held, weft_room_sum(device->room, 0).committed_bytes);
+        held = WEFT_MIN(held, device->memory_bytes);
         devices[count] = device;
         ceilings[count++] = held;
         left -= WEFT_MIN(left, held);

@@ -16,6 +16,7 @@
 #include "policy/gpus.h"
 #include "policy/ledger.h"
 #include "policy/page.h"
+#include "policy/room.h"
 #include "softgpu/device_page.h"
 #include "softgpu/profiles.h"
 #include "transport/places.h"
@@ -48,12 +49,14 @@ struct weft_daemon_device {
     uint32_t sm_count, cc_major, cc_minor;   /* 0 where not known */
     uint32_t tenants;                        /* live ones that hold it */
     const struct weft_soft_profile *profile; /* soft */
-    int page_fd;                             /* soft, owned; -1 elsewhere */
+    int page_fd;                             /* owned; native: of the room; -1: not made yet */
     struct weft_device_page *page;           /* soft, mapped, owned */
     size_t page_bytes;
     struct weft_ledger *ledger;         /* soft: in the page */
     struct weft_ledger_account account; /* soft: our own slot in it */
     struct weft_device_time *time;      /* soft: in the page */
+    uint64_t configured_bytes;          /* promised in a configuration that is being checked */
+    struct weft_room *room;             /* in the page; native: mapped, owned; NULL: not made yet */
 };
 
 /* A socket that is listened at. */
@@ -85,14 +88,15 @@ struct weft_daemon_tenant {
     struct weft_limits configured; /* by the configuration, when `limits` was last taken from it */
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
-    uint64_t ended_time_ns[WEFT_DEVICES_MAX]; /* device time of processes that are gone */
-    uint32_t time_lines[WEFT_DEVICES_MAX];    /* in each soft device's page; 0 is none */
-    int ledger_fd;                            /* owned */
-    int policy_fd;                            /* owned; for reading alone */
-    struct weft_ledger *ledger;               /* mapped, owned */
-    struct weft_ledger_account account;       /* our own slot in it */
-    struct weft_policy_page *policy;          /* mapped writable, owned */
-    struct weft_record *record;               /* mapped, owned */
+    uint64_t ended_time_ns[WEFT_DEVICES_MAX];      /* device time of processes that are gone */
+    uint32_t time_lines[WEFT_DEVICES_MAX];         /* in each soft device's page; 0 is none */
+    struct weft_room_seat seats[WEFT_DEVICES_MAX]; /* in each device's room */
+    int ledger_fd;                                 /* owned */
+    int policy_fd;                                 /* owned; for reading alone */
+    struct weft_ledger *ledger;                    /* mapped, owned */
+    struct weft_ledger_account account;            /* our own slot in it */
+    struct weft_policy_page *policy;               /* mapped writable, owned */
+    struct weft_record *record;                    /* mapped, owned */
     struct weft_daemon_listener *listener;
     struct weft_daemon_process *processes; /* owned; when the last is gone, so is the tenant */
 };
@@ -452,6 +456,31 @@ void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence
 void weft_daemon_time_settle(struct weft_device_time *time, uint32_t slot);
 /* Of the device's time, while all of its tenants have work waiting; 0 to 1. */
 double weft_daemon_time_share(const struct weft_daemon_tenant *tenant, uint32_t index);
+
+/* -- room.c: what tenants are guaranteed of a device's memory
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Gives the tenant, whose ledger is there, a seat in the room of each device; and takes it back. */
+int weft_daemon_room_enter(struct weft_daemon_tenant *tenant, struct weft_err *err);
+void weft_daemon_room_leave(struct weft_daemon_tenant *tenant);
+/* Guarantees so much of each device. WEFT_ERANGE, with nothing changed, where it is not there. */
+int weft_daemon_room_promise(struct weft_daemon_tenant *tenant, uint64_t bytes,
+                             struct weft_err *err);
+/* The same without a look: it was promised before. */
+void weft_daemon_room_keep(struct weft_daemon_tenant *tenant);
+/* A process has its slot of the tenant's ledger, or has it no more. */
+void weft_daemon_room_begin(const struct weft_daemon_tenant *tenant, uint32_t slot);
+void weft_daemon_room_end(const struct weft_daemon_tenant *tenant, uint32_t slot);
+/* For recover.c: the room of a native device that a former life made, `fd` borrowed; then, once all
+ * tenants are there, an end to the seats that nobody has. */
+void weft_daemon_room_adopt(struct weft_daemon *daemon, const uint8_t uuid[WEFT_UUID_BYTES],
+                            int fd);
+void weft_daemon_room_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device);
+/* WEFT_ERANGE where the device is promised more than it has. `others` is what of it is promised
+ * already. */
+int weft_daemon_room_check(const struct weft_daemon_device *device, uint64_t others, uint64_t bytes,
+                           struct weft_err *err);
 
 /* -- fault.c
  * ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ void weft_daemon_device_destroy(struct weft_daemon_device *device)
         return;
     if (device->page)
         munmap(device->page, device->page_bytes);
+    else if (device->room)
+        munmap(device->room, weft_room_bytes());
     if (device->page_fd >= 0)
         close(device->page_fd);
     free(device);
@@ -70,6 +72,7 @@ static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
     page->memory_ceiling_bytes = 0; /* until weft_daemon_ceiling_divide */
     device->ledger = weft_ledger_format((char *)page + WEFT_DEVICE_LEDGER_OFFSET);
     weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
+    device->room = weft_room_format((char *)page + weft_device_room_offset());
 }
 
 static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *profile,
@@ -87,8 +90,7 @@ static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *
         .cc_minor = profile->cc_minor,
         .profile = profile,
         .page_fd = -1,
-        .page_bytes =
-            weft_round_up(weft_device_time_offset() + sizeof(struct weft_device_time), 4096),
+        .page_bytes = weft_device_room_offset() + weft_room_bytes(),
     };
     snprintf(device->name, sizeof(device->name), "weft soft %s", profile->name);
     make_uuid(device->uuid, profile->name, index);
@@ -161,6 +163,9 @@ static int take_page(struct weft_daemon_device *device, int fd, struct weft_err 
                           weft_ledger_bytes(), err);
     if (rc == 0)
         weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
+    if (rc == 0)
+        rc = weft_room_open(&device->room, (char *)memory + weft_device_room_offset(),
+                            weft_room_bytes(), err);
     return rc;
 }
 

@@ -191,6 +191,18 @@ static bool has_devices(const struct weft_daemon_tenant *tenant,
            memcmp(devices, tenant->devices, count * sizeof(devices[0])) == 0;
 }
 
+/* What the configuration promises of each device, tenant by tenant. */
+static int add_promised(struct weft_daemon_device *const *devices, uint32_t count, uint64_t bytes,
+                        struct weft_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+        rc = weft_daemon_room_check(devices[i], devices[i]->configured_bytes, bytes, err);
+        devices[i]->configured_bytes += bytes;
+    }
+    return rc;
+}
+
 int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
                                         const struct weft_config_tenant *configured,
                                         struct weft_err *err)
@@ -198,6 +210,8 @@ int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint32_t count;
     int rc = resolve(daemon, configured, devices, &count, err);
+    if (rc == 0)
+        rc = add_promised(devices, count, configured->limits.guarantee_bytes, err);
     const struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
     if (rc || !tenant || !tenant->processes || has_devices(tenant, devices, count))
         return rc;
@@ -298,6 +312,8 @@ int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *
 int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
                              struct weft_err *err)
 {
+    for (size_t i = 0; i < daemon->device_count; i++)
+        daemon->devices[i]->configured_bytes = 0;
     for (size_t i = 0; i < config->tenant_count; i++) {
         int rc = weft_daemon_tenant_check_configured(daemon, &config->tenants[i], err);
         if (rc)

@@ -96,6 +96,8 @@ int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_e
 {
     struct weft_daemon_tenant *tenant = process->tenant;
     int rc = weft_ledger_slot_take(tenant->ledger, &process->slot, err);
+    if (rc == 0)
+        weft_daemon_room_begin(tenant, process->slot);
     for (uint32_t i = 0; rc == 0 && i < tenant->device_count; i++) {
         if (tenant->devices[i]->kind == WEFT_DEVICE_SOFT)
             rc = grant_soft(process, i, err);
@@ -173,6 +175,7 @@ static void settle(struct weft_daemon_process *process)
         settle_soft(process, i);
     if (process->slot != WEFT_LEDGER_DAEMON_SLOT)
         weft_ledger_slot_settle(process->tenant->ledger, process->slot);
+    weft_daemon_room_end(process->tenant, process->slot);
     process->slot = WEFT_LEDGER_DAEMON_SLOT;
 }
 

@@ -89,8 +89,12 @@ static void take_device(void *context, const char *name, int fd)
         const struct weft_record_device *device = &search->record->devices[i];
         char wanted[WEFT_DAEMON_MEMORY_NAME_BYTES];
         weft_daemon_device_memory_name(device->uuid, wanted);
-        if (device->kind != WEFT_DEVICE_SOFT || strcmp(name, wanted) != 0)
+        if (strcmp(name, wanted) != 0)
             continue;
+        if (device->kind != WEFT_DEVICE_SOFT) {
+            weft_daemon_room_adopt(search->daemon, device->uuid, fd);
+            continue;
+        }
         struct weft_err err = {0};
         if (weft_daemon_device_adopt(search->daemon, device, fd, &err))
             weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", name, err.text);
@@ -239,8 +243,10 @@ static void settle_tenant_slots(struct weft_daemon_tenant *tenant)
     for (const struct weft_daemon_process *p = tenant->processes; p; p = p->next)
         claimed[p->slot] = true;
     for (uint32_t slot = 1; slot < WEFT_LEDGER_SLOTS; slot++) {
-        if (!claimed[slot])
-            weft_ledger_slot_settle(tenant->ledger, slot);
+        if (claimed[slot])
+            continue;
+        weft_ledger_slot_settle(tenant->ledger, slot);
+        weft_daemon_room_end(tenant, slot);
     }
 }
 
@@ -336,6 +342,7 @@ void weft_daemon_recover(struct weft_daemon *daemon)
             settle_device_slots(daemon, daemon->devices[i]);
         if (daemon->devices[i]->kind == WEFT_DEVICE_SOFT)
             weft_daemon_time_drop_unclaimed(daemon, daemon->devices[i]);
+        weft_daemon_room_drop_unclaimed(daemon, daemon->devices[i]);
     }
     struct weft_daemon_tenant *next;
     for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = next) {

@@ -51,6 +51,10 @@ static void send_welcome(struct weft_daemon_connection *connection,
         out->kind = device->kind;
         out->native_index = device->kind == WEFT_DEVICE_NATIVE ? device->index : 0;
         memcpy(out->uuid, device->uuid, sizeof(out->uuid));
+        if (device->kind == WEFT_DEVICE_NATIVE && device->page_fd >= 0) {
+            out->has_page = true; /* the room */
+            fds[fd_count++] = device->page_fd;
+        }
         if (device->kind != WEFT_DEVICE_SOFT)
             continue;
         snprintf(out->profile, sizeof(out->profile), "%s", device->profile->name);

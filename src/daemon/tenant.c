@@ -242,6 +242,8 @@ static int complete(struct weft_daemon_tenant *tenant, struct weft_err *err)
         rc = make_ledger(tenant, err);
     if (rc == 0 && !tenant->policy)
         rc = make_policy(tenant, err);
+    if (rc == 0)
+        rc = weft_daemon_room_enter(tenant, err);
     if (rc)
         return rc;
     write_policy(tenant);
@@ -278,11 +280,17 @@ int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_conf
         weft_daemon_record_remove(daemon, name);
         weft_daemon_time_leave(tenant);
         weft_daemon_mount_remove(tenant);
+        weft_daemon_room_leave(tenant);
         release(tenant);
         return rc;
     }
     enlist(tenant);
     weft_daemon_ceiling_divide(daemon);
+    rc = weft_daemon_room_promise(tenant, tenant->limits.guarantee_bytes, err);
+    if (rc) {
+        weft_daemon_tenant_destroy(tenant);
+        return rc;
+    }
     weft_daemon_idle_check(daemon);
     weft_log(WEFT_LOG_INFO, "weftd", "tenant %s begins", tenant->name);
     *out = tenant;
@@ -340,6 +348,8 @@ int weft_daemon_tenant_complete(struct weft_daemon_tenant *tenant, struct weft_e
         rc = complete(tenant, err);
     if (rc)
         weft_daemon_tenant_destroy(tenant);
+    else
+        weft_daemon_room_keep(tenant);
     return rc;
 }
 
@@ -428,6 +438,8 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     int rc = weft_limits_change(&changed, changes, err);
     if (rc == 0)
         rc = weft_daemon_tenant_check_limits(&changed, tenant->devices, tenant->device_count, err);
+    if (rc == 0)
+        rc = weft_daemon_room_promise(tenant, changed.guarantee_bytes, err);
     if (rc)
         return rc;
     tenant->limits = changed;
@@ -475,6 +487,7 @@ void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant)
         weft_daemon_record_remove(daemon, tenant->name);
         weft_daemon_time_leave(tenant);
         weft_daemon_mount_remove(tenant);
+        weft_daemon_room_leave(tenant);
     }
     release(tenant);
     weft_daemon_ceiling_divide(daemon);

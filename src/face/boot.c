@@ -47,10 +47,10 @@ static void close_inherited(struct weft_session *session)
     session->fd = -1;
     for (size_t i = 0; i < session->device_count; i++) {
         struct weft_device_grant *grant = &session->devices[i];
-        if (grant->kind != WEFT_DEVICE_SOFT)
-            continue;
-        weft_close_pointer(&grant->arena_fd);
-        weft_close_pointer(&grant->page_fd);
+        if (grant->arena_fd >= 0)
+            weft_close_pointer(&grant->arena_fd);
+        if (grant->page_fd >= 0)
+            weft_close_pointer(&grant->page_fd);
         grant->arena_fd = grant->page_fd = -1;
     }
 }

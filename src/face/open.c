@@ -128,12 +128,16 @@ static int open_backend(struct weft_face *face, struct weft_cuda *table, struct 
 
 static int install_layers(struct weft_face *face, struct weft_cuda *table, struct weft_err *err)
 {
+    struct weft_room_seat seats[WEFT_DEVICES_MAX];
+    for (size_t i = 0; i < face->visible.count; i++)
+        seats[i] = face->session.seats[face->visible.places[i]];
     struct weft_quota_config quota = {
         .ledger = face->session.ledger,
         .slot = face->session.slot,
         .policy = face->session.policy,
         .device_count = (uint32_t)face->visible.count,
         .places = face->visible.places,
+        .seats = seats,
         .exports_are_counted = face->devices[0].kind == WEFT_DEVICE_SOFT,
     };
     int rc = weft_quota_install(table, &quota, err);

@@ -303,11 +303,16 @@ static bool hand_change(struct weft_ledger_account *account, uint32_t device, ui
     struct weft_ledger_hand *hand = &account->hands[device];
     struct change change = {.sequence = hand->sequence + 1,
                             .record = {.before = hand->held, .after = after}};
+    uint64_t *mirror = account->mirrors[device];
     hand->sequence = change.sequence;
+    if (mirror && after > hand->held)
+        __atomic_store_n(mirror, after, __ATOMIC_RELAXED); /* the exchange comes after it */
     announce(&account->ledger->entries[account->slot][device], &change);
     bool done = apply(account->ledger, account->slot, device, &change, limit);
     if (done)
         hand->held = after;
+    if (mirror)
+        __atomic_store_n(mirror, hand->held, __ATOMIC_RELEASE);
     return done;
 }
 

@@ -60,6 +60,9 @@ struct weft_ledger_account {
     uint32_t slot;
     uint64_t state; /* the slot's state word when the account was made: names its generation */
     struct weft_ledger_hand hands[WEFT_LEDGER_DEVICES];
+    /* What the slot holds shows there too, in shared memory (policy/room.h): before a charge is
+     * made, and after a giving back. Borrowed; NULL: nowhere. */
+    uint64_t *mirrors[WEFT_LEDGER_DEVICES];
 };
 
 void weft_ledger_account_init(struct weft_ledger_account *account, struct weft_ledger *ledger,

@@ -16,9 +16,7 @@ static const struct {
     bool enforced;
 } rules[WEFT_LIMIT_COUNT] = {
     [WEFT_LIMIT_MEMORY] = {"memory", "", true},
-    [WEFT_LIMIT_GUARANTEE] = {"memory",
-                              "a guarantee (MIN:MAX) is not supported yet; write the ceiling alone",
-                              false},
+    [WEFT_LIMIT_GUARANTEE] = {"memory", "", true},
     [WEFT_LIMIT_WEIGHT] = {"weight", "", true},
     [WEFT_LIMIT_COMPUTE] = {"compute", "", true},
     [WEFT_LIMIT_PRIORITY] = {"priority", "", true},

@@ -12,12 +12,13 @@
 #include <stdint.h>
 
 #include "policy/ledger.h"
+#include "policy/room.h"
 #include "policy/share.h"
 #include <weft/backend.h>
 
 #define WEFT_DEVICE_MAGIC 0x75706766u
 #define WEFT_DEVICE_MAJOR 1
-#define WEFT_DEVICE_MINOR 2
+#define WEFT_DEVICE_MINOR 3
 #define WEFT_DEVICE_SMS_MAX 256
 #define WEFT_DEVICE_TENANTS 1025 /* line 0 is of processes that weftd gave none */
 
@@ -99,6 +100,13 @@ struct weft_device_time {
 static inline uint64_t weft_device_time_offset(void)
 {
     return (WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes() + 4095) & ~(uint64_t)4095;
+}
+
+/* Since minor 3, behind that: what the device's tenants are guaranteed of its memory. The page of a
+ * native device is such a room alone. */
+static inline uint64_t weft_device_room_offset(void)
+{
+    return (weft_device_time_offset() + sizeof(struct weft_device_time) + 4095) & ~(uint64_t)4095;
 }
 
 /* Takes back the SMs that the workers of a process hold which is dead, or not to be seen, and wakes

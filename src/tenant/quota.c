@@ -67,8 +67,8 @@ static uint64_t limit_of(uint32_t device)
 CUresult weft_quota_reserve_untrimmed(uint32_t device, uint64_t bytes)
 {
     uint64_t limit = limit_of(device);
-    if (limit == 0 ||
-        weft_ledger_charge(&weft_quota.account, weft_quota.places[device], bytes, limit))
+    if (limit == 0 || weft_room_charge(&weft_quota.seats[device], &weft_quota.account,
+                                       weft_quota.places[device], bytes, limit))
         return CUDA_ERROR_OUT_OF_MEMORY;
     return CUDA_SUCCESS;
 }
@@ -164,6 +164,7 @@ static CUresult mem_get_info_v2(size_t *free, size_t *total)
     uint64_t held = weft_ledger_total(weft_quota.account.ledger, weft_quota.places[place.device]);
     *total = limit;
     *free = WEFT_MIN(held < limit ? limit - held : 0, device_free);
+    *free = WEFT_MIN(*free, weft_room_left(&weft_quota.seats[place.device]));
     return CUDA_SUCCESS;
 }
 
@@ -225,6 +226,10 @@ int weft_quota_install(struct weft_cuda *table, const struct weft_quota_config *
             return weft_fail(err, WEFT_ERANGE, "device %u of the ledger", weft_quota.places[i]);
     }
     weft_ledger_account_init(&weft_quota.account, config->ledger, config->slot);
+    for (uint32_t i = 0; i < config->device_count; i++) {
+        weft_quota.seats[i] = config->seats ? config->seats[i] : (struct weft_room_seat){0};
+        weft_room_sit(&weft_quota.seats[i], &weft_quota.account, weft_quota.places[i]);
+    }
     table->cuMemGetInfo = mem_get_info;
     table->cuMemGetInfo_v2 = mem_get_info_v2;
     table->cuDeviceTotalMem = device_total_mem;

@@ -8,6 +8,7 @@
 
 #include "policy/ledger.h"
 #include "policy/page.h"
+#include "policy/room.h"
 #include <weft/err.h>
 
 struct weft_cuda;
@@ -20,6 +21,8 @@ struct weft_quota_config {
     /* The ledger's and policy's device of each ordinal, borrowed for the call; NULL: the same
      * numbers. */
     const uint32_t *places;
+    /* The tenant's in the room of each ordinal's device, borrowed for the call; NULL: none. */
+    const struct weft_room_seat *seats;
     /* The backend calls weft_quota_charge_shared for what the program has exported and let go of.
      */
     bool exports_are_counted;

@@ -26,9 +26,10 @@ struct weft_quota_state {
     const struct weft_policy_page *policy; /* borrowed */
     uint32_t device_count;
     uint32_t places[WEFT_LEDGER_DEVICES]; /* the ledger's and policy's device of each ordinal */
-    uint32_t epoch;                       /* atomic: goes up before and after a context ends */
-    bool exports_are_counted;             /* see struct weft_quota_config */
-    uint64_t moved_ns;                    /* atomic; when a charge last moved to this process */
+    struct weft_room_seat seats[WEFT_LEDGER_DEVICES];
+    uint32_t epoch;           /* atomic: goes up before and after a context ends */
+    bool exports_are_counted; /* see struct weft_quota_config */
+    uint64_t moved_ns;        /* atomic; when a charge last moved to this process */
     uint64_t device_bytes[WEFT_LEDGER_DEVICES]; /* atomic; its own total, 0 until asked for */
     struct weft_quota_map allocations;          /* addresses; owner: a CUcontext, or a pool */
 };

@@ -105,6 +105,27 @@ static uint64_t file_number(int fd)
     return statx(fd, "", AT_EMPTY_PATH, STATX_INO, &found) ? 0 : found.stx_ino;
 }
 
+/* The room is the last part of a device's page. One of another version binds nobody here. */
+static void map_room(struct weft_session *session, size_t index)
+{
+    int fd = session->devices[index].page_fd;
+    struct weft_room_seat *seat = &session->seats[index];
+    struct statx found;
+    if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &found) ||
+        found.stx_size < weft_room_bytes())
+        return;
+    void *memory = mmap(NULL, weft_room_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                        (off_t)(found.stx_size - weft_room_bytes()));
+    if (memory == MAP_FAILED)
+        return;
+    if (weft_room_open(&seat->room, memory, weft_room_bytes(), NULL) == 0)
+        seat->line = weft_room_line_find(seat->room, session->tenant_id);
+    if (seat->line == 0) {
+        munmap(memory, weft_room_bytes());
+        seat->room = NULL;
+    }
+}
+
 static int take_grants(struct weft_session *session, struct weft_inbox *inbox, struct weft_err *err)
 {
     struct weft_wire_welcome welcome;
@@ -126,6 +147,8 @@ static int take_grants(struct weft_session *session, struct weft_inbox *inbox, s
     for (uint32_t i = 0; rc == 0 && i < welcome.device_count; i++) {
         session->device_count = i + 1;
         rc = take_device(inbox, &next, &welcome.devices[i], &session->devices[i], err);
+        if (rc == 0)
+            map_room(session, i);
     }
     return rc;
 }
@@ -195,6 +218,8 @@ void weft_session_close(struct weft_session *session)
     for (size_t i = 0; i < session->device_count; i++) {
         close_descriptor(&session->devices[i].arena_fd);
         close_descriptor(&session->devices[i].page_fd);
+        if (session->seats[i].room)
+            munmap(session->seats[i].room, weft_room_bytes());
     }
     if (session->policy)
         munmap((void *)session->policy, sizeof(*session->policy));

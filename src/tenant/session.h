@@ -9,6 +9,7 @@
 
 #include "policy/ledger.h"
 #include "policy/page.h"
+#include "policy/room.h"
 #include <weft/backend.h>
 #include <weft/err.h>
 
@@ -17,6 +18,7 @@ struct weft_session {
     char tenant[65];
     size_t device_count;
     struct weft_device_grant devices[WEFT_DEVICES_MAX]; /* descriptors owned */
+    struct weft_room_seat seats[WEFT_DEVICES_MAX];      /* rooms mapped, owned; NULL: none */
     /* Owned; kept open, so that weftd's next life finds by them what the last one shared. */
     int ledger_fd, policy_fd;
     struct weft_ledger *ledger; /* mapped, owned */

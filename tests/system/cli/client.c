@@ -25,6 +25,7 @@ static int open_session(const char *argument)
         return -1;
     }
     weft_ledger_account_init(&account, session.ledger, session.slot);
+    weft_room_sit(&session.seats[0], &account, 0);
     printf("open %s devices %zu\n", session.tenant, session.device_count);
     return 0;
 }
@@ -46,11 +47,11 @@ static int close_descriptors(const char *argument)
     return 0;
 }
 
-/* Charges bytes on device 0 under the policy's limit. */
+/* Charges bytes on device 0 under the policy's limit, and what others are guaranteed there. */
 static int charge(const char *argument)
 {
     uint64_t limit = weft_policy_memory_limit(session.policy, 0);
-    int rc = weft_ledger_charge(&account, 0, strtoull(argument, NULL, 10), limit);
+    int rc = weft_room_charge(&session.seats[0], &account, 0, strtoull(argument, NULL, 10), limit);
     printf("charge %s: %s\n", argument, rc ? "refused" : "ok");
     return 0;
 }

@@ -37,7 +37,6 @@ class UsageTest(place.PlaceTest):
             (*soft, "--memory", "-1M", "true"): "negative",
             (*soft, "--memory", "0", "true"): "more than 0",
             (*soft, "--memory", "", "true"): "not a size",
-            (*soft, "--memory", "1M:2M", "true"): "not supported yet",
             (*soft, "--memory", "2M:1M", "true"): "the guarantee is more than the ceiling",
             (*soft, "--memory", ":1M", "true"): "MIN:MAX",
             (*soft, "--memory", "1M:", "true"): "MIN:MAX",
