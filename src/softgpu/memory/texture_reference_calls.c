@@ -113,10 +113,11 @@ static CUresult bind(const void *handle, bool is_surface, const struct binding *
     CUresult result = weft_soft_reference_enter(handle, is_surface, true, &reference);
     if (result != CUDA_SUCCESS)
         return result;
-    struct weft_soft_reference changed = *reference;
-    changed.binding = binding->kind;
-    changed.resource = binding->resource;
-    changed.bound_address = binding->address;
+    struct weft_soft_reference changed = {.binding = binding->kind,
+                                          .resource = binding->resource,
+                                          .bound_address = binding->address,
+                                          .format = reference->format,
+                                          .channels = reference->channels};
     if (binding->channels) {
         changed.format = binding->format;
         changed.channels = binding->channels;
