@@ -34,8 +34,8 @@ static void tell_of_runtime(const void *caller)
     if (!__atomic_exchange_n(&weft_face.told_of_runtime, true, __ATOMIC_RELAXED))
         weft_session_report(
             &weft_face.session,
-            "this program has NVIDIA's CUDA runtime inside, which works with NVIDIA's driver "
-            "alone: give it a native GPU, or write it for the driver API");
+            "this program, or a library of it, has NVIDIA's CUDA runtime inside, which works with "
+            "NVIDIA's driver alone: relink with -cudart shared, or give it a native GPU");
 }
 
 /* The tables are undocumented: the real driver's are handed through untouched, and no other backend
