@@ -6,6 +6,8 @@
 #ifndef WEFT_SOFTGPU_EXEC_MEMORY_H
 #define WEFT_SOFTGPU_EXEC_MEMORY_H
 
+#include <immintrin.h>
+
 #include "softgpu/exec/ops.h"
 
 enum weft_exec_shape { WEFT_EXEC_SCATTERED, WEFT_EXEC_CONTIGUOUS, WEFT_EXEC_UNIFORM };
@@ -184,37 +186,64 @@ static inline bool weft_exec_resolve_generic(const struct weft_exec_run *run, ui
     return false;
 }
 
+/* row[lane] == row[0] + lane × step for all 32 lanes. */
+static inline bool weft_exec_is_series_u32(const uint32_t *row, uint32_t step)
+{
+#if defined(__AVX512F__)
+    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i low = _mm512_add_epi32(_mm512_set1_epi32((int)row[0]),
+                                         _mm512_mullo_epi32(lanes, _mm512_set1_epi32((int)step)));
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32((int)(16 * step)));
+    return !(_mm512_cmpneq_epi32_mask(low, _mm512_loadu_si512(row)) |
+             _mm512_cmpneq_epi32_mask(high, _mm512_loadu_si512(row + 16)));
+#else
+    uint32_t differ = 0;
+    LANES(lane) differ |= row[lane] - row[0] - lane * step;
+    return differ == 0;
+#endif
+}
+
+static inline bool weft_exec_is_series_u64(const uint64_t *row, uint64_t step)
+{
+#if defined(__AVX512F__)
+    const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i step_of_8 = _mm512_set1_epi64((long long)(8 * step));
+    __m512i expected = _mm512_add_epi64(_mm512_set1_epi64((long long)row[0]),
+                                        _mm512_mul_epu32(lanes, _mm512_set1_epi64((int)step)));
+    uint32_t differ = 0;
+    for (unsigned lane = 0; lane < WEFT_EXEC_LANES; lane += 8) {
+        differ |= _mm512_cmpneq_epi64_mask(expected, _mm512_loadu_si512(row + lane));
+        expected = _mm512_add_epi64(expected, step_of_8);
+    }
+    return differ == 0;
+#else
+    uint64_t differ = 0;
+    LANES(lane) differ |= row[lane] - row[0] - lane * step;
+    return differ == 0;
+#endif
+}
+
 /* Of all 32 lanes: whether they are side by side or at one place, told from the addresses' row as
- * it stands; with the first lane's address. */
+ * it stands; with the first lane's address. The second lane tells which of them it could be. */
 static inline bool weft_exec_is_regular(const struct weft_exec_run *run,
                                         const struct weft_exec_insn *insn, uint32_t bytes,
                                         enum weft_exec_shape *shape, uint64_t *first)
 {
-    uint64_t step = 0, differ = 0;
+    uint64_t step;
+    bool regular;
     if (insn->wide_address) {
         const uint64_t *row = weft_exec_source(run, insn->a);
-        const uint64_t base = row[0];
-        LANES(lane)
-        {
-            step |= row[lane] - base - (uint64_t)lane * bytes;
-            differ |= row[lane] ^ base;
-        }
-        *first = base + (uint64_t)insn->immediate;
+        step = row[1] - row[0];
+        *first = row[0] + (uint64_t)insn->immediate;
+        regular = (step == 0 || step == bytes) && weft_exec_is_series_u64(row, step);
     } else {
         const uint32_t *row = weft_exec_source(run, insn->a);
-        const uint32_t base = row[0];
-        uint32_t narrow_step = 0, narrow_differ = 0;
-        LANES(lane)
-        {
-            narrow_step |= row[lane] - base - lane * bytes;
-            narrow_differ |= row[lane] ^ base;
-        }
-        step = narrow_step;
-        differ = narrow_differ;
-        *first = (uint32_t)(base + (uint32_t)insn->immediate);
+        step = row[1] - row[0];
+        *first = (uint32_t)(row[0] + (uint32_t)insn->immediate);
+        regular = (step == 0 || step == bytes) && weft_exec_is_series_u32(row, (uint32_t)step);
     }
-    *shape = step ? WEFT_EXEC_UNIFORM : WEFT_EXEC_CONTIGUOUS;
-    return step == 0 || differ == 0;
+    *shape = step ? WEFT_EXEC_CONTIGUOUS : WEFT_EXEC_UNIFORM;
+    return regular;
 }
 
 /* The two shapes that most accesses have, in shared and device memory, without a list of addresses:
