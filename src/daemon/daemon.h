@@ -17,6 +17,7 @@
 #include "policy/ledger.h"
 #include "policy/page.h"
 #include "policy/room.h"
+#include "policy/slice.h"
 #include "softgpu/device_page.h"
 #include "softgpu/profiles.h"
 #include "transport/places.h"
@@ -159,9 +160,10 @@ struct weft_daemon {
     uv_timer_t look_at_orphans;
     uv_signal_t on_term, on_int;
     char dir[WEFT_PLACES_PATH_BYTES];
-    uint64_t idle_exit_ms;        /* 0: stays */
-    uint32_t watchdog_us;         /* of soft devices; 0: none */
-    struct weft_access operators; /* besides root and our own user: who may add tenants */
+    uint64_t idle_exit_ms;           /* 0: stays */
+    uint32_t watchdog_us;            /* of soft devices; 0: none */
+    enum weft_slice_mode slice_mode; /* of soft devices that are made from now on */
+    struct weft_access operators;    /* besides root and our own user: who may add tenants */
     bool stopping;
     int lock_fd;    /* owned; held for the daemon's whole life */
     int reserve_fd; /* owned; given up to turn a connection away when there are no others */
@@ -189,6 +191,7 @@ struct weft_daemon_start {
     const char *dir;
     uint64_t idle_exit_ms;
     uint32_t watchdog_us;
+    enum weft_slice_mode slice_mode;
     int control_fd;                   /* taken over: listens already; -1: none */
     const struct weft_config *config; /* borrowed for the call */
 };

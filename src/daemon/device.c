@@ -55,7 +55,7 @@ static void make_uuid(uint8_t uuid[WEFT_UUID_BYTES], const char *profile, uint32
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
-static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
+static void format_page(struct weft_daemon_device *device, const struct weft_daemon *daemon)
 {
     struct weft_device_page *page = device->page;
     page->magic = WEFT_DEVICE_MAGIC;
@@ -63,12 +63,14 @@ static void format_page(struct weft_daemon_device *device, uint32_t watchdog_us)
     page->minor = WEFT_DEVICE_MINOR;
     page->bytes = sizeof(*page);
     page->sm_count = device->sm_count;
-    page->watchdog_us = watchdog_us;
+    page->watchdog_us = daemon->watchdog_us;
     memcpy(page->uuid, device->uuid, sizeof(page->uuid));
     snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
     page->memory_bytes = device->memory_bytes;
     device->time = (struct weft_device_time *)((char *)page + weft_device_time_offset());
     device->time->share.slack_ns = weft_soft_profile_slack_ns(device->profile);
+    device->time->share.slice_ns = weft_soft_profile_slice_ns(device->profile);
+    device->time->share.slice_mode = daemon->slice_mode;
     page->memory_ceiling_bytes = 0; /* until weft_daemon_ceiling_divide */
     device->ledger = weft_ledger_format((char *)page + WEFT_DEVICE_LEDGER_OFFSET);
     weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
@@ -114,7 +116,7 @@ static int make_page(struct weft_daemon *daemon, struct weft_daemon_device *devi
     if (device->page_fd < 0)
         return device->page_fd;
     device->page = memory;
-    format_page(device, daemon->watchdog_us);
+    format_page(device, daemon);
     return 0;
 }
 

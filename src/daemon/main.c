@@ -14,7 +14,7 @@
 #define DESCRIPTOR_MAX (1 << 20)
 
 struct arguments {
-    const char *socket, *idle_exit, *ready_fd, *watchdog, *config;
+    const char *socket, *idle_exit, *ready_fd, *watchdog, *slices, *config;
     bool check, help, version;
 };
 
@@ -28,6 +28,24 @@ static int parse_number(const char *option, const char *text, long maximum, long
         return weft_fail(err, WEFT_EINVAL, "--%s \"%s\": write a whole number from 0 to %ld",
                          option, text, maximum);
     return 0;
+}
+
+/* What soft devices are made with. */
+static int parse_soft(const struct arguments *arguments, uint32_t *watchdog_us,
+                      enum weft_slice_mode *slice_mode, struct weft_err *err)
+{
+    int rc = 0;
+    if (arguments->watchdog) {
+        rc = weft_seconds_parse(arguments->watchdog, watchdog_us, err);
+        if (rc)
+            return weft_wrap(err, rc, "--soft-watchdog");
+    }
+    if (arguments->slices) {
+        rc = weft_slice_mode_parse(arguments->slices, slice_mode, err);
+        if (rc)
+            return weft_wrap(err, rc, "--soft-slices");
+    }
+    return rc;
 }
 
 /* Root serves the node; everybody else serves himself. */
@@ -98,6 +116,13 @@ static int serve(const char *socket, struct weft_daemon_start *start, long ready
     return rc;
 }
 
+static void print_help(const struct weft_option *options, size_t count)
+{
+    printf("usage: weftd [--socket DIR]\n\nServes the GPUs of this node until it is told to "
+           "end.\n\n");
+    weft_options_print(stdout, options, count);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
@@ -112,6 +137,10 @@ int main(int argc, char **argv)
         {"soft-watchdog", "SECONDS",
          "of device time that a kernel on a soft GPU may take; default: no limit",
          .value = &arguments.watchdog},
+        {"soft-slices", "MODE",
+         "how kernels on soft GPUs make way: preemptive, cooperative or hybrid; default: "
+         "preemptive",
+         .value = &arguments.slices},
         {"config", "FILE", "default: /etc/weft/weft.yaml, else ~/.config/weft/weft.yaml",
          .value = &arguments.config},
         {"check-config", NULL, "say what is wrong with the configuration, and end",
@@ -129,19 +158,15 @@ int main(int argc, char **argv)
     if (words >= 0 && arguments.ready_fd)
         words = parse_number("ready-fd", arguments.ready_fd, DESCRIPTOR_MAX, &ready_fd, &err);
     uint32_t watchdog_us = 0;
-    if (words >= 0 && arguments.watchdog) {
-        words = weft_seconds_parse(arguments.watchdog, &watchdog_us, &err);
-        if (words)
-            weft_wrap(&err, words, "--soft-watchdog");
-    }
+    enum weft_slice_mode slice_mode = WEFT_SLICE_PREEMPTIVE;
+    if (words >= 0)
+        words = parse_soft(&arguments, &watchdog_us, &slice_mode, &err);
     if (words < 0) {
         fprintf(stderr, "weft: weftd: %s\n", err.text);
         return 2;
     }
     if (arguments.help) {
-        printf("usage: weftd [--socket DIR]\n\nServes the GPUs of this node until it is told to "
-               "end.\n\n");
-        weft_options_print(stdout, options, WEFT_ARRAY_COUNT(options));
+        print_help(options, WEFT_ARRAY_COUNT(options));
         return 0;
     }
     if (arguments.version) {
@@ -155,6 +180,7 @@ int main(int argc, char **argv)
     struct weft_config config = {0};
     struct weft_daemon_start start = {.idle_exit_ms = (uint64_t)idle_exit_s * 1000,
                                       .watchdog_us = watchdog_us,
+                                      .slice_mode = slice_mode,
                                       .config = &config};
     int rc = weft_config_load(arguments.config, &config, &err);
     if (rc == 0)

@@ -198,7 +198,8 @@ int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start 
     *daemon = (struct weft_daemon){.lock_fd = -1,
                                    .reserve_fd = -1,
                                    .idle_exit_ms = start->idle_exit_ms,
-                                   .watchdog_us = start->watchdog_us};
+                                   .watchdog_us = start->watchdog_us,
+                                   .slice_mode = start->slice_mode};
     if (strlen(dir) >= sizeof(daemon->dir))
         return weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
     snprintf(daemon->dir, sizeof(daemon->dir), "%s", dir);

@@ -113,6 +113,7 @@ void weft_share_view_add(struct weft_share_view *view, const struct weft_share_t
     if (!(view->classes & class) || is_before(virtual_ns, *least))
         *least = virtual_ns;
     view->classes |= class;
+    view->who |= 1ull << ((uintptr_t)tenant / sizeof(*tenant) % 64);
 }
 
 /* Whether the levels of classes let this class through. */

@@ -58,7 +58,9 @@ struct weft_share_tenant {
     uint64_t due_ns;     /* of the device's clock, for the cap */
     uint64_t left_ns;    /* the device's clock when it last stopped wanting the device */
     uint64_t kernel_timeout_us; /* of device time that one kernel may take; weftd; 0: no limit */
-    uint64_t reserved[2];
+    uint64_t slice;             /* policy/slice.h: its end, and of which policy */
+    /* Averages of device time, for the length of slices; 0: not known. */
+    uint32_t kernel_ns, stretch_ns;
 };
 
 /* A device's lines, one for each level of classes. `own` is the virtual time of the class, `rest`
@@ -71,7 +73,9 @@ struct weft_share_level {
 struct weft_share {
     uint64_t used_ns, idle_ns; /* monotone; together the device's clock */
     uint64_t slack_ns;         /* device time that one tenant may be before another */
-    uint64_t reserved[5];
+    uint64_t slice_ns;         /* the shortest slice */
+    uint64_t slice_mode;       /* enum weft_slice_mode */
+    uint64_t reserved[3];
     struct weft_share_level levels[WEFT_SHARE_CLASSES];
 };
 
@@ -88,6 +92,7 @@ struct weft_share_view {
     uint64_t clock_ns;
     uint32_t classes;                      /* a bit for each that somebody is of */
     uint64_t least_ns[WEFT_SHARE_CLASSES]; /* virtual time of the last of the class */
+    uint64_t who; /* a bit for each of them; where they are many, some share one */
 };
 void weft_share_view_begin(struct weft_share_view *view, const struct weft_share *share);
 void weft_share_view_add(struct weft_share_view *view, const struct weft_share_tenant *tenant);

@@ -112,6 +112,12 @@ uint32_t weft_soft_profile_slice(const struct weft_soft_profile *profile)
                               WEFT_MIN(instructions, SLICE_INSTRUCTIONS_MAX));
 }
 
+uint64_t weft_soft_profile_slice_ns(const struct weft_soft_profile *profile)
+{
+    uint64_t slice_ns = (uint64_t)weft_soft_profile_slice(profile) * 1000000;
+    return WEFT_MAX(1u, slice_ns / weft_soft_profile_rate(profile));
+}
+
 uint64_t weft_soft_profile_slack_ns(const struct weft_soft_profile *profile)
 {
     uint64_t slack_ns =

@@ -48,6 +48,8 @@ static inline uint64_t weft_soft_profile_rate(const struct weft_soft_profile *pr
 /* Warp instructions that a worker runs between two looks at what else there is: about a tenth of a
  * millisecond of the host, and not much device time. */
 uint32_t weft_soft_profile_slice(const struct weft_soft_profile *profile);
+/* The same in device time. */
+uint64_t weft_soft_profile_slice_ns(const struct weft_soft_profile *profile);
 /* Device time that one tenant may be before another: some slices, so that the host's processors are
  * used side by side. */
 uint64_t weft_soft_profile_slack_ns(const struct weft_soft_profile *profile);

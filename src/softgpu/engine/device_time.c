@@ -23,3 +23,8 @@ void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired
     __atomic_fetch_add(&process->device_time_ns, time_ns, __ATOMIC_RELAXED);
     weft_soft_turn_charge(device, time_ns);
 }
+
+void weft_soft_device_time_kernel(struct weft_soft_device *device, uint64_t retired)
+{
+    weft_soft_turn_kernel_ended(device, time_ns_of(device->profile, retired));
+}

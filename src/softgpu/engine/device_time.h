@@ -14,5 +14,7 @@
 uint64_t weft_soft_device_time_retired(const struct weft_soft_profile *profile, uint32_t time_us);
 /* Accounts for `retired` more in this process' line of the device page. Any thread. */
 void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired);
+/* A kernel of so many has ended. Any thread. */
+void weft_soft_device_time_kernel(struct weft_soft_device *device, uint64_t retired);
 
 #endif

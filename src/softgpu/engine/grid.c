@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "softgpu/engine/device_time.h"
 #include "softgpu/engine/turn.h"
 #include "softgpu/handle.h"
 
@@ -61,8 +62,12 @@ void weft_soft_grid_start(struct weft_soft_grid *grid)
 static void complete_if_over(struct weft_soft_grid *grid)
 {
     bool over = grid->finished == grid->block_count || atomic_load(&grid->aborted);
-    if (over && grid->running == 0)
-        weft_soft_op_complete(weft_soft_op_of_grid(grid));
+    if (!over || grid->running != 0)
+        return;
+    if (!atomic_load(&grid->aborted))
+        weft_soft_device_time_kernel(weft_soft_op_of_grid(grid)->stream->context->device,
+                                     atomic_load(&grid->retired));
+    weft_soft_op_complete(weft_soft_op_of_grid(grid));
 }
 
 static void park(struct weft_soft_grid *grid, struct weft_soft_resident *resident)

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "policy/share.h"
+#include "policy/slice.h"
 #include "util/util.h"
 
 /* Who is held looks again after so long even if nobody woke it. */
@@ -19,6 +19,7 @@
 struct weft_soft_turns {
     pthread_mutex_t lock;
     uint32_t wanting, held;            /* lock; threads */
+    uint64_t begun_ns;                 /* lock; our device time when we began to want it */
     bool expected;                     /* lock; one of `wanting` is no thread, but work */
     uint64_t looked_ns;                /* lock; when `beats` were read */
     uint32_t beats[WEFT_LEDGER_SLOTS]; /* lock */
@@ -161,9 +162,15 @@ static void end_quiet(struct weft_device_time *time)
         weft_share_stand_still(&time->share, weft_share_clock(&time->share), now_ns - since_ns);
 }
 
+static uint64_t own_time(const struct weft_soft_device *device)
+{
+    return load(&process_of(device)->device_time_ns);
+}
+
 static void enter(struct weft_soft_device *device)
 {
     struct weft_device_time *time = device->time;
+    device->turns->begun_ns = own_time(device);
     if (!is_free(device)) {
         struct look look;
         begin_look(&look, device);
@@ -223,6 +230,8 @@ void weft_soft_turn_leave(struct weft_soft_device *device)
     if (last) {
         clear_bit(shared->wanting, device->slot);
         weft_share_leave(&device->time->share, tenant_of(device));
+        if (!is_free(device))
+            weft_slice_learn_stretch(tenant_of(device), own_time(device) - turns->begun_ns);
     }
     pthread_mutex_unlock(&turns->lock);
     if (!last || is_free(device))
@@ -246,15 +255,15 @@ static uint32_t sequence_of(const struct weft_share_tenant *tenant)
 }
 
 /* By one policy from beginning to end: where weftd changed it meanwhile, once more. */
-static enum weft_share_verdict judge(struct weft_soft_device *device, struct look *look,
-                                     uint64_t *wait_ns)
+static enum weft_share_verdict judge(struct weft_soft_device *device, enum weft_slice_point point,
+                                     struct look *look, uint64_t *wait_ns)
 {
     struct weft_share_tenant *tenant = tenant_of(device);
     show_up(device);
     for (int i = 0; i < CHANGES_MAX; i++) {
         uint32_t sequence = sequence_of(tenant);
         begin_look(look, device);
-        enum weft_share_verdict verdict = weft_share_judge(&look->view, tenant, wait_ns);
+        enum weft_share_verdict verdict = weft_slice_judge(&look->view, tenant, point, wait_ns);
         if (sequence_of(tenant) != sequence)
             continue;
         if (verdict == WEFT_SHARE_RUN) {
@@ -266,11 +275,11 @@ static enum weft_share_verdict judge(struct weft_soft_device *device, struct loo
     return WEFT_SHARE_WAIT;
 }
 
-bool weft_soft_turn_is_ours(struct weft_soft_device *device)
+bool weft_soft_turn_is_ours(struct weft_soft_device *device, enum weft_slice_point point)
 {
     struct look look;
     uint64_t wait_ns;
-    return is_free(device) || judge(device, &look, &wait_ns) == WEFT_SHARE_RUN;
+    return is_free(device) || judge(device, point, &look, &wait_ns) == WEFT_SHARE_RUN;
 }
 
 /* One that wants the device and did nothing between two looks was stopped, or is stuck. */
@@ -352,7 +361,8 @@ static void sleep_until_looked(struct weft_soft_device *device, const struct loo
         weft_share_stand_still(&time->share, look->view.clock_ns, WEFT_MIN(passed_ns, wait_ns));
 }
 
-static bool wait_held(struct weft_soft_device *device, uint64_t timeout_ns)
+static bool wait_held(struct weft_soft_device *device, enum weft_slice_point point,
+                      uint64_t timeout_ns)
 {
     uint64_t deadline_ns = weft_clock_ns() + timeout_ns;
     for (;;) {
@@ -361,7 +371,7 @@ static bool wait_held(struct weft_soft_device *device, uint64_t timeout_ns)
         uint32_t turn = __atomic_load_n(&device->time->turns.turn, __ATOMIC_SEQ_CST);
         if (is_free(device))
             return true;
-        enum weft_share_verdict verdict = judge(device, &look, &wait_ns);
+        enum weft_share_verdict verdict = judge(device, point, &look, &wait_ns);
         if (verdict == WEFT_SHARE_RUN)
             return true;
         uint64_t now_ns = weft_clock_ns();
@@ -372,12 +382,13 @@ static bool wait_held(struct weft_soft_device *device, uint64_t timeout_ns)
     }
 }
 
-bool weft_soft_turn_wait(struct weft_soft_device *device, uint64_t timeout_ns)
+bool weft_soft_turn_wait(struct weft_soft_device *device, enum weft_slice_point point,
+                         uint64_t timeout_ns)
 {
-    if (weft_soft_turn_is_ours(device))
+    if (weft_soft_turn_is_ours(device, point))
         return true;
     change_held(device, 1);
-    bool ours = wait_held(device, timeout_ns);
+    bool ours = wait_held(device, point, timeout_ns);
     change_held(device, -1);
     return ours;
 }
@@ -394,6 +405,12 @@ void weft_soft_turn_charge(struct weft_soft_device *device, uint64_t time_ns)
     show_up(device);
     weft_share_charge(&time->share, tenant_of(device), time_ns);
     let_through(device);
+}
+
+void weft_soft_turn_kernel_ended(struct weft_soft_device *device, uint64_t time_ns)
+{
+    if (!is_free(device))
+        weft_slice_learn_kernel(tenant_of(device), time_ns);
 }
 
 bool weft_soft_turn_somebody_waits(const struct weft_soft_device *device)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "policy/slice.h"
 #include "softgpu/soft.h"
 
 /* The process' own state of a device; NULL where memory has run out. */
@@ -29,10 +30,13 @@ void weft_soft_turn_forget(struct weft_soft_device *device);
 /* A thread begins and ends to have work for the device. */
 void weft_soft_turn_want(struct weft_soft_device *device);
 void weft_soft_turn_leave(struct weft_soft_device *device);
-/* Whether a thread that wants the device may begin, or go on, with a slice. */
-bool weft_soft_turn_is_ours(struct weft_soft_device *device);
+/* Whether a thread that wants the device may begin, or go on, with a slice of a kernel. */
+bool weft_soft_turn_is_ours(struct weft_soft_device *device, enum weft_slice_point point);
 /* Waits until it may; false at the time-out. */
-bool weft_soft_turn_wait(struct weft_soft_device *device, uint64_t timeout_ns);
+bool weft_soft_turn_wait(struct weft_soft_device *device, enum weft_slice_point point,
+                         uint64_t timeout_ns);
+/* A kernel that took so much device time has ended. */
+void weft_soft_turn_kernel_ended(struct weft_soft_device *device, uint64_t time_ns);
 /* To be called where no SM became free: takes back those of processes that are not to be seen. */
 void weft_soft_turn_look_around(struct weft_soft_device *device);
 /* The tenant used so much device time; lets through those who may go on by that. */

@@ -94,29 +94,40 @@ static void give_up_device(struct worker *worker)
     want(worker, NULL);
 }
 
-/* An SM when it is the tenant's turn, which it still is when one became free. */
-static bool take_turn(struct worker *worker, struct weft_soft_device *device, uint64_t wait_ns)
+/* Where the grid is, for who looks whether it may go on. */
+static enum weft_slice_point point_of(const struct worker *worker, struct weft_soft_grid *grid)
 {
-    if (!weft_soft_turn_wait(device, wait_ns))
+    if (worker->stalls)
+        return WEFT_SLICE_STALLED;
+    return atomic_load(&grid->next_block) ? WEFT_SLICE_IN_KERNEL : WEFT_SLICE_AT_KERNEL;
+}
+
+/* An SM when it is the tenant's turn, which it still is when one became free. */
+static bool take_turn(struct worker *worker, struct weft_soft_device *device,
+                      enum weft_slice_point point, uint64_t wait_ns)
+{
+    if (!weft_soft_turn_wait(device, point, wait_ns))
         return false;
     if (!weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, wait_ns)) {
         weft_soft_turn_look_around(device);
         return false;
     }
-    if (weft_soft_turn_is_ours(device))
+    if (weft_soft_turn_is_ours(device, point))
         return true;
     weft_soft_sm_release(&worker->sm);
     return false;
 }
 
 /* Lock held on entry and return, not while it waits. */
-static void change_sm(struct worker *worker, struct weft_soft_device *device)
+static void change_sm(struct worker *worker, struct weft_soft_device *device,
+                      enum weft_slice_point point)
 {
     weft_soft_scheduler_unlock();
     if (worker->device)
         give_up_sm(worker);
     want(worker, device);
-    if (take_turn(worker, device, weft_soft.device_count > 1 ? SM_WAIT_SHORT_NS : SM_WAIT_NS))
+    if (take_turn(worker, device, point,
+                  weft_soft.device_count > 1 ? SM_WAIT_SHORT_NS : SM_WAIT_NS))
         worker->device = device;
     weft_soft_scheduler_lock();
 }
@@ -143,7 +154,7 @@ static bool pick(struct worker *worker, struct weft_soft_slice *slice)
                 return true;
             continue;
         }
-        change_sm(worker, device);
+        change_sm(worker, device, point_of(worker, grid));
         if (worker->device != device && weft_soft_scheduler.ready.next == &grid->ready)
             let_others_go_first(grid);
     }
@@ -242,7 +253,8 @@ static bool goes_on(struct worker *worker, struct weft_soft_slice *slice, uint32
         weft_soft_injected_error_at_work(context_of(grid)))
         return false;
     return atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) == 0 &&
-           !weft_soft_sm_wanted(&worker->sm) && weft_soft_turn_is_ours(worker->device);
+           !weft_soft_sm_wanted(&worker->sm) &&
+           weft_soft_turn_is_ours(worker->device, WEFT_SLICE_IN_KERNEL);
 }
 
 /* Blocks of the grid, one after the other, until the slice is used up or one has to stop. */
@@ -278,6 +290,16 @@ static enum weft_exec_outcome run_blocks(struct worker *worker, struct weft_soft
     return outcome;
 }
 
+/* Where the grid of a slice is now that it ended. */
+static enum weft_slice_point point_after(const struct weft_soft_slice *slice,
+                                         enum weft_exec_outcome outcome)
+{
+    if (outcome == WEFT_EXEC_STALLED)
+        return WEFT_SLICE_STALLED;
+    bool begins_more = atomic_load(&slice->grid->next_block) < slice->grid->block_count;
+    return slice->unfinished || begins_more ? WEFT_SLICE_IN_KERNEL : WEFT_SLICE_AT_KERNEL;
+}
+
 /* Lock held again on return; not while blocks run. */
 static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
 {
@@ -304,7 +326,8 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
         error = injected;
         weft_soft_injected_tell(context);
     }
-    if (weft_soft_sm_wanted(&worker->sm) || !weft_soft_turn_is_ours(worker->device))
+    if (weft_soft_sm_wanted(&worker->sm) ||
+        !weft_soft_turn_is_ours(worker->device, point_after(slice, outcome)))
         give_up_sm(worker);
     weft_soft_scheduler_lock();
     worker->stalls = outcome == WEFT_EXEC_STALLED ? worker->stalls + 1 : 0;

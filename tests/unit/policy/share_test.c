@@ -116,7 +116,7 @@ static void moments_of_emptiness_cost_nothing(void **state)
             simulation_add(&simulation, 300, NORMAL, WHOLE, 20 * MICROSECOND, 2);
         struct simulated_tenant *light =
             simulation_add(&simulation, 100, NORMAL, WHOLE, 20 * MICROSECOND, 2);
-        heavy->busy_ns = 200 * MICROSECOND;
+        heavy->busy_ns = 400 * MICROSECOND;
         heavy->pause_ns = 1 + simulation_draw(&simulation, 10 * MICROSECOND);
         simulation_run(&simulation, SECOND);
         assert_in_range(parts_of(used(heavy), SECOND), 7400, 7600);

@@ -18,6 +18,7 @@ void simulation_init(struct simulation *simulation, uint64_t seed, uint32_t sms)
     simulation->sms = sms;
     simulation->slice_ns = 50 * MICROSECOND;
     simulation->share.slack_ns = 4 * simulation->slice_ns;
+    simulation->share.slice_ns = simulation->slice_ns;
     simulation->charges = calloc(CHARGES_MAX, sizeof(*simulation->charges));
     assert_non_null(simulation->charges);
 }
@@ -56,7 +57,7 @@ uint64_t simulation_draw(struct simulation *simulation, uint64_t below)
     return x % below;
 }
 
-static void look(struct simulation *simulation, struct weft_share_view *view)
+static void look(const struct simulation *simulation, struct weft_share_view *view)
 {
     weft_share_view_begin(view, &simulation->share);
     for (uint32_t i = 0; i < simulation->tenant_count; i++) {
@@ -106,13 +107,27 @@ static void end_slice(struct simulation *simulation, struct simulated_tenant *te
     charge->time_ns = time_ns;
     weft_share_charge(&simulation->share, &tenant->line, time_ns);
     tenant->slice_ns[thread] = 0;
+    if (tenant->into_kernel_ns[thread] + time_ns == tenant->kernel_ns)
+        weft_slice_learn_kernel(&tenant->line, tenant->kernel_ns);
     tenant->into_kernel_ns[thread] = (tenant->into_kernel_ns[thread] + time_ns) % tenant->kernel_ns;
     tenant->worked_ns += time_ns;
     if (tenant->pause_ns && tenant->worked_ns >= tenant->busy_ns) {
+        weft_slice_learn_stretch(&tenant->line, tenant->worked_ns);
         tenant->worked_ns = 0;
         tenant->resume_ns = weft_share_clock(&simulation->share) + tenant->pause_ns;
     }
     simulation->running--;
+}
+
+static enum weft_share_verdict judge(const struct simulation *simulation,
+                                     struct simulated_tenant *tenant, uint32_t thread,
+                                     uint64_t *wait_ns)
+{
+    struct weft_share_view view;
+    look(simulation, &view);
+    return weft_slice_judge(
+        &view, &tenant->line,
+        tenant->into_kernel_ns[thread] ? WEFT_SLICE_IN_KERNEL : WEFT_SLICE_AT_KERNEL, wait_ns);
 }
 
 /* False where it has to wait. */
@@ -124,10 +139,13 @@ static bool step(struct simulation *simulation, struct simulated_tenant *tenant,
         end_slice(simulation, tenant, thread);
         return true;
     }
-    look(simulation, &view);
-    if (!has_work(simulation, tenant) || simulation->running == simulation->sms ||
-        weft_share_judge(&view, &tenant->line, &wait_ns) != WEFT_SHARE_RUN)
+    if (!has_work(simulation, tenant) || simulation->running == simulation->sms)
         return false;
+    if (judge(simulation, tenant, thread, &wait_ns) != WEFT_SHARE_RUN) {
+        simulation->held_in_kernel += tenant->into_kernel_ns[thread] != 0;
+        return false;
+    }
+    look(simulation, &view);
     weft_share_begin(&simulation->share, &view);
     uint64_t left_ns = tenant->kernel_ns - tenant->into_kernel_ns[thread];
     tenant->slice_ns[thread] = left_ns < simulation->slice_ns ? left_ns : simulation->slice_ns;
@@ -154,14 +172,15 @@ static void stand_still(struct simulation *simulation)
 
 static bool somebody_may_step(struct simulation *simulation)
 {
-    struct weft_share_view view;
-    uint64_t wait_ns;
-    look(simulation, &view);
     for (uint32_t i = 0; i < simulation->tenant_count; i++) {
-        struct simulated_tenant *tenant = &simulation->tenants[i];
-        if (runs(tenant) ||
-            (tenant->wants && weft_share_judge(&view, &tenant->line, &wait_ns) == WEFT_SHARE_RUN))
+        struct simulated_tenant tenant = simulation->tenants[i];
+        uint64_t wait_ns;
+        if (runs(&tenant))
             return true;
+        for (uint32_t thread = 0; tenant.wants && thread < tenant.threads; thread++) {
+            if (judge(simulation, &tenant, thread, &wait_ns) == WEFT_SHARE_RUN)
+                return true;
+        }
     }
     return false;
 }

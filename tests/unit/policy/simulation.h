@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "policy/share.h"
+#include "policy/slice.h"
 
 #define TENANTS_MAX 16
 #define THREADS_MAX 16
@@ -36,6 +36,7 @@ struct simulation {
     struct weft_share share;
     struct simulated_tenant tenants[TENANTS_MAX];
     uint32_t tenant_count, sms, running;
+    uint32_t held_in_kernel; /* times that a kernel which had begun was kept from going on */
     uint64_t slice_ns, random;
     struct charge *charges; /* owned */
     uint32_t charge_count;

@@ -62,25 +62,30 @@ static int tear_down(void **state)
     return munmap(page, sizeof(*page) + sizeof(*shared));
 }
 
+static bool is_ours(struct weft_soft_device *device)
+{
+    return weft_soft_turn_is_ours(device, WEFT_SLICE_AT_KERNEL);
+}
+
 static void work_begins_under_the_policy_of_now(void **state)
 {
     (void)state;
     weft_soft_turn_want(&a);
     weft_soft_turn_want(&b);
-    assert_true(weft_soft_turn_is_ours(&a));
+    assert_true(is_ours(&a));
     assert_int_equal(page->processes[1].admitted, 2);
     for (uint32_t sequence = 4; sequence < 200; sequence += 2) {
         set_terms(1, sequence, WEFT_SHARE_CAP_WHOLE, sequence);
-        assert_true(weft_soft_turn_is_ours(&a));
+        assert_true(is_ours(&a));
         assert_int_equal(page->processes[1].admitted, sequence);
     }
     /* It used a millisecond, of which the new cap permits a tenth: nothing begins. */
     weft_soft_turn_charge(&a, MILLISECOND);
     set_terms(1, 100, 1, 300);
     weft_soft_turn_charge(&a, MILLISECOND);
-    assert_false(weft_soft_turn_is_ours(&a));
+    assert_false(is_ours(&a));
     assert_int_equal(page->processes[1].admitted, 198);
-    assert_true(weft_soft_turn_is_ours(&b));
+    assert_true(is_ours(&b));
 }
 
 static atomic_bool policies_end;
@@ -93,7 +98,7 @@ static void *ask_for_a(void *unused)
     while (!atomic_load(&policies_end)) {
         uint64_t terms = __atomic_load_n(&shared->tenants[1].terms, __ATOMIC_SEQ_CST);
         page->processes[1].admitted = 0;
-        if (weft_soft_turn_is_ours(&a))
+        if (is_ours(&a))
             old += page->processes[1].admitted < weft_share_terms_unpack(terms).sequence;
     }
     return (void *)old;
@@ -120,32 +125,32 @@ static void work_has_its_place_at_once(void **state)
     (void)state;
     weft_soft_turn_want(&b);
     weft_soft_turn_charge(&b, 10 * MILLISECOND);
-    assert_true(weft_soft_turn_is_ours(&b));
+    assert_true(is_ours(&b));
     set_terms(2, 1, WEFT_SHARE_CAP_WHOLE, 2);
     weft_soft_turn_charge(&b, 10 * MILLISECOND);
     weft_soft_turn_expect(&a);
     weft_soft_turn_expect(&a);
     weft_soft_turn_charge(&b, MILLISECOND);
-    assert_false(weft_soft_turn_is_ours(&b));
+    assert_false(is_ours(&b));
     /* The thread that comes takes the place over, and there is no other to give up. */
     weft_soft_turn_want(&a);
     weft_soft_turn_forget(&a);
-    assert_false(weft_soft_turn_is_ours(&b));
+    assert_false(is_ours(&b));
     weft_soft_turn_leave(&a);
-    assert_true(weft_soft_turn_is_ours(&b));
+    assert_true(is_ours(&b));
     weft_soft_turn_charge(&b, MILLISECOND);
     weft_soft_turn_expect(&a);
     weft_soft_turn_charge(&b, MILLISECOND);
-    assert_false(weft_soft_turn_is_ours(&b));
+    assert_false(is_ours(&b));
     weft_soft_turn_forget(&a);
-    assert_true(weft_soft_turn_is_ours(&b));
+    assert_true(is_ours(&b));
     assert_int_equal(shared->turns.wanting[0], 0);
 }
 
 static void *wait_for_b(void *unused)
 {
     (void)unused;
-    return weft_soft_turn_wait(&b, LONG) ? &b : NULL;
+    return weft_soft_turn_wait(&b, WEFT_SLICE_AT_KERNEL, LONG) ? &b : NULL;
 }
 
 /* b is so far ahead that it is held; begins to wait. */
@@ -155,8 +160,8 @@ static pthread_t hold_b(void)
     weft_soft_turn_want(&a);
     weft_soft_turn_want(&b);
     weft_soft_turn_charge(&b, 10 * MILLISECOND);
-    assert_false(weft_soft_turn_is_ours(&b));
-    assert_true(weft_soft_turn_is_ours(&a));
+    assert_false(is_ours(&b));
+    assert_true(is_ours(&a));
     assert_int_equal(pthread_create(&thread, NULL, wait_for_b, NULL), 0);
     while (!weft_soft_turn_somebody_waits(&a))
         usleep(1000);
@@ -204,10 +209,10 @@ static void the_stopped_lose_their_place_until_they_come(void **state)
     pthread_t thread = hold_b();
     check_through(thread);
     assert_int_equal(shared->turns.wanting[0], 0);
-    assert_true(weft_soft_turn_is_ours(&a));
+    assert_true(is_ours(&a));
     assert_int_equal(shared->turns.wanting[0], 2);
     /* What it did not take meanwhile is not kept for it. */
-    assert_true(weft_soft_turn_is_ours(&b));
+    assert_true(is_ours(&b));
 }
 
 static void a_new_policy_lets_the_held_go_on(void **state)
@@ -227,7 +232,7 @@ static void a_standstill_passes(void **state)
     weft_soft_turn_want(&a);
     for (uint64_t used = 0; used < 200; used++) {
         weft_soft_turn_charge(&a, MILLISECOND);
-        assert_true(weft_soft_turn_wait(&a, LONG));
+        assert_true(weft_soft_turn_wait(&a, WEFT_SLICE_AT_KERNEL, LONG));
     }
     uint64_t idle = shared->share.idle_ns;
     assert_in_range(idle, 190 * MILLISECOND, 200 * MILLISECOND);
@@ -240,7 +245,7 @@ static void who_is_alone_is_asked_nothing(void **state)
     shared->turns.sharers = 1;
     weft_soft_turn_want(&a);
     for (int i = 0; i < 100; i++) {
-        assert_true(weft_soft_turn_wait(&a, 0));
+        assert_true(weft_soft_turn_wait(&a, WEFT_SLICE_AT_KERNEL, 0));
         weft_soft_turn_charge(&a, MILLISECOND);
     }
     assert_int_equal(page->processes[1].beat, 0);
@@ -249,7 +254,7 @@ static void who_is_alone_is_asked_nothing(void **state)
     /* And where somebody comes it owes nothing for that time. */
     shared->turns.sharers = 2;
     weft_soft_turn_want(&b);
-    assert_true(weft_soft_turn_is_ours(&a) && weft_soft_turn_is_ours(&b));
+    assert_true(is_ours(&a) && is_ours(&b));
 }
 
 /* Whatever stands in the page: no index leaves it, nothing is divided by 0. */
@@ -263,7 +268,7 @@ static void scribbles_break_nothing(void **state)
     shared->tenants[0].terms = UINT64_MAX;
     shared->share.levels[2].tenants_begun = 1ull << 63;
     weft_soft_turn_charge(&a, MILLISECOND);
-    weft_soft_turn_wait(&a, MILLISECOND);
+    weft_soft_turn_wait(&a, WEFT_SLICE_AT_KERNEL, MILLISECOND);
     weft_soft_turn_leave(&a);
 }
 
