@@ -116,6 +116,7 @@ struct weft_cli_program {
     const char *socket;
     bool own_runtime; /* our libcudart stands in front: NVIDIA's works with NVIDIA's driver alone;
                        * and NVRTC is asked for PTX */
+    uint32_t mps_percent; /* of the SMs, that MPS is asked for; 0: nothing */
 };
 /* Starts it with the environment of a tenant's program; returns when it has ended, signals handed
  * on and reports printed meanwhile. Returns the exit status for the shell. */

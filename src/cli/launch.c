@@ -70,6 +70,18 @@ static int put_runtime_first(const char *library_dir, const char *program)
     return access(nvrtc, R_OK) == 0 ? put_first("LD_PRELOAD", nvrtc) : 0;
 }
 
+/* MPS reads its share when the program's first context is made. Who asked for less gets that. */
+static int ask_mps(uint32_t percent)
+{
+    const char *name = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", *theirs = getenv(name);
+    double asked = theirs ? strtod(theirs, NULL) : 0;
+    char text[16];
+    if (percent == 0 || (asked > 0 && asked < percent))
+        return 0;
+    snprintf(text, sizeof(text), "%u", percent);
+    return setenv(name, text, 1);
+}
+
 static int set_environment(const struct weft_cli_program *program)
 {
     char face[WEFT_PLACES_PATH_BYTES];
@@ -77,7 +89,8 @@ static int set_environment(const struct weft_cli_program *program)
         return -1;
     if (program->own_runtime && put_runtime_first(program->library_dir, program->argv[0]))
         return -1;
-    if (put_first("LD_PRELOAD", face) || put_first("LD_LIBRARY_PATH", program->library_dir))
+    if (ask_mps(program->mps_percent) || put_first("LD_PRELOAD", face) ||
+        put_first("LD_LIBRARY_PATH", program->library_dir))
         return -1;
     return setenv("WEFT_SOCKET", program->socket, 1);
 }

@@ -13,7 +13,8 @@ static const struct {
     {WEFT_LIMIT_WEIGHT, "N", "share of device time among those that want it, 1 to 10000"},
     {WEFT_LIMIT_COMPUTE, "P%", "device time is capped at so much, 1% to 100%"},
     {WEFT_LIMIT_PRIORITY, "CLASS", "critical, high, normal, low or idle; served in this order"},
-    {WEFT_LIMIT_SM, "P%", "share of the SMs, 1% to 100%"},
+    {WEFT_LIMIT_SM, "P%",
+     "of the SMs, rounded down, at least one; 1% to 100%; native: where MPS runs"},
     {WEFT_LIMIT_KERNEL_TIMEOUT, "TIME",
      "of the device that one kernel may take: 2s, 20ms, 500us; 0: no limit"},
 };

@@ -120,7 +120,8 @@ static int run(const struct run_options *asked, char **program)
     int status = weft_cli_launch(&(struct weft_cli_program){.argv = program,
                                                             .library_dir = library_dir,
                                                             .socket = ready.socket,
-                                                            .own_runtime = is_soft(&begin.gpus)},
+                                                            .own_runtime = is_soft(&begin.gpus),
+                                                            .mps_percent = ready.mps_percent},
                                  &link);
     weft_link_close(&link);
     return status;

@@ -56,6 +56,7 @@ struct weft_daemon_device {
     struct weft_ledger *ledger;         /* soft: in the page */
     struct weft_ledger_account account; /* soft: our own slot in it */
     struct weft_device_time *time;      /* soft: in the page */
+    struct weft_device_space *space;    /* soft: in the page */
     uint64_t configured_bytes;          /* promised in a configuration that is being checked */
     struct weft_room *room;             /* in the page; native: mapped, owned; NULL: not made yet */
 };
@@ -484,6 +485,29 @@ void weft_daemon_room_drop_unclaimed(struct weft_daemon *daemon, struct weft_dae
  * already. */
 int weft_daemon_room_check(const struct weft_daemon_device *device, uint64_t others, uint64_t bytes,
                            struct weft_err *err);
+
+/* -- space.c: shares of the SMs
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* WEFT_ENOSYS where a share is asked for of a device that cannot be divided now. */
+int weft_daemon_space_check(const struct weft_limits *limits,
+                            struct weft_daemon_device *const *devices, uint32_t count,
+                            struct weft_err *err);
+/* Gives the tenant its SMs of each soft device; a part that has the right size is kept. */
+void weft_daemon_space_apply(struct weft_daemon_tenant *tenant);
+/* Takes them back from the tenant of a line; others may get other ones. */
+void weft_daemon_space_leave(struct weft_daemon_device *device, uint32_t line);
+/* How many it has; 0 where that is not known. */
+uint32_t weft_daemon_space_count(const struct weft_daemon_tenant *tenant, uint32_t index);
+/* Whether the two compete for SMs of a soft device that both have. */
+bool weft_daemon_space_meets(const struct weft_daemon_tenant *tenant, uint32_t index,
+                             const struct weft_daemon_tenant *other, uint32_t other_index);
+/* What MPS is to be told of programs of a tenant with native devices; 0: nothing. */
+uint32_t weft_daemon_space_mps_percent(const struct weft_daemon_tenant *tenant);
+/* Adds to `note` what a change of the share means for programs that run. */
+void weft_daemon_space_tell(const struct weft_daemon_tenant *tenant,
+                            char note[WEFT_WIRE_TEXT_BYTES]);
 
 /* -- fault.c
  * ----------------------------------------------------------------------------------------------------------

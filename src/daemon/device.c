@@ -68,6 +68,7 @@ static void format_page(struct weft_daemon_device *device, const struct weft_dae
     snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
     page->memory_bytes = device->memory_bytes;
     device->time = (struct weft_device_time *)((char *)page + weft_device_time_offset());
+    device->space = (struct weft_device_space *)((char *)page + weft_device_space_offset());
     device->time->share.slack_ns = weft_soft_profile_slack_ns(device->profile);
     device->time->share.slice_ns = weft_soft_profile_slice_ns(device->profile);
     device->time->share.slice_mode = daemon->slice_mode;
@@ -161,6 +162,7 @@ static int take_page(struct weft_daemon_device *device, int fd, struct weft_err 
         memcmp(device->page->uuid, device->uuid, sizeof(device->uuid)) != 0 || device->page_fd < 0)
         return weft_fail(err, WEFT_EVERSION, "the page of %s is of another version", device->name);
     device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
+    device->space = (struct weft_device_space *)((char *)memory + weft_device_space_offset());
     rc = weft_ledger_open(&device->ledger, (char *)memory + WEFT_DEVICE_LEDGER_OFFSET,
                           weft_ledger_bytes(), err);
     if (rc == 0)

@@ -181,6 +181,8 @@ static int resolve(struct weft_daemon *daemon, const struct weft_config_tenant *
                    struct weft_err *err)
 {
     int rc = weft_daemon_device_resolve(daemon, &configured->gpus, devices, count, err);
+    if (rc == 0)
+        rc = weft_daemon_space_check(&configured->limits, devices, *count, err);
     return rc ? rc : weft_daemon_tenant_check_limits(&configured->limits, devices, *count, err);
 }
 

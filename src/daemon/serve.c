@@ -238,6 +238,7 @@ static int serve_run_begin(struct weft_daemon_connection *connection, struct wef
     connection->process = process;
     process->connection = connection;
     ready.device_count = tenant->device_count;
+    ready.mps_percent = weft_daemon_space_mps_percent(tenant);
     memcpy(ready.tenant, tenant->name, sizeof(ready.tenant));
     memcpy(ready.socket, tenant->listener->path, sizeof(ready.socket));
     struct weft_packet packet;

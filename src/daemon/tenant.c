@@ -91,6 +91,7 @@ static void write_policy(struct weft_daemon_tenant *tenant)
         __atomic_store_n(&device->memory_guarantee_bytes, limits->guarantee_bytes,
                          __ATOMIC_RELEASE);
     }
+    weft_daemon_space_apply(tenant);
     weft_daemon_time_apply(tenant, page->sequence + 1);
     __atomic_add_fetch(&page->sequence, 1, __ATOMIC_ACQ_REL);
 }
@@ -273,6 +274,8 @@ int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_conf
         rc = weft_daemon_tenant_check_limits(&tenant->limits, tenant->devices, tenant->device_count,
                                              err);
     if (rc == 0)
+        rc = weft_daemon_space_check(&tenant->limits, tenant->devices, tenant->device_count, err);
+    if (rc == 0)
         rc = weft_daemon_time_enter(tenant, err);
     if (rc == 0)
         rc = complete(tenant, err);
@@ -438,6 +441,9 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     int rc = weft_limits_change(&changed, changes, err);
     if (rc == 0)
         rc = weft_daemon_tenant_check_limits(&changed, tenant->devices, tenant->device_count, err);
+    bool other_share = changed.sm_percent != tenant->limits.sm_percent;
+    if (rc == 0 && other_share)
+        rc = weft_daemon_space_check(&changed, tenant->devices, tenant->device_count, err);
     if (rc == 0)
         rc = weft_daemon_room_promise(tenant, changed.guarantee_bytes, err);
     if (rc)
@@ -448,6 +454,8 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     note[0] = '\0';
     if (weft_limits_has(changes, WEFT_LIMIT_MEMORY))
         tell_of_excess(tenant, note);
+    if (other_share)
+        weft_daemon_space_tell(tenant, note);
     return 0;
 }
 

@@ -95,6 +95,8 @@ void weft_daemon_time_drop_unclaimed(struct weft_daemon *daemon, struct weft_dae
     for (uint32_t line = 1; line < WEFT_DEVICE_TENANTS; line++) {
         sharers += claimed[line];
         if (!claimed[line])
+            weft_daemon_space_leave(device, line);
+        if (!claimed[line])
             __atomic_store_n(&device->time->tenants[line].terms, 0, __ATOMIC_SEQ_CST);
     }
     __atomic_store_n(&device->time->turns.sharers, sharers, __ATOMIC_SEQ_CST);
@@ -107,6 +109,7 @@ void weft_daemon_time_leave(struct weft_daemon_tenant *tenant)
         struct weft_device_time *time = tenant->devices[i]->time;
         if (tenant->time_lines[i] == 0)
             continue;
+        weft_daemon_space_leave(tenant->devices[i], tenant->time_lines[i]);
         __atomic_store_n(&time->tenants[tenant->time_lines[i]].terms, 0, __ATOMIC_SEQ_CST);
         __atomic_fetch_sub(&time->turns.sharers, 1, __ATOMIC_SEQ_CST);
         tenant->time_lines[i] = 0;
@@ -143,14 +146,15 @@ void weft_daemon_time_settle(struct weft_device_time *time, uint32_t slot)
 }
 
 /* What the level of classes leaves to this one where all tenants of the device have work. */
-static double share_of_class(const struct weft_daemon *daemon,
-                             const struct weft_daemon_device *device, enum weft_class class)
+static double share_of_class(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
-    const struct weft_daemon_tenant *tenant = daemon->tenants;
+    const struct weft_daemon_tenant *other = tenant->daemon->tenants;
+    enum weft_class class = tenant->limits.class;
     uint32_t classes = 0;
-    for (; tenant; tenant = tenant->next) {
-        for (uint32_t i = 0; i < tenant->device_count; i++)
-            classes |= tenant->devices[i] == device ? 1u << tenant->limits.class : 0;
+    for (; other; other = other->next) {
+        for (uint32_t i = 0; i < other->device_count; i++)
+            classes |=
+                weft_daemon_space_meets(tenant, index, other, i) ? 1u << other->limits.class : 0;
     }
     double share = 1;
     for (enum weft_class above = WEFT_CLASS_CRITICAL; above < class; above++)
@@ -158,23 +162,25 @@ static double share_of_class(const struct weft_daemon *daemon,
     return classes >> (class + 1) ? share * (1 - WEFT_SHARE_FLOOR_PERCENT / PER_CENT) : share;
 }
 
-static uint32_t weights_of_class(const struct weft_daemon *daemon,
-                                 const struct weft_daemon_device *device, enum weft_class class)
+static uint32_t weights_of_class(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
+    const struct weft_daemon_tenant *other = tenant->daemon->tenants;
     uint32_t weights = 0;
-    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
-        for (uint32_t i = 0; i < tenant->device_count && tenant->limits.class == class; i++)
-            weights += tenant->devices[i] == device ? tenant->limits.weight : 0;
+    for (; other; other = other->next) {
+        for (uint32_t i = 0; i < other->device_count && other->limits.class == tenant->limits.class;
+             i++)
+            weights += weft_daemon_space_meets(tenant, index, other, i) ? other->limits.weight : 0;
     }
     return weights;
 }
 
 double weft_daemon_time_share(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
-    const struct weft_daemon_device *device = tenant->devices[index];
     const struct weft_limits *limits = &tenant->limits;
-    uint32_t weights =
-        WEFT_MAX(weights_of_class(tenant->daemon, device, limits->class), limits->weight);
-    double share = share_of_class(tenant->daemon, device, limits->class) * limits->weight / weights;
+    uint32_t weights = WEFT_MAX(weights_of_class(tenant, index), limits->weight);
+    uint32_t sms = weft_daemon_space_count(tenant, index);
+    double share = share_of_class(tenant, index) * limits->weight / weights;
+    if (sms)
+        share = WEFT_MIN(share, (double)sms / tenant->devices[index]->sm_count);
     return WEFT_MIN(share, (double)limits->compute_cap_e4 / WEFT_COMPUTE_WHOLE);
 }

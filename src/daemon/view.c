@@ -61,6 +61,9 @@ static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t i
         (json_int_t)limit, "memory_guarantee_bytes", (json_int_t)tenant->limits.guarantee_bytes,
         "time_used_s", (double)time_used_ns(tenant, 0, index) / NS_PER_S, "share",
         weft_daemon_time_share(tenant, index));
+    uint32_t sms = weft_daemon_space_count(tenant, index);
+    if (entry && sms)
+        json_object_set_new(entry, "sm_count", json_integer((json_int_t)sms));
     /* Beside what is used, so that the two are of one moment. */
     if (entry && device->time) {
         json_object_set_new(entry, "device_time_s",

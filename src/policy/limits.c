@@ -20,7 +20,7 @@ static const struct {
     [WEFT_LIMIT_WEIGHT] = {"weight", "", true},
     [WEFT_LIMIT_COMPUTE] = {"compute", "", true},
     [WEFT_LIMIT_PRIORITY] = {"priority", "", true},
-    [WEFT_LIMIT_SM] = {"sm", "shares of the SMs are not supported yet; leave it out", false},
+    [WEFT_LIMIT_SM] = {"sm", "", true},
     [WEFT_LIMIT_KERNEL_TIMEOUT] = {"kernel-timeout", "", true},
 };
 

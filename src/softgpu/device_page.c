@@ -4,6 +4,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+int weft_device_page_wake(struct weft_device_page *page, uint32_t sm, int most)
+{
+    __atomic_add_fetch(&page->sm_released, 1, __ATOMIC_SEQ_CST);
+    return (int)syscall(SYS_futex, &page->sm_released, FUTEX_WAKE_BITSET, most, NULL, NULL,
+                        1u << (sm % 32));
+}
+
 void weft_device_page_free_sms(struct weft_device_page *page, uint32_t slot)
 {
     bool freed = false;

@@ -14,11 +14,12 @@
 #include "policy/ledger.h"
 #include "policy/room.h"
 #include "policy/share.h"
+#include "policy/space.h"
 #include <weft/backend.h>
 
 #define WEFT_DEVICE_MAGIC 0x75706766u
 #define WEFT_DEVICE_MAJOR 1
-#define WEFT_DEVICE_MINOR 3
+#define WEFT_DEVICE_MINOR 4
 #define WEFT_DEVICE_SMS_MAX 256
 #define WEFT_DEVICE_TENANTS 1025 /* line 0 is of processes that weftd gave none */
 
@@ -82,7 +83,7 @@ struct weft_device_page {
     uint32_t state;         /* enum weft_soft_state */
     uint32_t xid_count;     /* since it was made */
     uint32_t watchdog_us;   /* of device time that one kernel may take; 0: no limit */
-    uint32_t sm_released;   /* futex: goes up whenever an SM becomes free */
+    uint32_t sm_released;   /* futex, bit sets by SM: goes up whenever one becomes free */
     uint32_t sm_waiters;    /* threads that want one; a hint, may be too high after a death */
     uint64_t reserved2[7];
     struct weft_device_sm sms[WEFT_DEVICE_SMS_MAX];
@@ -102,17 +103,31 @@ static inline uint64_t weft_device_time_offset(void)
     return (WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes() + 4095) & ~(uint64_t)4095;
 }
 
-/* Since minor 3, behind that: what the device's tenants are guaranteed of its memory. The page of a
- * native device is such a room alone. */
-static inline uint64_t weft_device_room_offset(void)
+/* Since minor 4, behind that: which SMs the kernels of each tenant may run on. weftd writes it. */
+struct weft_device_space {
+    uint32_t limited; /* tenants that have not all of them */
+    uint32_t reserved[15];
+    struct weft_space_set sets[WEFT_DEVICE_TENANTS];
+};
+static inline uint64_t weft_device_space_offset(void)
 {
     return (weft_device_time_offset() + sizeof(struct weft_device_time) + 4095) & ~(uint64_t)4095;
 }
 
+/* Since minor 3, at the page's end: what the device's tenants are guaranteed of its memory. The
+ * page of a native device is such a room alone. */
+static inline uint64_t weft_device_room_offset(void)
+{
+    return (weft_device_space_offset() + sizeof(struct weft_device_space) + 4095) & ~(uint64_t)4095;
+}
+
+/* Wakes up to `most` of those who wait for an SM and may have that one; returns how many. */
+int weft_device_page_wake(struct weft_device_page *page, uint32_t sm, int most);
 /* Takes back the SMs that the workers of a process hold which is dead, or not to be seen, and wakes
  * who waits for one. A process that comes back finds its own no longer its own. */
 void weft_device_page_free_sms(struct weft_device_page *page, uint32_t slot);
 
+_Static_assert(WEFT_DEVICE_SMS_MAX <= WEFT_SPACE_SMS_MAX, "a set has a bit for each");
 _Static_assert(sizeof(struct weft_device_sm) == 64, "one cache line, shared with other processes");
 _Static_assert(sizeof(struct weft_device_process) == 64,
                "one cache line, shared with other processes");

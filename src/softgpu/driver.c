@@ -9,6 +9,7 @@
 
 #include "softgpu/engine/engine.h"
 #include "softgpu/engine/log.h"
+#include "softgpu/engine/space.h"
 #include "softgpu/engine/turn.h"
 #include "softgpu/engine/watchdog.h"
 #include "softgpu/soft.h"
@@ -42,7 +43,18 @@ static int map_page(struct weft_soft_device *device, int fd, struct weft_err *er
     if (device->page->minor >= 2 &&
         device->page_bytes >= weft_device_time_offset() + sizeof(struct weft_device_time))
         device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
+    if (device->page->minor >= 4 &&
+        device->page_bytes >= weft_device_space_offset() + sizeof(struct weft_device_space))
+        device->space = (struct weft_device_space *)((char *)memory + weft_device_space_offset());
     return check_page(device->page, err);
+}
+
+/* What of the device's SMs the tenant has now. */
+static uint32_t count_sms(const struct weft_soft_device *device)
+{
+    const struct weft_space_set *set = weft_soft_space_of(device);
+    uint32_t sm_count = device->profile->sm_count;
+    return set ? weft_space_count(set, sm_count) : sm_count;
 }
 
 static int open_device(struct weft_soft_device *device, const struct weft_device_grant *grant,
@@ -65,6 +77,7 @@ static int open_device(struct weft_soft_device *device, const struct weft_device
     int rc = map_page(device, grant->page_fd, err);
     if (rc)
         return rc;
+    device->sm_count = count_sms(device);
     struct weft_ledger *ledger;
     rc = weft_ledger_open(&ledger, (char *)device->page + WEFT_DEVICE_LEDGER_OFFSET,
                           device->page_bytes - WEFT_DEVICE_LEDGER_OFFSET, err);

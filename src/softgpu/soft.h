@@ -38,8 +38,10 @@ struct weft_soft_device {
     const struct weft_soft_profile *profile;
     struct weft_device_page *page; /* mapped, owned */
     size_t page_bytes;
-    uint32_t slice;                /* warp instructions that a worker runs at once */
-    struct weft_device_time *time; /* in the page; NULL where its weftd knows of none */
+    uint32_t slice;                        /* warp instructions that a worker runs at once */
+    struct weft_device_time *time;         /* in the page; NULL where its weftd knows of none */
+    const struct weft_device_space *space; /* the same */
+    uint32_t sm_count;             /* that the program is told of: what its tenant had at first */
     struct weft_soft_turns *turns; /* the engine half's, owned: see engine/turn.h */
     /* Of the device's ledger; its limit is page->memory_ceiling_bytes. */
     struct weft_ledger_account account;

@@ -257,6 +257,7 @@ void weft_wire_run_ready_encode(const struct weft_wire_run_ready *message,
     weft_write_u32(writer, message->device_count);
     weft_write_text(writer, message->tenant);
     weft_write_text(writer, message->socket);
+    weft_write_u32(writer, message->mps_percent);
 }
 
 int weft_wire_run_ready_decode(struct weft_reader reader, uint16_t minor,
@@ -266,6 +267,7 @@ int weft_wire_run_ready_decode(struct weft_reader reader, uint16_t minor,
     message->device_count = weft_read_u32(&reader);
     weft_read_text(&reader, message->tenant, sizeof(message->tenant));
     weft_read_text(&reader, message->socket, sizeof(message->socket));
+    message->mps_percent = minor >= 4 ? weft_read_u32(&reader) : 0;
     return finish(&reader, minor, "RUN_READY", err);
 }
 

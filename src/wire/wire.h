@@ -115,6 +115,7 @@ struct weft_wire_run_ready {
     uint32_t device_count;
     char tenant[WEFT_WIRE_TENANT_BYTES];
     char socket[WEFT_WIRE_PATH_BYTES];
+    uint32_t mps_percent; /* of the SMs, what programs ask NVIDIA's MPS for; 0: nothing; minor 4 */
 };
 
 /* `weft run` to weftd: this is the program. Not answered. */

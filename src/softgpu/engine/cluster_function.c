@@ -79,7 +79,7 @@ static uint32_t blocks_at_once(const struct weft_soft_function *function,
     uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY * config->blockDimZ;
     if (threads == 0 || threads > function->info.max_threads_per_block || profile->cc_major < 9)
         return 0;
-    return profile->sm_count *
+    return function->module->context->device->sm_count *
            weft_soft_occupancy(profile, &function->info, (uint32_t)threads, config->sharedMemBytes);
 }
 

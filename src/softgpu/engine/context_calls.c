@@ -276,7 +276,7 @@ static CUresult get_exec_affinity(CUexecAffinityParam *out, CUexecAffinityType t
     if (type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
         return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
     out->type = type;
-    out->param.smCount.val = context->device->profile->sm_count;
+    out->param.smCount.val = context->device->sm_count;
     return CUDA_SUCCESS;
 }
 

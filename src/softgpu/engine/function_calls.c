@@ -264,7 +264,7 @@ static void find_block_size(const struct weft_soft_function *function, uint32_t 
         if (blocks * size <= best)
             continue;
         best = blocks * size;
-        *grid = (int)(blocks * profile->sm_count);
+        *grid = (int)(blocks * function->module->context->device->sm_count);
         *block = (int)size;
     }
 }

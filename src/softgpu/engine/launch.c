@@ -189,7 +189,7 @@ static void describe_launch(const struct request *request, struct weft_soft_func
     grid->block_count = weft_exec_launch_units(launch);
     uint64_t unit_bytes = blocks * block_bytes(grid, &function->info, threads);
     uint64_t affordable = WEFT_MAX(RESIDENT_BYTES_MAX / unit_bytes, 1u);
-    uint64_t at_once = (uint64_t)request->blocks_per_sm * profile->sm_count / blocks;
+    uint64_t at_once = (uint64_t)request->blocks_per_sm * context->device->sm_count / blocks;
     at_once = WEFT_MAX(at_once, 1u);
     if (!request->cooperative)
         at_once = WEFT_MIN(at_once, affordable);

@@ -13,16 +13,27 @@
 /* Who gave an SM up for others looks again after so long: the others may be dead. */
 #define POLITE_WAIT_NS 1000000ull
 
-static long futex_wait(const uint32_t *word, uint32_t value, uint64_t timeout_ns)
+/* A wait for bits takes a point in time, on the same clock. */
+static long futex_wait(const uint32_t *word, uint32_t value, uint64_t until_ns, uint32_t bits)
 {
-    const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
-                                     .tv_nsec = (long)(timeout_ns % 1000000000)};
-    return syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+                                   .tv_nsec = (long)(until_ns % 1000000000)};
+    return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &until, NULL, bits);
 }
 
-static long futex_wake_one(const uint32_t *word)
+/* The futex' bits of the SMs that the thread may have. */
+static uint32_t futex_bits(const struct weft_soft_sm *sm)
 {
-    return syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+    uint64_t bits = 0;
+    for (uint32_t i = 0; sm->allowed && i < WEFT_SPACE_WORDS; i++)
+        bits |= __atomic_load_n(&sm->allowed->words[i], __ATOMIC_RELAXED);
+    uint32_t folded = (uint32_t)bits | (uint32_t)(bits >> 32);
+    return folded ? folded : FUTEX_BITSET_MATCH_ANY;
+}
+
+static bool is_allowed(const struct weft_soft_sm *sm, uint32_t index)
+{
+    return !sm->allowed || weft_space_has(sm->allowed, index);
 }
 
 static uint32_t sm_count(const struct weft_device_page *page)
@@ -38,10 +49,11 @@ static bool take_free(struct weft_soft_sm *sm, struct weft_device_page *page, ui
         uint32_t index = (sm->index + i) % count;
         uint64_t *word = &page->sms[index].owner;
         uint64_t none = 0;
-        if (__atomic_load_n(word, __ATOMIC_RELAXED) == 0 &&
+        if (is_allowed(sm, index) && __atomic_load_n(word, __ATOMIC_RELAXED) == 0 &&
             __atomic_compare_exchange_n(word, &none, owner, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED)) {
-            *sm = (struct weft_soft_sm){.page = page, .index = index, .owner = owner};
+            *sm = (struct weft_soft_sm){
+                .page = page, .index = index, .owner = owner, .allowed = sm->allowed};
             return true;
         }
     }
@@ -61,7 +73,8 @@ static bool wait_and_take(struct weft_soft_sm *sm, struct weft_device_page *page
         if (now_ns >= deadline_ns)
             return false;
         futex_wait(&page->sm_released, released,
-                   WEFT_MIN(deadline_ns - now_ns, after_you ? POLITE_WAIT_NS : WAIT_NS));
+                   WEFT_MIN(deadline_ns, now_ns + (after_you ? POLITE_WAIT_NS : WAIT_NS)),
+                   futex_bits(sm));
         after_you = false;
     }
 }
@@ -92,14 +105,15 @@ void weft_soft_sm_release(struct weft_soft_sm *sm)
     sm->polite = false;
     if (__atomic_load_n(&page->sm_waiters, __ATOMIC_SEQ_CST) == 0)
         return;
-    __atomic_fetch_add(&page->sm_released, 1, __ATOMIC_RELEASE);
-    /* The count of waiters may be too high after a death; who was really woken is the truth. */
-    sm->polite = futex_wake_one(&page->sm_released) > 0;
+    /* The count of waiters may be too high after a death, and others wait for other SMs; who was
+     * really woken is the truth. */
+    sm->polite = weft_device_page_wake(page, sm->index, 1) > 0;
 }
 
 bool weft_soft_sm_wanted(const struct weft_soft_sm *sm)
 {
     const struct weft_device_page *page = sm->page;
     return page && (__atomic_load_n(&page->sm_waiters, __ATOMIC_RELAXED) != 0 ||
+                    !is_allowed(sm, sm->index) ||
                     __atomic_load_n(&page->sms[sm->index].owner, __ATOMIC_RELAXED) != sm->owner);
 }

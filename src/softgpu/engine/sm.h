@@ -17,16 +17,18 @@ struct weft_soft_sm {
     uint32_t index;
     uint64_t owner;
     bool polite; /* the last one was given up for somebody who waited: let them go first */
+    const struct weft_space_set *allowed; /* borrowed; of the tenant: engine/space.h. NULL: all */
 };
 
-/* Takes a free SM of `page` for thread number `thread` (from 1) of process slot `slot`. Waits up to
- * `timeout_ns`; false where none became free. The thread holds none before. */
+/* Takes a free SM of `page`, one of `sm->allowed`, for thread number `thread` (from 1) of process
+ * slot `slot`. Waits up to `timeout_ns`; false where none became free. The thread holds none
+ * before. */
 bool weft_soft_sm_acquire(struct weft_soft_sm *sm, struct weft_device_page *page, uint32_t slot,
                           uint32_t thread, uint64_t timeout_ns);
 /* Gives it back and wakes one waiter; does nothing where none is held. */
 void weft_soft_sm_release(struct weft_soft_sm *sm);
 /* Whether another thread, here or in another process, waits for an SM of the same device, or has
- * taken this one. */
+ * taken this one; or it is none of the tenant's any more. */
 bool weft_soft_sm_wanted(const struct weft_soft_sm *sm);
 
 #endif

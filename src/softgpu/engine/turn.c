@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "policy/slice.h"
+#include "softgpu/engine/space.h"
 #include "util/util.h"
 
 /* Who is held looks again after so long even if nobody woke it. */
@@ -103,24 +104,47 @@ static void for_each_slot(const uint64_t words[WEFT_DEVICE_SLOT_WORDS],
     }
 }
 
+/* Tenants that have no SM in common do not wait for each other. */
 struct look {
-    const struct weft_device_page *page;
-    struct weft_device_time *time;
-    struct weft_share_view view;
-    uint32_t through; /* the futex' bits of tenants that may go on */
+    const struct weft_soft_device *device;
+    uint32_t tenant;             /* whose look it is */
+    bool divided;                /* somebody has not all SMs */
+    struct weft_share_view view; /* of those that have an SM in common with the tenant */
+    struct weft_share_view all;  /* of all; where the device is divided */
+    uint32_t through;            /* the futex' bits of tenants that may go on */
 };
 
 static void add_to_view(uint32_t slot, void *context)
 {
     struct look *look = context;
-    weft_share_view_add(&look->view, &look->time->tenants[tenant_number(look->page, slot)]);
+    const struct weft_soft_device *device = look->device;
+    uint32_t number = tenant_number(device->page, slot);
+    const struct weft_share_tenant *tenant = &device->time->tenants[number];
+    if (look->divided)
+        weft_share_view_add(&look->all, tenant);
+    if (!look->divided ||
+        weft_space_meets(&device->space->sets[look->tenant], &device->space->sets[number]))
+        weft_share_view_add(&look->view, tenant);
 }
 
-static void begin_look(struct look *look, const struct weft_soft_device *device)
+static void begin_look(struct look *look, const struct weft_soft_device *device, uint32_t tenant)
 {
-    *look = (struct look){.page = device->page, .time = device->time};
+    *look = (struct look){
+        .device = device, .tenant = tenant, .divided = weft_soft_space_is_divided(device)};
     weft_share_view_begin(&look->view, &device->time->share);
+    look->all = look->view;
     for_each_slot(device->time->turns.wanting, add_to_view, look);
+}
+
+static void begin_own_look(struct look *look, const struct weft_soft_device *device)
+{
+    begin_look(look, device, tenant_number(device->page, device->slot));
+}
+
+/* All who want the device have reached their caps. */
+static bool nobody_may_run(const struct look *look)
+{
+    return (look->divided ? look->all.classes : look->view.classes) == 0;
 }
 
 static uint32_t futex_bit(uint32_t tenant)
@@ -130,10 +154,16 @@ static uint32_t futex_bit(uint32_t tenant)
 
 static void note_if_through(uint32_t slot, void *context)
 {
-    struct look *look = context;
+    struct look *look = context, own;
+    const struct look *of_tenant = look;
     uint64_t wait_ns;
-    uint32_t tenant = tenant_number(look->page, slot);
-    if (weft_share_judge(&look->view, &look->time->tenants[tenant], &wait_ns) == WEFT_SHARE_RUN)
+    uint32_t tenant = tenant_number(look->device->page, slot);
+    if (look->divided && tenant != look->tenant) {
+        begin_look(&own, look->device, tenant);
+        of_tenant = &own;
+    }
+    if (weft_share_judge(&of_tenant->view, &look->device->time->tenants[tenant], &wait_ns) ==
+        WEFT_SHARE_RUN)
         look->through |= futex_bit(tenant);
 }
 
@@ -144,7 +174,7 @@ static void let_through(const struct weft_soft_device *device)
     struct weft_device_turns *shared = &device->time->turns;
     if (is_empty(shared->held))
         return;
-    begin_look(&look, device);
+    begin_own_look(&look, device);
     for_each_slot(shared->held, note_if_through, &look);
     if (look.through == 0)
         return;
@@ -173,7 +203,7 @@ static void enter(struct weft_soft_device *device)
     device->turns->begun_ns = own_time(device);
     if (!is_free(device)) {
         struct look look;
-        begin_look(&look, device);
+        begin_own_look(&look, device);
         weft_share_enter(&time->share, &look.view, tenant_of(device));
         if (is_empty(time->turns.wanting))
             end_quiet(time);
@@ -262,7 +292,7 @@ static enum weft_share_verdict judge(struct weft_soft_device *device, enum weft_
     show_up(device);
     for (int i = 0; i < CHANGES_MAX; i++) {
         uint32_t sequence = sequence_of(tenant);
-        begin_look(look, device);
+        begin_own_look(look, device);
         enum weft_share_verdict verdict = weft_slice_judge(&look->view, tenant, point, wait_ns);
         if (sequence_of(tenant) != sequence)
             continue;
@@ -346,7 +376,7 @@ static void sleep_until_looked(struct weft_soft_device *device, const struct loo
                                uint64_t most_ns)
 {
     struct weft_device_time *time = device->time;
-    bool stands_still = verdict == WEFT_SHARE_CAPPED && look->view.classes == 0;
+    bool stands_still = verdict == WEFT_SHARE_CAPPED && nobody_may_run(look);
     uint64_t sleep_ns = WEFT_MIN(most_ns, LOOK_NS);
     if (stands_still)
         sleep_ns = WEFT_MIN(sleep_ns, wait_ns);

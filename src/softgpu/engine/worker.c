@@ -15,6 +15,7 @@
 #include "softgpu/engine/grid.h"
 #include "softgpu/engine/injected.h"
 #include "softgpu/engine/sm.h"
+#include "softgpu/engine/space.h"
 #include "softgpu/engine/turn.h"
 #include "softgpu/engine/watchdog.h"
 #include "softgpu/engine/worker.h"
@@ -108,6 +109,7 @@ static bool take_turn(struct worker *worker, struct weft_soft_device *device,
 {
     if (!weft_soft_turn_wait(device, point, wait_ns))
         return false;
+    worker->sm.allowed = weft_soft_space_of(device);
     if (!weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, wait_ns)) {
         weft_soft_turn_look_around(device);
         return false;

@@ -109,7 +109,6 @@ static const struct field fields[] = {
     FIELD(WARP_SIZE, warp_lanes),
     FIELD(MAX_REGISTERS_PER_BLOCK, registers_per_block),
     FIELD(CLOCK_RATE, clock_khz),
-    FIELD(MULTIPROCESSOR_COUNT, sm_count),
     FIELD(MEMORY_CLOCK_RATE, memory_clock_khz),
     FIELD(GLOBAL_MEMORY_BUS_WIDTH, memory_bus_bits),
     FIELD(L2_CACHE_SIZE, l2_cache_bytes),
@@ -146,6 +145,8 @@ static int derive(const struct weft_soft_device *device, CUdevice_attribute attr
     switch ((int)attribute) {
     case A(PCI_BUS_ID):
         return (int)weft_soft_attribute_bus(device);
+    case A(MULTIPROCESSOR_COUNT):
+        return (int)device->sm_count;
     case A(MULTI_GPU_BOARD_GROUP_ID):
         return (int)device->ordinal;
     case A(KERNEL_EXEC_TIMEOUT):

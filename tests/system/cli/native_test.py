@@ -1,5 +1,6 @@
 """Native GPUs as the vendor's library tells of them. Breaks when ordinals, UUIDs or the choice of devices do not fit."""
 import json
+import os
 
 import place
 
@@ -26,6 +27,30 @@ class NativeTest(place.PlaceTest):
         first = self.begin("run", "--gpu", "any", self.client, "open", "wait")
         self.wait_line(first, "waiting")
         self.assertEqual(self.granted("--gpu", "any"), [["1", "1"]])
+
+    def test_a_share_of_the_sms_is_asked_of_mps(self):
+        pipes = self.root / "mps"
+        pipes.mkdir()
+        self.env["CUDA_MPS_PIPE_DIRECTORY"] = str(pipes)
+        ask = ("run", "--gpu", "0", "--tenant", "t", "--sm", "40%", "sh", "-c", "echo told $CUDA_MPS_ACTIVE_THREAD_PERCENTAGE")
+        os.mkfifo(pipes / "control")
+        for _ in range(2):
+            refused = self.call(*ask)
+            self.assertEqual(refused.returncode, 125)
+            self.assertIn(f"none listens at {pipes}", refused.stderr)
+        with open(os.open(pipes / "control", os.O_RDONLY | os.O_NONBLOCK), "rb"):
+            self.assertEqual(self.call(*ask).stdout, "told 40\n")
+            self.assertEqual(self.call(*ask, env={"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "12.5"}).stdout, "told 12.5\n")
+            self.assertEqual(self.call("run", "--gpu", "0", *ask[7:]).stdout, "told\n")
+            program = self.begin("run", "--gpu", "0", "--tenant", "t", "--sm", "40%", self.client, "open", "wait")
+            self.wait_line(program, "waiting")
+            changed = self.call("set", "t", "--sm", "30%")
+            self.assertEqual(changed.returncode, 0, changed.stderr)
+            self.assertIn("those that run keep theirs", changed.stderr)
+            self.assertEqual(self.call("run", "--tenant", "t", *ask[7:]).stdout, "told 30\n")
+        # Who has a share keeps it where MPS ends, and can be changed otherwise.
+        self.assertEqual(self.call("set", "t", "--sm", "20%").returncode, 1)
+        self.assertEqual(self.call("set", "t", "--memory", "1G").returncode, 0)
 
     def test_refusals(self):
         for gpu, words in (("2", "devices 0 to 1"), ("0,0", "twice"), ("any,any,any", "no further"),

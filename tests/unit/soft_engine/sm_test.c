@@ -153,11 +153,41 @@ static void waiter_notices_what_nobody_told_it(void **state)
     weft_soft_sm_release(&sm);
 }
 
+/* SM 1 is free all the time, and another thread's. */
+static void takes_only_what_is_allowed(void **state)
+{
+    (void)state;
+    struct weft_space_set first = {.words = {1}, .is_part = 1},
+                          second = {.words = {2}, .is_part = 1};
+    struct weft_soft_sm one = {.allowed = &first}, two = {.allowed = &first},
+                        other = {.allowed = &second};
+    assert_true(weft_soft_sm_acquire(&one, &shared->page, 4, 1, 0));
+    assert_int_equal(one.index, 0);
+    assert_false(weft_soft_sm_acquire(&two, &shared->page, 4, 2, MILLISECOND));
+    assert_true(weft_soft_sm_acquire(&other, &shared->page, 5, 1, 0));
+    assert_int_equal(other.index, 1);
+    /* What becomes free is of no use to who waits for another. */
+    shared->page.sm_waiters = 1;
+    weft_soft_sm_release(&other);
+    assert_false(other.polite);
+    assert_true(weft_soft_sm_acquire(&other, &shared->page, 5, 1, 0));
+    shared->page.sm_waiters = 0;
+    assert_false(weft_soft_sm_wanted(&one));
+    first.words[0] = 2;
+    assert_true(weft_soft_sm_wanted(&one));
+    weft_soft_sm_release(&one);
+    weft_soft_sm_release(&other);
+    assert_true(weft_soft_sm_acquire(&one, &shared->page, 4, 1, 0));
+    assert_int_equal(one.index, 1);
+    weft_soft_sm_release(&one);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh_page, drop_page)
     const struct CMUnitTest tests[] = {
         TEST(hands_out_each_once),
+        TEST(takes_only_what_is_allowed),
         TEST(frees_nothing_that_is_another_owners),
         TEST(does_not_wait_for_a_dead_waiter),
         TEST(serves_more_processes_than_sms),

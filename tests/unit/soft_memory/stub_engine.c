@@ -34,6 +34,7 @@ static void open_device(struct weft_soft_device *device, uint32_t ordinal, const
     device->ordinal = ordinal;
     device->profile = weft_soft_profile_find(profile);
     assert_non_null(device->profile);
+    device->sm_count = device->profile->sm_count;
     device->page_bytes = WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes();
     device->page = mmap(NULL, device->page_bytes, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
