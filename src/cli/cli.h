@@ -95,6 +95,20 @@ size_t weft_cli_access_options(struct weft_cli_access *asked, struct weft_option
 int weft_cli_access_parse(const struct weft_cli_access *asked, struct weft_access *run,
                           struct weft_access *change, struct weft_err *err);
 
+/* -- gpus.c: the options that say which devices
+ * --------------------------------------------------------------------------- */
+
+#define WEFT_CLI_GPUS 3
+
+struct weft_cli_gpus {
+    const char *list, *count, *placement; /* as typed; NULL: not given */
+};
+/* Writes WEFT_CLI_GPUS options that fill *asked, and returns how many. */
+size_t weft_cli_gpus_options(struct weft_cli_gpus *asked, struct weft_option *list);
+/* Errors name the option. WEFT_EINVAL, WEFT_ESYNTAX. */
+int weft_cli_gpus_parse(const struct weft_cli_gpus *asked, struct weft_gpu_list *gpus,
+                        struct weft_err *err);
+
 /* -- show.c: verbs that print what weftd answers
  * ------------------------------------------------------------------------ */
 

@@ -7,7 +7,8 @@
     5 /* a daemon that is just leaving hangs up on us; the next try starts another */
 
 struct run_options {
-    const char *gpu, *tenant;
+    const char *tenant;
+    struct weft_cli_gpus gpus;
     struct weft_cli_limits limits;
     struct weft_cli_access access;
     bool help;
@@ -24,11 +25,7 @@ static int make_request(const struct run_options *asked, struct weft_wire_run_be
     int rc = weft_cli_limits_parse(&asked->limits, &begin->limits, err);
     if (rc == 0)
         rc = weft_cli_access_parse(&asked->access, &begin->run, &begin->change, err);
-    if (rc)
-        return rc;
-    if (asked->gpu)
-        rc = weft_gpu_list_parse(asked->gpu, &begin->gpus, err);
-    return rc ? weft_wrap(err, rc, "--gpu") : 0;
+    return rc ? rc : weft_cli_gpus_parse(&asked->gpus, &begin->gpus, err);
 }
 
 static int exchange_begin(struct weft_link *link, const struct weft_wire_run_begin *begin,
@@ -130,13 +127,12 @@ static int run(const struct run_options *asked, char **program)
 int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
 {
     struct run_options asked = {0};
-    struct weft_option options[WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 3] = {
-        {"gpu", "LIST", "devices: N, GPU-uuid, soft[=PROFILE[xN]], any, …; default: all native",
-         .value = &asked.gpu},
-        {"tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
-         .value = &asked.tenant},
-    };
-    size_t count = 2 + weft_cli_limits_options(&asked.limits, options + 2);
+    struct weft_option options[WEFT_CLI_GPUS + WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 2];
+    size_t count = weft_cli_gpus_options(&asked.gpus, options);
+    options[count++] = (struct weft_option){
+        "tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
+        .value = &asked.tenant};
+    count += weft_cli_limits_options(&asked.limits, options + count);
     count += weft_cli_access_options(&asked.access, options + count);
     options[count++] = (struct weft_option){"help", NULL, "print this", .flag = &asked.help};
     struct weft_err err = {0};

@@ -11,7 +11,8 @@
 #define GONE_PAUSE_MS 10
 
 struct tenant_options {
-    const char *gpu, *owner;
+    const char *owner;
+    struct weft_cli_gpus gpus;
     struct weft_cli_limits limits;
     struct weft_cli_access access;
     bool force, as_json, help;
@@ -86,8 +87,8 @@ static int make_request(const char *name, const struct tenant_options *asked,
         rc = weft_cli_limits_parse(&asked->limits, &add->asked.limits, err);
     if (rc == 0)
         rc = weft_cli_access_parse(&asked->access, &add->asked.run, &add->asked.change, err);
-    if (rc == 0 && asked->gpu && (rc = weft_gpu_list_parse(asked->gpu, &add->asked.gpus, err)))
-        weft_wrap(err, rc, "--gpu");
+    if (rc == 0)
+        rc = weft_cli_gpus_parse(&asked->gpus, &add->asked.gpus, err);
     if (rc == 0 && asked->owner && (rc = weft_access_user(asked->owner, &add->owner, err)))
         weft_wrap(err, rc, "--owner");
     return rc;
@@ -205,9 +206,7 @@ static size_t fill_options(const char *what, struct tenant_options *asked,
 {
     size_t count = 0;
     if (strcmp(what, "add") == 0) {
-        options[count++] = (struct weft_option){
-            "gpu", "LIST", "devices, as behind weft run --gpu; default: all native",
-            .value = &asked->gpu};
+        count += weft_cli_gpus_options(&asked->gpus, options + count);
         options[count++] = (struct weft_option){
             "owner", "USER", "whose it is; default: who adds it", .value = &asked->owner};
         count += weft_cli_limits_options(&asked->limits, options + count);
@@ -223,7 +222,7 @@ static size_t fill_options(const char *what, struct tenant_options *asked,
 static int change(const struct weft_verb *verb, const char *what, int argc, char **argv)
 {
     struct tenant_options asked = {0};
-    struct weft_option options[WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 3];
+    struct weft_option options[WEFT_CLI_GPUS + WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 3];
     struct weft_err err = {0};
     const char *name = NULL;
     size_t count = fill_options(what, &asked, options);

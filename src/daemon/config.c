@@ -133,14 +133,19 @@ static int read_option(struct reading *reading, const char *where, const yaml_no
         return fail_at(reading, value, where, WEFT_EINVAL, "must be one value");
     if (strcmp(name, "gpu") == 0)
         rc = weft_gpu_list_parse(text, &tenant->gpus, &inner);
+    else if (strcmp(name, "gpus") == 0)
+        rc = weft_gpu_count_parse(text, &tenant->gpus.wanted, &inner);
+    else if (strcmp(name, "placement") == 0)
+        rc = weft_placement_parse(text, &tenant->gpus.placement, &inner);
     for (int i = 0; i < WEFT_LIMIT_COUNT && rc == -WEFT_ENOENT; i++) {
         if (i != WEFT_LIMIT_GUARANTEE && strcmp(name, weft_limit_name((enum weft_limit)i)) == 0)
             rc = weft_limit_parse((enum weft_limit)i, text, &tenant->limits, &inner);
     }
     if (rc == -WEFT_ENOENT)
-        return fail_at(reading, key, where, WEFT_EINVAL,
-                       "unknown key; there are gpu, memory, weight, compute, priority, sm, "
-                       "kernel-timeout, owner, run and change");
+        return fail_at(
+            reading, key, where, WEFT_EINVAL,
+            "unknown key; there are gpu, gpus, placement, memory, weight, compute, priority, sm, "
+            "kernel-timeout, owner, run and change");
     return rc ? fail_at(reading, value, where, -rc, inner.text) : 0;
 }
 

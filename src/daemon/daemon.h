@@ -413,10 +413,21 @@ bool weft_daemon_stray_has_left(pid_t pid);
 /* -- device.c, native.c, ceiling.c
  * ------------------------------------------------------------------------------------- */
 
-/* Finds (soft: makes) the devices that a list names. */
+/* Finds (soft: makes) the devices that a list names, and chooses among them where it says so, by
+ * what `limits` promise. */
 int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
+                               const struct weft_limits *limits,
                                struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
                                uint32_t *count, struct weft_err *err);
+/* Whether the tenant's devices are ones that the list could give. WEFT_ENOENT where it names what
+ * is not there. */
+int weft_daemon_device_match(const struct weft_daemon_tenant *tenant,
+                             const struct weft_gpu_list *list, bool *matches, struct weft_err *err);
+/* place.c: leaves `wanted` of *count devices, in their order: the ones to be chosen now.
+ * WEFT_ENOENT with a word about each device. */
+int weft_daemon_place(struct weft_daemon *daemon, const struct weft_gpu_list *list, uint32_t wanted,
+                      const struct weft_limits *limits, struct weft_daemon_device **devices,
+                      uint32_t *count, struct weft_err *err);
 /* The soft device of that profile and number, made where it is not there. */
 int weft_daemon_device_soft(struct weft_daemon *daemon, const char *profile, uint32_t index,
                             struct weft_daemon_device **out, struct weft_err *err);

@@ -220,6 +220,9 @@ struct choice {
     struct weft_daemon *daemon;
     struct weft_daemon_device **devices;
     uint32_t count;
+    const struct weft_gpu_list *list;
+    const struct weft_limits *limits; /* unless it keeps all */
+    bool keeps_all;                   /* `any` stands for all that it could be */
 };
 
 static bool is_chosen(const struct choice *choice, const struct weft_daemon_device *device)
@@ -280,18 +283,31 @@ static int no_native(struct weft_err *err)
                      "this machine has no GPU; for one emulated on the CPU use --gpu soft");
 }
 
+/* All native devices that are not chosen yet. */
+static int choose_rest(struct choice *choice, struct weft_err *err)
+{
+    int rc = choice->daemon->native_count ? 0 : no_native(err);
+    for (size_t i = 0; rc == 0 && i < choice->daemon->native_count; i++) {
+        if (!is_chosen(choice, choice->daemon->devices[i]))
+            rc = choose(choice, choice->daemon->devices[i], err);
+    }
+    return rc;
+}
+
+/* One of them; all where `list` chooses later, or who asks only looks. */
 static int choose_any(struct choice *choice, struct weft_err *err)
 {
-    struct weft_daemon_device *best = NULL;
-    for (size_t i = 0; i < choice->daemon->native_count; i++) {
-        struct weft_daemon_device *device = choice->daemon->devices[i];
-        if (!is_chosen(choice, device) && (!best || device->tenants < best->tenants))
-            best = device;
-    }
-    if (!best)
-        return choice->count ? weft_fail(err, WEFT_ENOENT, "--gpu any: no further GPU is there")
-                             : no_native(err);
-    return choose(choice, best, err);
+    uint32_t before = choice->count, left;
+    int rc = choose_rest(choice, err);
+    if (rc || choice->keeps_all)
+        return rc;
+    left = choice->count - before;
+    if (left == 0)
+        return weft_fail(err, WEFT_ENOENT, "--gpu any: no further GPU is there");
+    rc = weft_daemon_place(choice->daemon, choice->list, 1, choice->limits,
+                           choice->devices + before, &left, err);
+    choice->count = before + left;
+    return rc;
 }
 
 static int choose_uuid(struct choice *choice, const struct weft_gpu_item *item,
@@ -333,19 +349,59 @@ static int choose_item(struct choice *choice, const struct weft_gpu_item *item,
     }
 }
 
+/* How many devices a program of the list sees. */
+static uint32_t count_of(const struct weft_gpu_list *list)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += list->items[i].count;
+    return list->wanted ? list->wanted : count;
+}
+
+static int choose_list(struct choice *choice, struct weft_err *err)
+{
+    const struct weft_gpu_list *list = choice->list;
+    int rc = list->count == 0 ? choose_rest(choice, err) : 0;
+    for (size_t i = 0; rc == 0 && i < list->count; i++)
+        rc = choose_item(choice, &list->items[i], err);
+    return rc;
+}
+
 int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
+                               const struct weft_limits *limits,
                                struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
                                uint32_t *count, struct weft_err *err)
 {
-    struct choice choice = {.daemon = daemon, .devices = devices};
-    int rc = 0;
-    if (list->count == 0 && daemon->native_count == 0)
-        return no_native(err);
-    for (size_t i = 0; rc == 0 && list->count == 0 && i < daemon->native_count; i++)
-        rc = choose(&choice, daemon->devices[i], err);
-    for (size_t i = 0; rc == 0 && i < list->count; i++)
-        rc = choose_item(&choice, &list->items[i], err);
+    struct choice choice = {.daemon = daemon,
+                            .devices = devices,
+                            .list = list,
+                            .limits = limits,
+                            .keeps_all = list->wanted != 0};
+    int rc = weft_gpu_list_check(list, err);
+    if (rc == 0)
+        rc = choose_list(&choice, err);
+    if (rc == 0 && list->wanted)
+        rc = weft_daemon_place(daemon, list, list->wanted, limits, devices, &choice.count, err);
     if (rc == 0)
         *count = choice.count;
     return rc;
+}
+
+/* Where weftd chose, any choice of the right size is as good; the list's order holds else. */
+int weft_daemon_device_match(const struct weft_daemon_tenant *tenant,
+                             const struct weft_gpu_list *list, bool *matches, struct weft_err *err)
+{
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    struct choice choice = {
+        .daemon = tenant->daemon, .devices = devices, .list = list, .keeps_all = true};
+    bool is_choice = weft_gpu_list_is_choice(list), same = true;
+    int rc = choose_list(&choice, err);
+    if (rc)
+        return rc;
+    uint32_t wanted = is_choice ? count_of(list) : choice.count;
+    for (uint32_t i = 0; i < tenant->device_count; i++)
+        same &= is_choice ? is_chosen(&choice, tenant->devices[i])
+                          : i < choice.count && choice.devices[i] == tenant->devices[i];
+    *matches = same && tenant->device_count == wanted;
+    return 0;
 }

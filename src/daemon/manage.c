@@ -180,7 +180,16 @@ static int resolve(struct weft_daemon *daemon, const struct weft_config_tenant *
                    struct weft_daemon_device *devices[WEFT_DEVICES_MAX], uint32_t *count,
                    struct weft_err *err)
 {
-    int rc = weft_daemon_device_resolve(daemon, &configured->gpus, devices, count, err);
+    const struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
+    bool keeps = false;
+    int rc = tenant ? weft_daemon_device_match(tenant, &configured->gpus, &keeps, err) : 0;
+    if (rc == 0 && keeps) {
+        memcpy(devices, tenant->devices, tenant->device_count * sizeof(devices[0]));
+        *count = tenant->device_count;
+    } else if (rc == 0) {
+        rc = weft_daemon_device_resolve(daemon, &configured->gpus, &configured->limits, devices,
+                                        count, err);
+    }
     if (rc == 0)
         rc = weft_daemon_space_check(&configured->limits, devices, *count, err);
     return rc ? rc : weft_daemon_tenant_check_limits(&configured->limits, devices, *count, err);

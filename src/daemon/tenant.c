@@ -268,7 +268,7 @@ int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_conf
     tenant->change = asked->change;
     int rc = weft_limits_change(&tenant->limits, &asked->limits, err);
     if (rc == 0)
-        rc = weft_daemon_device_resolve(daemon, &asked->gpus, tenant->devices,
+        rc = weft_daemon_device_resolve(daemon, &asked->gpus, &tenant->limits, tenant->devices,
                                         &tenant->device_count, err);
     if (rc == 0)
         rc = weft_daemon_tenant_check_limits(&tenant->limits, tenant->devices, tenant->device_count,
@@ -372,15 +372,13 @@ static int check_join(struct weft_daemon_tenant *tenant, const struct weft_wire_
         return weft_fail(err, WEFT_EEXIST,
                          "tenant %s is alive; who may use it is changed by weft set %s",
                          tenant->name, tenant->name);
-    if (begin->gpus.count == 0)
+    if (begin->gpus.count == 0 && begin->gpus.wanted == 0)
         return 0;
-    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
-    uint32_t count;
-    int rc = weft_daemon_device_resolve(tenant->daemon, &begin->gpus, devices, &count, err);
+    bool matches;
+    int rc = weft_daemon_device_match(tenant, &begin->gpus, &matches, err);
     if (rc)
         return rc;
-    if (count != tenant->device_count ||
-        memcmp(devices, tenant->devices, count * sizeof(devices[0])) != 0)
+    if (!matches)
         return weft_fail(err, WEFT_EEXIST,
                          "tenant %s is alive with other devices; leave --gpu out to join it, or "
                          "take another --tenant",

@@ -135,8 +135,36 @@ int weft_gpu_list_parse(const char *text, struct weft_gpu_list *list, struct wef
     }
     if (devices > WEFT_DEVICES_MAX)
         return weft_fail(err, WEFT_ESYNTAX, "\"%s\": more than %d devices", text, WEFT_DEVICES_MAX);
-    *list = parsed;
+    list->count = parsed.count;
+    memcpy(list->items, parsed.items, sizeof(list->items));
     return 0;
+}
+
+int weft_gpu_count_parse(const char *text, uint32_t *wanted, struct weft_err *err)
+{
+    uint32_t count = 0;
+    if (!parse_count(text, WEFT_DEVICES_MAX, &count) || count == 0)
+        return weft_fail(err, WEFT_EINVAL, "\"%.40s\": the number of devices goes from 1 to %d",
+                         text, WEFT_DEVICES_MAX);
+    *wanted = count;
+    return 0;
+}
+
+bool weft_gpu_list_is_choice(const struct weft_gpu_list *list)
+{
+    bool is_choice = list->wanted != 0;
+    for (size_t i = 0; i < list->count; i++)
+        is_choice |= list->items[i].kind == WEFT_GPU_ANY;
+    return is_choice;
+}
+
+int weft_gpu_list_check(const struct weft_gpu_list *list, struct weft_err *err)
+{
+    if (list->placement == WEFT_PLACEMENT_DEFAULT || weft_gpu_list_is_choice(list))
+        return 0;
+    return weft_fail(err, WEFT_EINVAL,
+                     "a placement says nothing where all devices are named; add --gpus N, or --gpu "
+                     "any");
 }
 
 char *weft_uuid_format(const uint8_t uuid[WEFT_UUID_BYTES], char *text)

@@ -3,9 +3,11 @@
 #ifndef WEFT_POLICY_GPUS_H
 #define WEFT_POLICY_GPUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/place.h"
 #include <weft/backend.h>
 #include <weft/err.h>
 
@@ -35,11 +37,20 @@ struct weft_gpu_item {
 struct weft_gpu_list {
     size_t count; /* 0: nothing was asked for */
     struct weft_gpu_item items[WEFT_DEVICES_MAX];
+    uint32_t wanted;               /* --gpus N: so many of them, which weftd chooses; 0: all */
+    enum weft_placement placement; /* how it chooses these, and what `any` stands for */
 };
 
 /* WEFT_ESYNTAX with a text that quotes the item and says what may stand there. More devices than
- * WEFT_DEVICES_MAX are refused. */
+ * WEFT_DEVICES_MAX are refused. Leaves `wanted` and `placement` as they are. */
 int weft_gpu_list_parse(const char *text, struct weft_gpu_list *list, struct weft_err *err);
+
+/* The number of --gpus. WEFT_EINVAL. */
+int weft_gpu_count_parse(const char *text, uint32_t *wanted, struct weft_err *err);
+/* Whether weftd chooses among the devices. */
+bool weft_gpu_list_is_choice(const struct weft_gpu_list *list);
+/* Of all parts together: WEFT_EINVAL where a placement is given and nothing is to be chosen. */
+int weft_gpu_list_check(const struct weft_gpu_list *list, struct weft_err *err);
 
 /* "8-4-4-4-12" hexadecimal digits, as NVML prints them after its prefix. `text` holds
  * WEFT_UUID_TEXT_BYTES. Returns text. */

@@ -221,6 +221,17 @@ static void run_begin_write(const struct weft_wire_run_begin *message, struct we
     limits_encode(&message->limits, writer);
     access_encode(&message->run, writer);
     access_encode(&message->change, writer);
+    weft_write_u32(writer, message->gpus.wanted);
+    weft_write_u8(writer, (uint8_t)message->gpus.placement);
+}
+
+/* Since minor 4. */
+static void choice_decode(struct weft_reader *reader, uint16_t minor, struct weft_gpu_list *list)
+{
+    list->wanted = minor >= 4 ? weft_read_u32(reader) : 0;
+    uint8_t placement = minor >= 4 ? weft_read_u8(reader) : 0;
+    reader->failed |= list->wanted > WEFT_DEVICES_MAX || placement > WEFT_PLACEMENT_PACK;
+    list->placement = (enum weft_placement)placement;
 }
 
 static void run_begin_read(struct weft_reader *reader, uint16_t minor,
@@ -235,6 +246,7 @@ static void run_begin_read(struct weft_reader *reader, uint16_t minor,
     limits_decode(reader, minor, &message->limits);
     access_decode(reader, minor, &message->run);
     access_decode(reader, minor, &message->change);
+    choice_decode(reader, minor, &message->gpus);
 }
 
 void weft_wire_run_begin_encode(const struct weft_wire_run_begin *message,

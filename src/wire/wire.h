@@ -105,9 +105,9 @@ struct weft_wire_report {
 /* `weft run` to weftd: make this tenant, or let me join it. */
 struct weft_wire_run_begin {
     char tenant[WEFT_WIRE_TENANT_BYTES]; /* empty: run-PID */
-    struct weft_gpu_list gpus;
-    struct weft_limits limits;      /* before minor 2 only the memory's ceiling */
-    struct weft_access run, change; /* since minor 4 */
+    struct weft_gpu_list gpus;           /* how many, and their placement since minor 4 */
+    struct weft_limits limits;           /* before minor 2 only the memory's ceiling */
+    struct weft_access run, change;      /* since minor 4 */
 };
 
 struct weft_wire_run_ready {
