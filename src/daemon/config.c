@@ -1,5 +1,6 @@
 #include "daemon/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,19 @@
 #define NODE_FILE "/etc/weft/weft.yaml"
 #define USER_FILE ".config/weft/weft.yaml"
 #define ENTRIES_MAX 1024 /* of one mapping or list */
+
+int weft_tenant_name_check(const char *name, struct weft_err *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    if (!isalnum((unsigned char)*name) || name[strspn(name, allowed)] ||
+        strlen(name) >= WEFT_WIRE_TENANT_BYTES)
+        return weft_fail(err, WEFT_EINVAL,
+                         "--tenant \"%s\": a name has letters, digits, '.', '_' and '-', and "
+                         "starts with a letter or digit",
+                         name);
+    return 0;
+}
 
 struct reading {
     struct weft_config *config;
@@ -267,6 +281,22 @@ static bool choose_file(char path[WEFT_PLACES_PATH_BYTES])
     return home && weft_places_join(home, USER_FILE, path, NULL) == 0 && access(path, F_OK) == 0;
 }
 
+int weft_config_parse(const char *path, const char *text, struct weft_config *config,
+                      struct weft_err *err)
+{
+    struct weft_config read = {0};
+    snprintf(read.path, sizeof(read.path), "%s", path);
+    read.tenants = calloc(WEFT_CONFIG_TENANTS_MAX, sizeof(*read.tenants));
+    int rc =
+        read.tenants ? parse(&read, text, err) : weft_fail(err, WEFT_ENOMEM, "the configuration");
+    if (rc) {
+        weft_config_finish(&read);
+        return rc;
+    }
+    *config = read;
+    return 0;
+}
+
 int weft_config_load(const char *path, struct weft_config *config, struct weft_err *err)
 {
     struct weft_config read = {0};
@@ -277,16 +307,7 @@ int weft_config_load(const char *path, struct weft_config *config, struct weft_e
     if (there && !text)
         return weft_fail(err, errno == ENOENT ? WEFT_ENOENT : WEFT_EIO, "%s: %s", read.path,
                          strerror(errno));
-    read.tenants = calloc(WEFT_CONFIG_TENANTS_MAX, sizeof(*read.tenants));
-    int rc = read.tenants ? 0 : weft_fail(err, WEFT_ENOMEM, "the configuration");
-    if (rc == 0 && text)
-        rc = parse(&read, text, err);
-    if (rc) {
-        weft_config_finish(&read);
-        return rc;
-    }
-    *config = read;
-    return 0;
+    return weft_config_parse(read.path, text ? text : "", config, err);
 }
 
 void weft_config_finish(struct weft_config *config)

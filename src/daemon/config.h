@@ -33,6 +33,9 @@ struct weft_config {
  * configuration where there is neither. Errors name file, line and key. WEFT_ENOENT, WEFT_EINVAL,
  * WEFT_ERANGE, WEFT_ENOSYS, WEFT_EEXIST. */
 int weft_config_load(const char *path, struct weft_config *config, struct weft_err *err);
+/* The same of a text, which errors call `path`. */
+int weft_config_parse(const char *path, const char *text, struct weft_config *config,
+                      struct weft_err *err);
 void weft_config_finish(struct weft_config *config);
 /* Letters, digits, '.', '_' and '-', a letter or digit first. WEFT_EINVAL. */
 int weft_tenant_name_check(const char *name, struct weft_err *err);

@@ -159,11 +159,12 @@ struct weft_daemon {
     uv_timer_t idle;
     uv_timer_t look; /* at those who closed their connection */
     uv_timer_t look_at_orphans;
-    uv_signal_t on_term, on_int;
+    uv_signal_t on_term, on_int, on_hup;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms;           /* 0: stays */
     uint32_t watchdog_us;            /* of soft devices; 0: none */
     enum weft_slice_mode slice_mode; /* of soft devices that are made from now on */
+    const char *config_path;         /* borrowed; NULL: where it is looked for */
     struct weft_access operators;    /* besides root and our own user: who may add tenants */
     bool stopping;
     int lock_fd;    /* owned; held for the daemon's whole life */
@@ -194,6 +195,7 @@ struct weft_daemon_start {
     uint32_t watchdog_us;
     enum weft_slice_mode slice_mode;
     int control_fd;                   /* taken over: listens already; -1: none */
+    const char *config_path;          /* borrowed for the daemon's life; NULL: not named */
     const struct weft_config *config; /* borrowed for the call */
 };
 /* Takes the lock on `dir`, cleans what a dead daemon left, listens. WEFT_EBUSY where another weftd
@@ -321,6 +323,8 @@ int weft_daemon_tenant_need_owner(const struct weft_daemon_tenant *tenant,
  * where that matters. Errors name file and line. */
 int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *config,
                           struct weft_err *err);
+/* Reads the configuration again. What is wrong with it is logged, and changes nothing. */
+void weft_daemon_reload(struct weft_daemon *daemon);
 /* Whether this machine has what the configuration gives out, and no living tenant is in its way;
  * makes nothing but soft devices. Errors name file and line. */
 int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
@@ -465,6 +469,8 @@ void weft_daemon_time_leave(struct weft_daemon_tenant *tenant);
  * then, once all tenants are there, an end to those that nobody has. */
 void weft_daemon_time_recall(struct weft_daemon_tenant *tenant);
 void weft_daemon_time_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device);
+/* A new page's clock goes on where a record has it; one that is further stays. */
+void weft_daemon_time_go_on(struct weft_daemon_device *device, uint64_t used_ns, uint64_t idle_ns);
 /* Writes its limits there, as those of the policy page's `sequence`. */
 void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence);
 /* The process of that slot is gone: it wants the device no more. */

@@ -116,11 +116,12 @@ static int serve(const char *socket, struct weft_daemon_start *start, long ready
     return rc;
 }
 
-static void print_help(const struct weft_option *options, size_t count)
+static int print_help(const struct weft_option *options, size_t count)
 {
     printf("usage: weftd [--socket DIR]\n\nServes the GPUs of this node until it is told to "
            "end.\n\n");
     weft_options_print(stdout, options, count);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -165,15 +166,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "weft: weftd: %s\n", err.text);
         return 2;
     }
-    if (arguments.help) {
-        print_help(options, WEFT_ARRAY_COUNT(options));
-        return 0;
-    }
+    if (arguments.help)
+        return print_help(options, WEFT_ARRAY_COUNT(options));
     if (arguments.version) {
         printf("weftd %s\n", WEFT_VERSION);
         return 0;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until the configuration can be read again */
     umask(022); /* a node's users must reach their tenants' sockets, whose own modes are set one by
                    one */
     weft_log_init(WEFT_LOG_WARN);
@@ -181,6 +181,7 @@ int main(int argc, char **argv)
     struct weft_daemon_start start = {.idle_exit_ms = (uint64_t)idle_exit_s * 1000,
                                       .watchdog_us = watchdog_us,
                                       .slice_mode = slice_mode,
+                                      .config_path = arguments.config,
                                       .config = &config};
     int rc = weft_config_load(arguments.config, &config, &err);
     if (rc == 0)

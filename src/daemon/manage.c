@@ -302,27 +302,70 @@ static int fail_at(const struct weft_config *config, const struct weft_config_te
     return weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line, tenant->name);
 }
 
-int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *config,
-                          struct weft_err *err)
+static void let_go_of_others(struct weft_daemon *daemon, const struct weft_config *config)
 {
-    daemon->operators = config->operators;
-    for (size_t i = 0; i < config->tenant_count; i++) {
-        int rc = configure(daemon, &config->tenants[i], err);
-        if (rc)
-            return fail_at(config, &config->tenants[i], rc, err);
-    }
     struct weft_daemon_tenant *next;
     for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = next) {
         next = tenant->next;
         if (tenant->origin == WEFT_TENANT_OF_CONFIGURATION && !is_configured(config, tenant->name))
             let_go(tenant);
     }
-    return 0;
+}
+
+static int configure_all(struct weft_daemon *daemon, const struct weft_config *config,
+                         struct weft_err *err)
+{
+    int failed = 0;
+    for (size_t i = 0; i < config->tenant_count; i++) {
+        int rc = configure(daemon, &config->tenants[i], failed ? NULL : err);
+        if (rc && !failed)
+            failed = fail_at(config, &config->tenants[i], rc, err);
+    }
+    return failed;
+}
+
+int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *config,
+                          struct weft_err *err)
+{
+    daemon->operators = config->operators;
+    let_go_of_others(daemon, config);
+    /* A guarantee may need the room that another one gives up further down. */
+    return configure_all(daemon, config, NULL) ? configure_all(daemon, config, err) : 0;
+}
+
+void weft_daemon_reload(struct weft_daemon *daemon)
+{
+    struct weft_config config = {0};
+    struct weft_err err = {0};
+    weft_daemon_process_catch_up(daemon);
+    int rc = weft_config_load(daemon->config_path, &config, &err);
+    if (rc == 0)
+        rc = weft_daemon_config_check(daemon, &config, &err);
+    if (rc)
+        weft_log(WEFT_LOG_ERROR, "weftd", "the configuration stays as it was: %s", err.text);
+    else if (weft_daemon_configure(daemon, &config, &err))
+        weft_log(WEFT_LOG_ERROR, "weftd", "not all of the configuration holds: %s", err.text);
+    else
+        weft_log(WEFT_LOG_INFO, "weftd", "the configuration is read again: %zu tenants",
+                 config.tenant_count);
+    weft_config_finish(&config);
+    weft_daemon_idle_check(daemon);
+}
+
+static size_t count_new(struct weft_daemon *daemon, const struct weft_config *config)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->tenant_count; i++)
+        count += !weft_daemon_tenant_find(daemon, config->tenants[i].name);
+    return count;
 }
 
 int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
                              struct weft_err *err)
 {
+    if (daemon->tenant_count + count_new(daemon, config) > WEFT_DAEMON_TENANTS_MAX)
+        return weft_fail(err, WEFT_ELIMIT, "%s: with those that are alive more than %d tenants",
+                         config->path, WEFT_DAEMON_TENANTS_MAX);
     for (size_t i = 0; i < daemon->device_count; i++)
         daemon->devices[i]->configured_bytes = 0;
     for (size_t i = 0; i < config->tenant_count; i++) {

@@ -123,12 +123,19 @@ static void stop(struct weft_daemon *daemon)
     uv_close((uv_handle_t *)&daemon->look_at_orphans, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
+    uv_close((uv_handle_t *)&daemon->on_hup, NULL);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     weft_log(WEFT_LOG_INFO, "weftd", "ends on signal %d", number);
     stop(handle->data);
+}
+
+static void on_hang_up(uv_signal_t *handle, int number)
+{
+    (void)number;
+    weft_daemon_reload(handle->data);
 }
 
 static void on_idle(uv_timer_t *timer)
@@ -160,8 +167,11 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
     uv_timer_init(&daemon->loop, &daemon->look_at_orphans);
     uv_signal_init(&daemon->loop, &daemon->on_term);
     uv_signal_init(&daemon->loop, &daemon->on_int);
+    uv_signal_init(&daemon->loop, &daemon->on_hup);
     daemon->look_at_orphans.data = daemon;
     daemon->idle.data = daemon->look.data = daemon->on_term.data = daemon->on_int.data = daemon;
+    daemon->on_hup.data = daemon;
+    uv_signal_start(&daemon->on_hup, on_hang_up, SIGHUP);
     uv_signal_start(&daemon->on_term, on_signal, SIGTERM);
     uv_signal_start(&daemon->on_int, on_signal, SIGINT);
     return weft_daemon_process_watch(daemon, err);
@@ -199,7 +209,8 @@ int weft_daemon_init(struct weft_daemon *daemon, const struct weft_daemon_start 
                                    .reserve_fd = -1,
                                    .idle_exit_ms = start->idle_exit_ms,
                                    .watchdog_us = start->watchdog_us,
-                                   .slice_mode = start->slice_mode};
+                                   .slice_mode = start->slice_mode,
+                                   .config_path = start->config_path};
     if (strlen(dir) >= sizeof(daemon->dir))
         return weft_fail(err, WEFT_ERANGE, "--socket: the path is too long");
     snprintf(daemon->dir, sizeof(daemon->dir), "%s", dir);

@@ -114,6 +114,19 @@ void weft_daemon_record_remove(const struct weft_daemon *daemon, const char *nam
         unlink(path);
 }
 
+/* Nobody may have the device's page open when weftd dies. */
+static void record_clocks(const struct weft_daemon_tenant *tenant)
+{
+    for (uint32_t i = 0; i < tenant->device_count; i++) {
+        const struct weft_device_time *time = tenant->devices[i]->time;
+        struct weft_record_device *out = &tenant->record->devices[i];
+        if (!time)
+            continue;
+        out->used_ns = __atomic_load_n(&time->share.used_ns, __ATOMIC_RELAXED);
+        out->idle_ns = __atomic_load_n(&time->share.idle_ns, __ATOMIC_RELAXED);
+    }
+}
+
 void weft_daemon_record_tenant(struct weft_daemon_tenant *tenant)
 {
     struct weft_record *record = tenant->record;
@@ -138,6 +151,7 @@ void weft_daemon_record_tenant(struct weft_daemon_tenant *tenant)
             snprintf(out->profile, sizeof(out->profile), "%s", device->profile->name);
     }
     record->device_count = tenant->device_count;
+    record_clocks(tenant);
     __atomic_store_n(&record->current, next, __ATOMIC_RELEASE);
 }
 
@@ -166,8 +180,10 @@ void weft_daemon_record_process(struct weft_daemon_process *process)
 
 void weft_daemon_record_forget(struct weft_daemon_process *process)
 {
-    if (process->record)
-        __atomic_store_n(&process->record->pid, 0, __ATOMIC_RELEASE);
+    if (!process->record)
+        return;
+    record_clocks(process->tenant);
+    __atomic_store_n(&process->record->pid, 0, __ATOMIC_RELEASE);
     process->record = NULL;
 }
 

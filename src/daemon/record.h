@@ -32,6 +32,7 @@ struct weft_record_device {
     uint32_t time_line; /* in the page of a soft device */
     uint8_t uuid[WEFT_UUID_BYTES];
     char profile[WEFT_PROFILE_BYTES];
+    uint64_t used_ns, idle_ns; /* a soft device's clock, when a process last ended */
 };
 
 /* What may change while the tenant lives. */

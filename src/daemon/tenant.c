@@ -1,6 +1,5 @@
 #include "daemon/daemon.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,19 +17,6 @@ struct weft_daemon_tenant *weft_daemon_tenant_find(struct weft_daemon *daemon, c
             return tenant;
     }
     return NULL;
-}
-
-int weft_tenant_name_check(const char *name, struct weft_err *err)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    if (!isalnum((unsigned char)*name) || name[strspn(name, allowed)] ||
-        strlen(name) >= WEFT_WIRE_TENANT_BYTES)
-        return weft_fail(err, WEFT_EINVAL,
-                         "--tenant \"%s\": a name has letters, digits, '.', '_' and '-', and "
-                         "starts with a letter or digit",
-                         name);
-    return 0;
 }
 
 /* run-PID; where a tenant of that name lives on from an earlier process of that number, run-PID-2
@@ -306,12 +292,17 @@ static int recall_device(struct weft_daemon *daemon, const struct weft_record_de
 {
     char profile[WEFT_PROFILE_BYTES + 1] = {0};
     *out = weft_daemon_device_by_uuid(daemon, recorded->uuid);
-    if (*out)
+    if (*out) {
+        weft_daemon_time_go_on(*out, recorded->used_ns, recorded->idle_ns);
         return 0;
+    }
     if (recorded->kind != WEFT_DEVICE_SOFT)
         return weft_fail(err, WEFT_ENOENT, "its GPU %u is not there any more", recorded->index);
     memcpy(profile, recorded->profile, WEFT_PROFILE_BYTES);
-    return weft_daemon_device_soft(daemon, profile, recorded->index, out, err);
+    int rc = weft_daemon_device_soft(daemon, profile, recorded->index, out, err);
+    if (rc == 0)
+        weft_daemon_time_go_on(*out, recorded->used_ns, recorded->idle_ns);
+    return rc;
 }
 
 int weft_daemon_tenant_recall(struct weft_daemon *daemon, struct weft_record *record,

@@ -82,6 +82,14 @@ void weft_daemon_time_recall(struct weft_daemon_tenant *tenant)
     }
 }
 
+void weft_daemon_time_go_on(struct weft_daemon_device *device, uint64_t used_ns, uint64_t idle_ns)
+{
+    if (!device->time || weft_share_clock(&device->time->share) >= used_ns + idle_ns)
+        return;
+    __atomic_store_n(&device->time->share.used_ns, used_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&device->time->share.idle_ns, idle_ns, __ATOMIC_RELAXED);
+}
+
 void weft_daemon_time_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device)
 {
     bool claimed[WEFT_DEVICE_TENANTS] = {0};

@@ -185,6 +185,23 @@ static int take_sm(const char *argument)
     return 0;
 }
 
+/* Uses device time on device 0, as the soft driver does when a kernel ends. */
+static int use_time(const char *argument)
+{
+    uint64_t time_ns = strtoull(argument, NULL, 10);
+    off_t bytes = lseek(session.devices[0].page_fd, 0, SEEK_END);
+    char *memory = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                        session.devices[0].page_fd, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    struct weft_device_page *page = (struct weft_device_page *)memory;
+    struct weft_device_time *time = (struct weft_device_time *)(memory + weft_device_time_offset());
+    __atomic_fetch_add(&page->processes[session.devices[0].slot].device_time_ns, time_ns,
+                       __ATOMIC_RELAXED);
+    __atomic_fetch_add(&time->share.used_ns, time_ns, __ATOMIC_RELAXED);
+    return 0;
+}
+
 static int leave(const char *argument)
 {
     fflush(stdout);
@@ -195,23 +212,12 @@ static const struct {
     const char *name;
     int (*step)(const char *argument);
 } steps[] = {
-    {"open", open_session},
-    {"close", close_session},
-    {"charge", charge},
-    {"limit", limit},
-    {"report", report},
-    {"exec", become},
-    {"devices", devices},
-    {"tamper", tamper},
-    {"ceilings", ceilings},
-    {"touch", touch},
-    {"drained", drained},
-    {"sm", take_sm},
-    {"orphan", leave_child},
-    {"kill", kill_self},
-    {"wait", wait_line},
-    {"exit", leave},
-    {"closefrom", close_descriptors},
+    {"open", open_session}, {"close", close_session}, {"charge", charge},
+    {"limit", limit},       {"report", report},       {"exec", become},
+    {"devices", devices},   {"tamper", tamper},       {"ceilings", ceilings},
+    {"touch", touch},       {"drained", drained},     {"sm", take_sm},
+    {"time", use_time},     {"orphan", leave_child},  {"kill", kill_self},
+    {"wait", wait_line},    {"exit", leave},          {"closefrom", close_descriptors},
 };
 
 /* Each argument is STEP or STEP=VALUE. */
