@@ -83,6 +83,7 @@ struct weft_daemon_tenant {
     char name[WEFT_WIRE_TENANT_BYTES];
     uid_t uid;
     enum weft_tenant_origin origin;
+    bool distrusted;           /* its ledger could not be true: its processes are being ended */
     bool leaving;              /* removed: its processes are being ended, and it takes no more */
     struct weft_access run;    /* besides the owner and root: who may connect and join */
     struct weft_access change; /* who may change it */
@@ -159,6 +160,7 @@ struct weft_daemon {
     uv_timer_t idle;
     uv_timer_t look; /* at those who closed their connection */
     uv_timer_t look_at_orphans;
+    uv_timer_t look_at_ledgers;
     uv_signal_t on_term, on_int, on_hup;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms;           /* 0: stays */
@@ -402,6 +404,13 @@ void weft_daemon_share_stop(struct weft_daemon *daemon);
 void weft_daemon_share_recall(struct weft_daemon *daemon, int fd);
 /* All files are recalled: what else our slots hold comes back. */
 void weft_daemon_share_recall_end(struct weft_daemon *daemon);
+
+/* -- distrust.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Looks at all ledgers from time to time, and ends tenants whose one contradicts itself. */
+void weft_daemon_distrust_begin(struct weft_daemon *daemon);
 
 /* -- stray.c
  * ----------------------------------------------------------------------------------------------------------

@@ -121,6 +121,7 @@ static void stop(struct weft_daemon *daemon)
     uv_close((uv_handle_t *)&daemon->idle, NULL);
     uv_close((uv_handle_t *)&daemon->look, NULL);
     uv_close((uv_handle_t *)&daemon->look_at_orphans, NULL);
+    uv_close((uv_handle_t *)&daemon->look_at_ledgers, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
     uv_close((uv_handle_t *)&daemon->on_hup, NULL);
@@ -165,6 +166,9 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
     uv_timer_init(&daemon->loop, &daemon->idle);
     uv_timer_init(&daemon->loop, &daemon->look);
     uv_timer_init(&daemon->loop, &daemon->look_at_orphans);
+    uv_timer_init(&daemon->loop, &daemon->look_at_ledgers);
+    daemon->look_at_ledgers.data = daemon;
+    weft_daemon_distrust_begin(daemon);
     uv_signal_init(&daemon->loop, &daemon->on_term);
     uv_signal_init(&daemon->loop, &daemon->on_int);
     uv_signal_init(&daemon->loop, &daemon->on_hup);

@@ -66,7 +66,7 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
     process->next = tenant->processes;
     tenant->processes = process;
     weft_daemon_record_process(process);
-    if (tenant->leaving)
+    if (tenant->leaving || tenant->distrusted)
         weft_daemon_process_end(process);
     *out = process;
     return 0;

@@ -448,11 +448,28 @@ int weft_daemon_tenant_set(struct weft_daemon_tenant *tenant, const struct weft_
     return 0;
 }
 
+/* Nobody has the ledger any more that one of them wrote over. */
+static void renew_ledger(struct weft_daemon_tenant *tenant)
+{
+    struct weft_ledger *old = tenant->ledger;
+    int old_fd = tenant->ledger_fd;
+    struct weft_err err = {0};
+    if (make_ledger(tenant, &err)) {
+        weft_log(WEFT_LOG_ERROR, "weftd", "tenant %s: %s", tenant->name, err.text);
+        return;
+    }
+    munmap(old, weft_ledger_bytes());
+    close(old_fd);
+    tenant->distrusted = false;
+}
+
 void weft_daemon_tenant_check(struct weft_daemon_tenant *tenant)
 {
     bool stays = tenant->processes || tenant->origin != WEFT_TENANT_OF_RUN;
     if (!stays)
         weft_daemon_stray_adopt(tenant);
+    if (!tenant->processes && stays && tenant->distrusted)
+        renew_ledger(tenant);
     if (!stays && !tenant->processes)
         weft_daemon_tenant_destroy(tenant);
     else

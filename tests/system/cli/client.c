@@ -202,6 +202,22 @@ static int use_time(const char *argument)
     return 0;
 }
 
+/* Writes over all that says what the tenant's processes hold. */
+static int scribble(const char *argument)
+{
+    memset(session.ledger, atoi(argument), weft_ledger_bytes());
+    printf("scribbled\n");
+    return 0;
+}
+
+/* Claims to hold so much more than it may, with a ledger that is well formed. */
+static int overdraw(const char *argument)
+{
+    int rc = weft_ledger_charge(&account, 0, strtoull(argument, NULL, 10), UINT64_MAX);
+    printf("overdraw %d\n", rc);
+    return 0;
+}
+
 static int leave(const char *argument)
 {
     fflush(stdout);
@@ -212,12 +228,16 @@ static const struct {
     const char *name;
     int (*step)(const char *argument);
 } steps[] = {
-    {"open", open_session}, {"close", close_session}, {"charge", charge},
-    {"limit", limit},       {"report", report},       {"exec", become},
-    {"devices", devices},   {"tamper", tamper},       {"ceilings", ceilings},
-    {"touch", touch},       {"drained", drained},     {"sm", take_sm},
-    {"time", use_time},     {"orphan", leave_child},  {"kill", kill_self},
-    {"wait", wait_line},    {"exit", leave},          {"closefrom", close_descriptors},
+    {"open", open_session}, {"close", close_session},
+    {"charge", charge},     {"limit", limit},
+    {"report", report},     {"exec", become},
+    {"devices", devices},   {"tamper", tamper},
+    {"ceilings", ceilings}, {"touch", touch},
+    {"drained", drained},   {"sm", take_sm},
+    {"time", use_time},     {"orphan", leave_child},
+    {"kill", kill_self},    {"wait", wait_line},
+    {"exit", leave},        {"scribble", scribble},
+    {"overdraw", overdraw}, {"closefrom", close_descriptors},
 };
 
 /* Each argument is STEP or STEP=VALUE. */

@@ -216,6 +216,25 @@ class BadClientTest(place.PlaceTest):
             peer.sendall(frame(QUERY)[:7])
             self.assertEqual(peer.recv(1), b"")
 
+    def test_who_scribbles_over_its_ledger_is_ended_and_others_notice_nothing(self):
+        run = self.begin(*SOFT, "--tenant", "good", self.client, "open", "charge=1000", "wait", "charge=5")
+        pid = int(self.wait_line(run, "waiting"))
+        self.assertEqual(self.call("tenant", "add", "stays", "--gpu", "soft").returncode, 0)
+        for steps in (["scribble=255"], ["scribble=0"], ["scribble=17"], [f"overdraw={1 << 40}"]):
+            for tenant in ("bad", "stays"):
+                words = SOFT if tenant == "bad" else ("run",)
+                bad = self.begin(*words, "--tenant", tenant, self.client, "open", "charge=7", *steps, "wait")
+                self.assertEqual(bad.wait(place.PATIENCE_S), 128 + signal.SIGKILL)
+                self.assertEqual(self.held("good"), (1000, {pid: 1000}))
+        place.until(lambda: "bad" not in self.ps(), "its tenant is gone")
+        after = self.call("run", "--tenant", "stays", self.client, "open", "charge=9").stdout
+        self.assertEqual(after, "open stays devices 1\ncharge 9: ok\n")
+        self.assertEqual(self.held("stays"), (0, {}))
+        self.go_on(run)
+        self.assertEqual(self.wait_line(run, "charge"), "1000: ok")
+        self.assertEqual(self.wait_line(run, "charge"), "5: ok")
+        self.assertEqual(self.call("tenant", "remove", "stays").returncode, 0)
+
     def test_a_reader_that_does_not_read_hurts_nobody(self):
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(place.PATIENCE_S)
