@@ -34,6 +34,13 @@ void weft_session_close(struct weft_session *session)
     (void)session;
 }
 
+void weft_session_fault(struct weft_session *session, uint32_t device,
+                        const struct weft_device_fault *fault)
+{
+    (void)device;
+    weft_session_report(session, fault->text);
+}
+
 void weft_session_report(struct weft_session *session, const char *text)
 {
     (void)session;

@@ -35,6 +35,13 @@ struct weft_device_grant {
     uint32_t slot; /* soft: this process' slot in that page */
 };
 
+/* What has ended a context. */
+struct weft_device_fault {
+    uint32_t error;   /* a CUresult: the context's from now on */
+    uint32_t xid;     /* where somebody injected it; 0: the program's own doing */
+    const char *text; /* for a person; empty where he has been told already */
+};
+
 struct weft_backend_config {
     const struct weft_device_grant
         *devices; /* borrowed, outlives the backend; the descriptors in it are borrowed too */
@@ -42,6 +49,9 @@ struct weft_backend_config {
     /* Hands a sentence for a person to weftd, and `weft run` prints it. Any thread, never blocks,
      * may drop. */
     void (*report)(const char *text);
+    /* The same of a fault that ends a context on the device; once a context. NULL: `report` has to
+     * do. */
+    void (*fault)(uint32_t ordinal, const struct weft_device_fault *fault);
     /* This process begins or ends to pay for device memory that another one allocated and shared
      * with it: where that one let go or died, and at the import of what nobody pays for. Who limits
      * the process counts it. `charge` answers false where that would be over the limit, unless

@@ -130,10 +130,11 @@ struct weft_cli_program {
     const char *socket;
     bool own_runtime; /* our libcudart stands in front: NVIDIA's works with NVIDIA's driver alone;
                        * and NVRTC is asked for PTX */
-    uint32_t mps_percent; /* of the SMs, that MPS is asked for; 0: nothing */
+    uint32_t mps_percent;  /* of the SMs, that MPS is asked for; 0: nothing */
+    uint32_t restarts_max; /* after faults that were not its own doing */
 };
-/* Starts it with the environment of a tenant's program; returns when it has ended, signals handed
- * on and reports printed meanwhile. Returns the exit status for the shell. */
+/* Starts it with the environment of a tenant's program; returns when it has ended for good, signals
+ * handed on and reports printed meanwhile. Returns the exit status for the shell. */
 int weft_cli_launch(const struct weft_cli_program *program, struct weft_link *link);
 
 /* -- table.c: columns for people

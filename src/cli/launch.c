@@ -1,6 +1,7 @@
 /* The program under `weft run`: its environment, its signals, its end. */
 #include "cli/cli.h"
 #include "cli/inspect.h"
+#include "softgpu/faults.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +15,17 @@
 
 #define PUMP_FRAMES_MAX 1024 /* reports printed before signals are looked at again */
 #define SYNC_TIMEOUT_MS 2000
+/* Before the program is started again, doubled each time up to 6.4 s. */
+#define RESTART_PAUSE_MS 100u
+#define RESTART_DOUBLINGS_MAX 6u
 
 static const int handed_on[] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
                                 SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
 
 struct launch {
     pid_t pid;
+    bool told_to_end;       /* it was handed a signal that asks it to */
+    uint32_t xid;           /* of the last fault that was not the program's doing; 0: none */
     int signals;            /* owned signalfd */
     struct weft_link *link; /* borrowed; its fd is -1 once weftd is gone */
     struct weft_inbox inbox;
@@ -117,10 +123,16 @@ static int cannot_start(const char *program, int number)
     return number == ENOENT ? WEFT_CLI_RUN_NOT_FOUND : WEFT_CLI_RUN_CANNOT_EXECUTE;
 }
 
-static void print_report(const struct weft_inbox *inbox)
+static void take_report(struct launch *launch)
 {
+    const struct weft_inbox *inbox = &launch->inbox;
     struct weft_wire_report report;
-    if (weft_wire_report_decode(weft_inbox_reader(inbox), inbox->header.minor, &report, NULL) == 0)
+    if (weft_wire_report_decode(weft_inbox_reader(inbox), inbox->header.minor, &report, NULL))
+        return;
+    const struct weft_soft_xid *xid = report.error ? weft_soft_xid_find(report.xid) : NULL;
+    if (xid && xid->blames_device)
+        launch->xid = xid->number;
+    if (*report.text)
         weft_cli_say("%s", report.text);
 }
 
@@ -135,7 +147,7 @@ static void pump_daemon(struct launch *launch)
         if (rc <= 0)
             break;
         if (launch->inbox.header.type == WEFT_WIRE_REPORT)
-            print_report(&launch->inbox);
+            take_report(launch);
         else if (launch->inbox.header.type == WEFT_WIRE_DONE)
             launch->synced = true;
         weft_inbox_next(&launch->inbox);
@@ -174,11 +186,19 @@ static void hand_on(struct launch *launch, const struct signalfd_siginfo *info)
     kill(launch->pid, (int)info->ssi_signo);
 }
 
+static void note_signal(struct launch *launch, uint32_t number)
+{
+    launch->told_to_end |=
+        number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT;
+}
+
 static void pump_signals(struct launch *launch)
 {
     struct signalfd_siginfo info;
-    while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+    while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        note_signal(launch, info.ssi_signo);
         hand_on(launch, &info);
+    }
     look_at_child(launch);
 }
 
@@ -267,6 +287,50 @@ static int start(struct launch *launch, const struct weft_cli_program *program,
     return number;
 }
 
+/* From the program's start to its end, and to the last of its reports. */
+static int run_once(struct launch *launch, const struct weft_cli_program *program,
+                    const sigset_t *mask)
+{
+    launch->xid = 0;
+    launch->synced = launch->ended = false;
+    int number = start(launch, program, mask);
+    if (number)
+        return cannot_start(program->argv[0], number);
+    supervise(launch);
+    sync_reports(launch);
+    if (WIFSIGNALED(launch->status))
+        return WEFT_CLI_RUN_SIGNALLED + WTERMSIG(launch->status);
+    return WEXITSTATUS(launch->status);
+}
+
+/* Whether it failed because of the device, and nobody wants it to end. Waits a while before it says
+ * so: longer each time, since what broke the device may not be over. */
+static bool starts_again(struct launch *launch, uint32_t tries, uint32_t tries_max)
+{
+    const struct weft_soft_xid *xid = weft_soft_xid_find(launch->xid);
+    if (!xid || launch->told_to_end || launch->link->fd < 0)
+        return false;
+    if (tries >= tries_max) {
+        if (tries_max)
+            weft_cli_say("Xid %u (%s) again: started again %u times, now it is over", xid->number,
+                         xid->text, tries_max);
+        return false;
+    }
+    weft_cli_say("Xid %u (%s) was not the program's doing: starting it again, %u of %u",
+                 xid->number, xid->text, tries + 1, tries_max);
+    uint32_t pause_ms = RESTART_PAUSE_MS << WEFT_MIN(tries, RESTART_DOUBLINGS_MAX);
+    struct pollfd wait = {.fd = launch->signals, .events = POLLIN};
+    struct signalfd_siginfo info;
+    uint64_t until_ns = weft_clock_ns() + pause_ms * 1000000ull, now_ns;
+    while (!launch->told_to_end && (now_ns = weft_clock_ns()) < until_ns) {
+        if (poll(&wait, 1, (int)((until_ns - now_ns) / 1000000) + 1) <= 0)
+            continue;
+        while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+            note_signal(launch, info.ssi_signo);
+    }
+    return !launch->told_to_end;
+}
+
 int weft_cli_launch(const struct weft_cli_program *program, struct weft_link *link)
 {
     struct launch launch = {.link = link};
@@ -277,14 +341,10 @@ int weft_cli_launch(const struct weft_cli_program *program, struct weft_link *li
         weft_cli_say("signalfd: %s", strerror(errno));
         return WEFT_CLI_RUN_FAILED;
     }
-    int number = start(&launch, program, &mask);
-    if (number)
-        return cannot_start(program->argv[0], number);
     weft_inbox_init(&launch.inbox, 0);
-    supervise(&launch);
-    sync_reports(&launch);
+    int status = run_once(&launch, program, &mask);
+    for (uint32_t tries = 0; status && starts_again(&launch, tries, program->restarts_max); tries++)
+        status = run_once(&launch, program, &mask);
     weft_inbox_finish(&launch.inbox);
-    if (WIFSIGNALED(launch.status))
-        return WEFT_CLI_RUN_SIGNALLED + WTERMSIG(launch.status);
-    return WEXITSTATUS(launch.status);
+    return status;
 }

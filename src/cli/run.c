@@ -6,8 +6,11 @@
 #define BEGIN_TRIES \
     5 /* a daemon that is just leaving hangs up on us; the next try starts another */
 
+#define RESTARTS_DEFAULT 3
+#define RESTARTS_MAX 1000
+
 struct run_options {
-    const char *tenant;
+    const char *tenant, *restart;
     struct weft_cli_gpus gpus;
     struct weft_cli_limits limits;
     struct weft_cli_access access;
@@ -96,14 +99,40 @@ static bool is_soft(const struct weft_gpu_list *gpus)
     return gpus->count && gpus->items[0].kind == WEFT_GPU_SOFT;
 }
 
+/* "never", "on-fault", "on-fault:N". */
+static int parse_restart(const char *text, uint32_t *restarts_max, struct weft_err *err)
+{
+    static const char name[] = "on-fault";
+    const char *rest = text + sizeof(name) - 1;
+    *restarts_max = 0;
+    if (strcmp(text, "never") == 0)
+        return 0;
+    if (strncmp(text, name, sizeof(name) - 1) != 0 || (*rest && *rest != ':'))
+        return weft_fail(err, WEFT_EINVAL, "--restart \"%s\": write never, on-fault or on-fault:N",
+                         text);
+    *restarts_max = RESTARTS_DEFAULT;
+    if (*rest == '\0')
+        return 0;
+    size_t digits = strspn(++rest, "0123456789");
+    unsigned long count = digits && digits < 5 && !rest[digits] ? strtoul(rest, NULL, 10) : 0;
+    if (count < 1 || count > RESTARTS_MAX)
+        return weft_fail(err, WEFT_ERANGE, "--restart \"%s\": N is from 1 to %d", text,
+                         RESTARTS_MAX);
+    *restarts_max = (uint32_t)count;
+    return 0;
+}
+
 static int run(const struct run_options *asked, char **program)
 {
+    uint32_t restarts_max = 0;
     char binary_dir[WEFT_PLACES_PATH_BYTES], library_dir[WEFT_PLACES_PATH_BYTES];
     struct weft_wire_run_begin begin;
     struct weft_wire_run_ready ready;
     struct weft_link link;
     struct weft_err err = {0};
     int rc = make_request(asked, &begin, &err);
+    if (rc == 0 && asked->restart)
+        rc = parse_restart(asked->restart, &restarts_max, &err);
     if (rc == 0)
         rc = weft_cli_binary_dir(binary_dir, &err);
     if (rc == 0)
@@ -118,7 +147,8 @@ static int run(const struct run_options *asked, char **program)
                                                             .library_dir = library_dir,
                                                             .socket = ready.socket,
                                                             .own_runtime = is_soft(&begin.gpus),
-                                                            .mps_percent = ready.mps_percent},
+                                                            .mps_percent = ready.mps_percent,
+                                                            .restarts_max = restarts_max},
                                  &link);
     weft_link_close(&link);
     return status;
@@ -127,13 +157,18 @@ static int run(const struct run_options *asked, char **program)
 int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
 {
     struct run_options asked = {0};
-    struct weft_option options[WEFT_CLI_GPUS + WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 2];
+    struct weft_option options[WEFT_CLI_GPUS + WEFT_CLI_LIMITS + WEFT_CLI_ACCESS + 3];
     size_t count = weft_cli_gpus_options(&asked.gpus, options);
     options[count++] = (struct weft_option){
         "tenant", "NAME", "who it belongs to; a live tenant is joined; default: run-PID",
         .value = &asked.tenant};
     count += weft_cli_limits_options(&asked.limits, options + count);
     count += weft_cli_access_options(&asked.access, options + count);
+    options[count++] =
+        (struct weft_option){"restart", "WHEN",
+                             "never, or on-fault[:N]: at most N (3) times, where it fails after a "
+                             "fault of the device",
+                             .value = &asked.restart};
     options[count++] = (struct weft_option){"help", NULL, "print this", .flag = &asked.help};
     struct weft_err err = {0};
     int words = weft_options_parse(argc, argv, options, count, &err);

@@ -543,6 +543,18 @@ void weft_daemon_space_tell(const struct weft_daemon_tenant *tenant,
 int weft_daemon_fault(struct weft_daemon *daemon, const struct weft_wire_fault *fault, uid_t uid,
                       struct weft_err *err);
 
+/* -- audit.c
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* A fault has ended a context of the process. */
+void weft_daemon_audit_fault(const struct weft_daemon_process *process,
+                             const struct weft_wire_report *report);
+/* Somebody has let it happen, or has cleared the device. */
+void weft_daemon_audit_injection(const struct weft_daemon *daemon,
+                                 const struct weft_daemon_device *device,
+                                 const struct weft_wire_fault *fault, uid_t uid);
+
 /* -- view.c: what ps, ls and soft answer
  * ------------------------------------------------------------------------------------- */
 

@@ -98,30 +98,37 @@ static uint32_t slot_hit(const struct weft_daemon_process *process,
 
 /* Only those that are asked for. All are looked at before any is hit, so that a refusal changes
  * nothing. */
-static int hit_processes(struct weft_daemon *daemon, const struct weft_daemon_device *device,
-                         const struct weft_wire_fault *fault, uid_t uid, uint32_t error,
-                         struct weft_err *err)
+static int allow_processes(struct weft_daemon *daemon, const struct weft_daemon_device *device,
+                           const struct weft_wire_fault *fault, uid_t uid, struct weft_err *err)
 {
-    for (int pass = 0; pass < 2; pass++) {
-        uint32_t hits = 0;
-        for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
-            for (struct weft_daemon_process *process = tenant->processes; process;
-                 process = process->next) {
-                uint32_t slot = slot_hit(process, device, fault);
-                int rc = slot ? weft_daemon_tenant_allow(tenant, uid, err) : 0;
-                if (rc)
-                    return rc;
-                hits += slot != 0;
-                if (slot && pass == 1)
-                    raise_word(&device->page->processes[slot].fault, error);
-            }
+    uint32_t hits = 0;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (struct weft_daemon_process *process = tenant->processes; process;
+             process = process->next) {
+            bool is_hit = slot_hit(process, device, fault) != 0;
+            int rc = is_hit ? weft_daemon_tenant_allow(tenant, uid, err) : 0;
+            if (rc)
+                return rc;
+            hits += is_hit;
         }
-        if (hits == 0)
-            return weft_fail(err, WEFT_ENOENT,
-                             "no such process uses %s; `weft ps` lists tenants and processes",
-                             device->name);
     }
-    return 0;
+    return hits ? 0
+                : weft_fail(err, WEFT_ENOENT,
+                            "no such process uses %s; `weft ps` lists tenants and processes",
+                            device->name);
+}
+
+static void hit_processes(struct weft_daemon *daemon, const struct weft_daemon_device *device,
+                          const struct weft_wire_fault *fault, uint32_t error)
+{
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (struct weft_daemon_process *process = tenant->processes; process;
+             process = process->next) {
+            uint32_t slot = slot_hit(process, device, fault);
+            if (slot)
+                raise_word(&device->page->processes[slot].fault, error);
+        }
+    }
 }
 
 static int clear(struct weft_daemon_device *device, const struct weft_wire_fault *fault, uid_t uid,
@@ -145,8 +152,12 @@ int weft_daemon_fault(struct weft_daemon *daemon, const struct weft_wire_fault *
     int rc = find_device(daemon, fault->device, &device, err);
     if (rc)
         return rc;
-    if (fault->xid == 0)
-        return clear(device, fault, uid, err);
+    if (fault->xid == 0) {
+        rc = clear(device, fault, uid, err);
+        if (rc == 0)
+            weft_daemon_audit_injection(daemon, device, fault, uid);
+        return rc;
+    }
     const struct weft_soft_xid *xid = weft_soft_xid_find(fault->xid);
     if (!xid)
         return weft_fail(err, WEFT_EINVAL, "Xid %u is not known here", fault->xid);
@@ -155,12 +166,15 @@ int weft_daemon_fault(struct weft_daemon *daemon, const struct weft_wire_fault *
         return weft_fail(err, WEFT_EINVAL,
                          "Xid %u (%s) is about the device as a whole: leave --tenant and --pid out",
                          xid->number, xid->text);
-    rc = targeted ? hit_processes(daemon, device, fault, uid, xid->error, err)
-                  : allow_all(uid, device, err);
+    rc = targeted ? allow_processes(daemon, device, fault, uid, err) : allow_all(uid, device, err);
     if (rc)
         return rc;
+    weft_daemon_audit_injection(daemon, device, fault, uid);
+    /* Counted first: who is hit looks there for its number. */
     count(device->page, xid);
-    if (!targeted)
+    if (targeted)
+        hit_processes(daemon, device, fault, xid->error);
+    else
         hit_device(device->page, xid);
     return 0;
 }

@@ -176,6 +176,8 @@ static int serve_report(struct weft_daemon_connection *connection, struct weft_e
     report.pid = (uint32_t)connection->process->pid;
     weft_log(WEFT_LOG_INFO, "weftd", "tenant %s, pid %u: %s", tenant->name, report.pid,
              report.text);
+    if (report.error)
+        weft_daemon_audit_fault(connection->process, &report);
     const struct weft_daemon_process *runner = find_runner(tenant, connection->process->runner_pid);
     if (runner) {
         hand_report(runner, &report);

@@ -17,6 +17,11 @@ static void report(const char *text)
     weft_session_report(&weft_face.session, text);
 }
 
+static void fault(uint32_t ordinal, const struct weft_device_fault *fault)
+{
+    weft_session_fault(&weft_face.session, weft_face.visible.places[ordinal], fault);
+}
+
 static bool share(uint32_t ordinal, uint64_t file, int fd)
 {
     return weft_session_share(&weft_face.session, weft_face.visible.places[ordinal], file, fd);
@@ -112,6 +117,7 @@ static int open_backend(struct weft_face *face, struct weft_cuda *table, struct 
         .devices = face->devices,
         .device_count = face->visible.count,
         .report = report,
+        .fault = fault,
         .charge = weft_quota_charge_shared,
         .discharge = weft_quota_discharge_shared,
         .share = share,

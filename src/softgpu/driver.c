@@ -123,8 +123,9 @@ static void read_environment(void)
 
 int weft_soft_open(const struct weft_backend_config *config, struct weft_err *err)
 {
-    weft_soft_log_open(config->report);
+    weft_soft_log_open(config);
     weft_soft.report = weft_soft_log_report;
+    weft_soft.fault = weft_soft_log_fault;
     weft_soft.charge = config->charge;
     weft_soft.discharge = config->discharge;
     weft_soft.share = config->share;

@@ -29,6 +29,7 @@ struct weft_soft_xid {
     enum weft_soft_reach reach;
     enum weft_soft_state state; /* of the device, until it is cleared */
     bool is_double_bit;         /* counts as a double-bit ECC error */
+    bool blames_device;         /* no program can be the cause: it may be started again */
     const char *text;
 };
 

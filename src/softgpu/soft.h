@@ -89,6 +89,8 @@ struct weft_soft_driver {
     uint32_t watchdog_us; /* with has_watchdog; 0: no limit */
     bool load_eagerly;    /* CUDA_MODULE_LOADING=EAGER: kernels are made ready with their module */
     void (*report)(const char *text); /* a sentence for a person, see backend.h */
+    /* Of a fault; see backend.h. Never NULL. */
+    void (*fault)(uint32_t ordinal, const struct weft_device_fault *fault);
     /* What this process pays for others' memory, see backend.h. */
     bool (*charge)(uint32_t ordinal, uint64_t bytes, bool over_limit);
     void (*discharge)(uint32_t ordinal, uint64_t bytes);

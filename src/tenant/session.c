@@ -235,21 +235,34 @@ void weft_session_close(struct weft_session *session)
     *session = (struct weft_session){.fd = -1, .ledger_fd = -1, .policy_fd = -1};
 }
 
-void weft_session_report(struct weft_session *session, const char *text)
+static void send_report(struct weft_session *session, const struct weft_wire_report *report)
 {
+    struct weft_packet packet;
     if (session->fd < 0)
         return;
-    struct weft_wire_report report = {0};
-    struct weft_packet packet;
-    snprintf(report.text, sizeof(report.text), "%s", text);
     weft_packet_init(&packet);
-    weft_wire_report_encode(&report, &packet.body);
+    weft_wire_report_encode(report, &packet.body);
     if (weft_packet_seal(&packet, WEFT_WIRE_REPORT, 0, NULL))
         return;
     /* One send of at most 1 KiB goes as a whole or not at all, so threads need no lock; what does
      * not go is dropped. */
     ssize_t sent = send(session->fd, packet.bytes, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent;
+}
+
+void weft_session_report(struct weft_session *session, const char *text)
+{
+    struct weft_wire_report report = {0};
+    snprintf(report.text, sizeof(report.text), "%s", text);
+    send_report(session, &report);
+}
+
+void weft_session_fault(struct weft_session *session, uint32_t device,
+                        const struct weft_device_fault *fault)
+{
+    struct weft_wire_report report = {.error = fault->error, .device = device, .xid = fault->xid};
+    snprintf(report.text, sizeof(report.text), "%s", fault->text);
+    send_report(session, &report);
 }
 
 /* A frame that is small goes as a whole or not at all, so threads need no lock. */

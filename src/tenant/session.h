@@ -38,6 +38,9 @@ void weft_session_close(struct weft_session *session);
 /* A sentence for a person; weft run prints it. Never blocks; dropped where
  * the daemon is away. Any thread. */
 void weft_session_report(struct weft_session *session, const char *text);
+/* The same of a fault that ends a context on the tenant's device; `text` may be empty. */
+void weft_session_fault(struct weft_session *session, uint32_t device,
+                        const struct weft_device_fault *fault);
 /* Device memory of the tenant's device lies in the file `fd` (borrowed), or this process has that
  * file no more (-1). False where a weftd that is there does not listen. Any thread. */
 bool weft_session_share(struct weft_session *session, uint32_t device, uint64_t file, int fd);

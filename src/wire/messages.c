@@ -1,5 +1,7 @@
 #include "wire/wire.h"
 
+#define REPORT_FAULT_MINOR 5 /* REPORT says since then that a context has ended */
+
 /* What every decoder ends with: nothing missing, and nothing left over that our own minor should
  * have known. */
 static int finish(const struct weft_reader *reader, uint16_t minor, const char *name,
@@ -101,6 +103,9 @@ void weft_wire_report_encode(const struct weft_wire_report *message, struct weft
 {
     weft_write_u32(writer, message->pid);
     weft_write_text(writer, message->text);
+    weft_write_u32(writer, message->error);
+    weft_write_u32(writer, message->device);
+    weft_write_u32(writer, message->xid);
 }
 
 int weft_wire_report_decode(struct weft_reader reader, uint16_t minor,
@@ -108,6 +113,9 @@ int weft_wire_report_decode(struct weft_reader reader, uint16_t minor,
 {
     message->pid = weft_read_u32(&reader);
     weft_read_text(&reader, message->text, sizeof(message->text));
+    message->error = minor >= REPORT_FAULT_MINOR ? weft_read_u32(&reader) : 0;
+    message->device = minor >= REPORT_FAULT_MINOR ? weft_read_u32(&reader) : 0;
+    message->xid = minor >= REPORT_FAULT_MINOR ? weft_read_u32(&reader) : 0;
     return finish(&reader, minor, "REPORT", err);
 }
 

@@ -22,7 +22,7 @@
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 4
+#define WEFT_WIRE_MINOR 5
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -96,10 +96,14 @@ struct weft_wire_welcome {
     struct weft_wire_device devices[WEFT_DEVICES_MAX];
 };
 
-/* A sentence for a person: a program to weftd, weftd to `weft run`. */
+/* A sentence for a person, and since minor 5 also that a context has ended by a fault: a program to
+ * weftd, weftd to `weft run`. */
 struct weft_wire_report {
-    uint32_t pid; /* 0 from a program: weftd knows who it is */
-    char text[WEFT_WIRE_TEXT_BYTES];
+    uint32_t pid;                    /* 0 from a program: weftd knows who it is */
+    char text[WEFT_WIRE_TEXT_BYTES]; /* may be empty where there is an error */
+    uint32_t error;  /* a CUresult, the context's from now on; 0: no context has ended */
+    uint32_t device; /* the context's, of the tenant */
+    uint32_t xid;    /* of an injected fault, softgpu/faults.h; 0: it was none */
 };
 
 /* `weft run` to weftd: make this tenant, or let me join it. */

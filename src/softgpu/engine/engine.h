@@ -39,7 +39,8 @@ struct weft_soft_context_engine {
     struct weft_soft_workspace *workspaces; /* context.lock; those that no grid uses */
     pthread_mutex_t heap_lock;              /* before memory.lock; no other is taken under it */
     struct weft_exec_heap *heap;            /* heap_lock; owned; NULL until a kernel needs it */
-    bool fault_told;                        /* context.lock */
+    bool fault_told;                        /* context.lock; to the person */
+    bool fault_sent;                        /* context.lock; to weftd */
     atomic_bool has_printed;                /* a kernel that prints was launched */
     /* Words of the device page when the context was made, or began to have work: see injected.h. */
     uint64_t fault_before, process_fault_before;
@@ -93,8 +94,9 @@ CUresult weft_soft_stream_create(struct weft_soft_context *context, uint32_t fla
 bool weft_soft_stream_close(uint64_t handle);
 /* CONTEXT_IS_DESTROYED, else the context's sticky error, or 0. */
 CUresult weft_soft_context_status(struct weft_soft_context *context);
-/* Says a sentence to the person, the first that concerns this context. No lock is held. */
-void weft_soft_tell_once(struct weft_soft_context *context, const char *text);
+/* Says a sentence to the person, the first that concerns this context, and to weftd what ends it;
+ * an error of 0 ends nothing. No lock is held. */
+void weft_soft_tell_once(struct weft_soft_context *context, const struct weft_device_fault *fault);
 /* NOT_READY while anything submitted is unfinished, for the legacy stream also of the blocking
  * streams of its context; else the context's status. */
 CUresult weft_soft_stream_query(struct weft_soft_stream *stream);

@@ -29,21 +29,28 @@ static const struct {
     [WEFT_EXEC_FAULT_ASSERT] = {CUDA_ERROR_ASSERT, "failed a device assertion", false},
 };
 
-void weft_soft_tell_once(struct weft_soft_context *context, const char *text)
+void weft_soft_tell_once(struct weft_soft_context *context, const struct weft_device_fault *fault)
 {
+    struct weft_soft_context_engine *engine = weft_soft_engine_of(context);
+    struct weft_device_fault said = *fault;
     pthread_mutex_lock(&context->lock);
-    bool *told = &weft_soft_engine_of(context)->fault_told;
-    if (!*told && weft_soft.report)
-        weft_soft.report(text);
-    *told = true;
+    if (engine->fault_told)
+        said.text = "";
+    if (said.error && !engine->fault_sent && weft_soft.fault)
+        weft_soft.fault(context->device->ordinal, &said);
+    else if (!said.error && *said.text && weft_soft.report)
+        weft_soft.report(said.text);
+    engine->fault_told = true;
+    engine->fault_sent |= said.error != 0;
     pthread_mutex_unlock(&context->lock);
 }
 
 /* Before the context's error can be seen; other blocks often fault too. */
-static void report_once(const struct weft_soft_grid *grid, const char *text)
+static void report_once(const struct weft_soft_grid *grid, CUresult error, const char *text)
 {
     const struct weft_soft_op *op = WEFT_CONTAINER_OF(grid, struct weft_soft_op, grid);
-    weft_soft_tell_once(op->stream->context, text);
+    weft_soft_tell_once(op->stream->context,
+                        &(struct weft_device_fault){.error = (uint32_t)error, .text = text});
 }
 
 /* "PTX line 8 (saxpy.cu:12), st.global.f32 in saxpy, thread (3,0,0) of block (0,0,0)" */
@@ -120,7 +127,7 @@ CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
         what = "used memory that it may only read, or that another context has to itself";
     char text[SENTENCE_BYTES];
     describe(grid, fault, what, kinds[kind].has_address, text, sizeof(text));
-    report_once(grid, text);
+    report_once(grid, kinds[kind].error, text);
     return kinds[kind].error;
 }
 
@@ -128,15 +135,16 @@ void weft_soft_fault_tell_unwritten(void *grid, const struct weft_exec_fault *fa
 {
     char text[SENTENCE_BYTES];
     describe(grid, fault, "read memory that nothing has written", true, text, sizeof(text));
-    report_once(grid, text);
+    report_once(grid, CUDA_SUCCESS, text);
 }
 
-void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *text)
+void weft_soft_fault_report_text(const struct weft_soft_grid *grid, CUresult error,
+                                 const char *text)
 {
     char sentence[SENTENCE_BYTES];
     snprintf(sentence, sizeof(sentence), "kernel %s: %.400s",
              weft_exec_kernel_describe(grid->launch.kernel).name, text);
-    report_once(grid, sentence);
+    report_once(grid, error, sentence);
 }
 
 CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid)
@@ -149,6 +157,6 @@ CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid)
              limit_us / 1e6,
              limit_us == weft_soft_timeout_us(device) ? "its tenant's --kernel-timeout"
                                                       : "the watchdog");
-    weft_soft_fault_report_text(grid, text);
+    weft_soft_fault_report_text(grid, CUDA_ERROR_LAUNCH_TIMEOUT, text);
     return CUDA_ERROR_LAUNCH_TIMEOUT;
 }

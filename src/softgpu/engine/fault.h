@@ -11,6 +11,8 @@ CUresult weft_soft_fault_report(const struct weft_soft_grid *grid,
 CUresult weft_soft_fault_report_overtime(const struct weft_soft_grid *grid);
 /* The checker's: memory is read that nothing has written. `grid` is a weft_soft_grid. */
 void weft_soft_fault_tell_unwritten(void *grid, const struct weft_exec_fault *fault);
-void weft_soft_fault_report_text(const struct weft_soft_grid *grid, const char *text);
+/* The same of what ends the kernel's context with `error`. */
+void weft_soft_fault_report_text(const struct weft_soft_grid *grid, CUresult error,
+                                 const char *text);
 
 #endif

@@ -57,10 +57,13 @@ CUresult weft_soft_injected_error_at_work(const struct weft_soft_context *contex
 
 void weft_soft_injected_tell(struct weft_soft_context *context)
 {
+    CUresult error = weft_soft_injected_error_at_work(context);
     const struct weft_soft_xid *xid =
         weft_soft_xid_find(__atomic_load_n(&context->device->page->last_xid, __ATOMIC_RELAXED));
     char text[SENTENCE_BYTES];
     snprintf(text, sizeof(text), "weft soft %s: injected Xid %u (%s) ends this context",
              context->device->profile->name, xid ? xid->number : 0, xid ? xid->text : "unknown");
-    weft_soft_tell_once(context, text);
+    weft_soft_tell_once(context, &(struct weft_device_fault){.error = (uint32_t)error,
+                                                             .xid = xid ? xid->number : 0,
+                                                             .text = text});
 }

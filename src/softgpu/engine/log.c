@@ -33,6 +33,7 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a new line, or a callback has returned */
     void (*person)(const char *text);
+    void (*fault)(uint32_t ordinal, const struct weft_device_fault *fault);
     char *lines[LINES_MAX];                   /* lock; owned; the one numbered n at n % LINES_MAX */
     uint32_t first, end;                      /* lock; numbers of the oldest line and of the next */
     size_t bytes;                             /* lock; of all lines */
@@ -66,15 +67,14 @@ static char *make_line(const char *text)
     return line;
 }
 
-void weft_soft_log_open(void (*person)(const char *text))
+void weft_soft_log_open(const struct weft_backend_config *config)
 {
-    state.person = person;
+    state.person = config->report;
+    state.fault = config->fault;
 }
 
-void weft_soft_log_report(const char *text)
+static void add(const char *text)
 {
-    if (state.person)
-        state.person(text);
     char *line = make_line(text);
     if (!line)
         return;
@@ -86,6 +86,23 @@ void weft_soft_log_report(const char *text)
     state.lines[state.end++ % LINES_MAX] = line;
     pthread_cond_broadcast(&state.changed);
     pthread_mutex_unlock(&state.lock);
+}
+
+void weft_soft_log_report(const char *text)
+{
+    if (state.person)
+        state.person(text);
+    add(text);
+}
+
+void weft_soft_log_fault(uint32_t ordinal, const struct weft_device_fault *fault)
+{
+    if (state.fault)
+        state.fault(ordinal, fault);
+    else if (state.person && *fault->text)
+        state.person(fault->text);
+    if (*fault->text)
+        add(fault->text);
 }
 
 /* A callback that has not been called for all lines; NULL. */

@@ -312,7 +312,7 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
     CUresult error = CUDA_SUCCESS;
     if (!slice->resident && make_block(slice, &err)) {
         error = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
-        weft_soft_fault_report_text(slice->grid, err.text);
+        weft_soft_fault_report_text(slice->grid, error, err.text);
     } else {
         if (slice->fresh)
             weft_exec_block_start(slice->resident->block, slice->index, worker->sm.index);

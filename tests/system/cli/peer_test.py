@@ -1,4 +1,5 @@
 """Peers that are not ours, not of our version, or not in order. Breaks when one of them can hang or fell the other side."""
+import json
 import os
 import signal
 import socket
@@ -10,8 +11,8 @@ import threading
 import place
 
 SOFT = ("run", "--gpu", "soft")
-ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER = 1, 2, 4, 5, 8, 10, 11
-MINOR = 4  # of the protocol that weftd speaks
+ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER, FAULT = 1, 2, 4, 5, 8, 10, 11, 13
+MINOR = 5  # of the protocol that weftd speaks
 
 
 def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):
@@ -204,6 +205,42 @@ class BadClientTest(place.PlaceTest):
         self.assertIn("before HELLO", self.refusal(frame(REPORT, struct.pack("<I", 0) + text(b"x"))))
         begin = frame(RUN_BEGIN, text(b"u") + struct.pack("<QI", 0, 0))
         self.assertIn("inside a tenant", self.refusal(begin, path="tenants/t.sock"))
+
+    def audited(self):
+        return [json.loads(line) for line in (self.dir / "state" / "faults.jsonl").read_text().splitlines()]
+
+    def test_a_program_that_tells_lies_of_faults(self):
+        """It can say what it likes of itself, and nothing of others; a line of the audit stays a line."""
+        hello = frame(HELLO, struct.pack("<Q", 0) + text(b"1"))
+        lies = [(0xffffffff, 0xffffffff, 0xffffffff, b'"}\n{"event":"x"\x1b[31m \xff'), (700, 16, 7, b"x" * 1024), (1, 0, 48, b"")]
+        with socket.socket(socket.AF_UNIX) as program:
+            program.settimeout(place.PATIENCE_S)
+            program.connect(str(self.dir / "tenants" / "t.sock"))
+            program.sendall(hello)
+            self.assertTrue(program.recv(65536))
+            for error, device, xid, words in lies:
+                said = struct.pack("<I", 1) + text(words) + struct.pack("<III", error, device, xid)
+                program.sendall(frame(REPORT, said, minor=MINOR))
+            program.sendall(frame(QUERY, b"\1"))
+            self.assertTrue(program.recv(65536))
+        lines = self.audited()
+        self.assertEqual([(line["tenant"], line["pid"], line["error"], line["xid"]) for line in lines],
+                         [("t", os.getpid(), error, xid) for error, _, xid, _ in lies])
+        self.assertEqual(["device" in line for line in lines], [False, False, True])
+        self.assertTrue(all(line["text"].isprintable() for line in lines))
+
+    def test_the_audit_does_not_grow_for_ever(self):
+        file = self.dir / "state" / "faults.jsonl"
+        file.write_bytes(b"#" * (4 << 20))
+        self.refusal(frame(FAULT, struct.pack("<II", 48, 0) + text(b"") + text(b"t4")))
+        self.assertEqual(file.stat().st_size, 4 << 20)
+        self.talk(frame(FAULT, struct.pack("<II", 48, 0) + text(b"") + text(b"soft=small")))
+        self.assertEqual([line["event"] for line in self.audited()], ["injected"])
+        self.assertEqual((self.dir / "state" / "faults.jsonl.1").stat().st_size, 4 << 20)
+        file.unlink()
+        file.symlink_to(self.root / "elsewhere")
+        self.talk(frame(FAULT, struct.pack("<II", 48, 0) + text(b"") + text(b"soft=small")))
+        self.assertFalse((self.root / "elsewhere").exists())
 
     def test_half_a_frame_is_dropped(self):
         for cut in (1, 15, 16, 20):

@@ -171,6 +171,12 @@ static CUresult end(void)
     exit(0);
 }
 
+/* As programs do when a call failed. */
+static CUresult give_up(void)
+{
+    exit(3);
+}
+
 static const struct {
     const char *name;
     CUresult (*run)(void);
@@ -193,6 +199,7 @@ static const struct {
     {"squares", squares},
     {"second", second},
     {"back", back},
+    {"fail", give_up},
 };
 
 int main(void)

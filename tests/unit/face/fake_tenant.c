@@ -33,6 +33,13 @@ void weft_session_report(struct weft_session *session, const char *text)
     snprintf(fake_tenant.report, sizeof(fake_tenant.report), "%s", text);
 }
 
+void weft_session_fault(struct weft_session *session, uint32_t device,
+                        const struct weft_device_fault *fault)
+{
+    (void)device;
+    weft_session_report(session, fault->text);
+}
+
 bool weft_session_share(struct weft_session *session, uint32_t device, uint64_t file, int fd)
 {
     (void)session, (void)device, (void)file, (void)fd;

@@ -64,7 +64,8 @@ static void assert_report(const struct weft_inbox *inbox, const char *text)
 {
     struct weft_wire_report report;
     assert_int_equal(inbox->header.type, WEFT_WIRE_REPORT);
-    assert_int_equal(weft_wire_report_decode(weft_inbox_reader(inbox), 0, &report, NULL), 0);
+    assert_int_equal(
+        weft_wire_report_decode(weft_inbox_reader(inbox), inbox->header.minor, &report, NULL), 0);
     assert_string_equal(report.text, text);
 }
 

@@ -30,7 +30,8 @@ static const struct weft_wire_welcome welcome_message = {
                 {.kind = WEFT_DEVICE_NATIVE,
                  .native_index = 3,
                  .uuid = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}}};
-static const struct weft_wire_report report_message = {.pid = 4242, .text = "hello"};
+static const struct weft_wire_report report_message = {
+    .pid = 4242, .text = "hello", .error = 214, .device = 1, .xid = 48};
 static const struct weft_wire_run_begin run_begin_message = {
     .tenant = "bob",
     .limits = {.given = 1u << WEFT_LIMIT_MEMORY | 1u << WEFT_LIMIT_WEIGHT,
@@ -86,7 +87,7 @@ static const struct weft_wire_tenant_remove tenant_remove_message = {.force = tr
     X(welcome, "070000000500616c69636502000000"                                         \
                "0201010000000009000000000102030405060708090a0b0c0d0e0f0500736d616c6c"   \
                "0100000300000000000000000102030405060708090a0b0c0d0e0f0000")            \
-    X(report, "92100000050068656c6c6f")                                                 \
+    X(report, "92100000050068656c6c6fd60000000100000030000000")                         \
     X(run_begin, "0300626f62000000040000000002000000"                                   \
                  "0400000000020000000000000000000000000000000000000002007434"           \
                  "020000000001000000000102030405060708090a0b0c0d0e0f0000"               \
