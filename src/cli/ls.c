@@ -4,21 +4,27 @@
 
 static void print_people(const json_t *devices)
 {
-    struct weft_table table = {.columns = 5};
+    struct weft_table table = {.columns = 7};
     size_t index;
     json_t *device;
-    weft_table_add(&table, (const char *const[]){"GPU", "NAME", "MEMORY", "TENANTS", "UUID"});
+    weft_table_add(&table, (const char *const[]){"GPU", "NAME", "MEMORY", "USED", "PRESSURE",
+                                                 "TENANTS", "UUID"});
     json_array_foreach(devices, index, device)
     {
-        char memory[WEFT_SIZE_TEXT_BYTES], tenants[24];
+        char memory[WEFT_SIZE_TEXT_BYTES], used[WEFT_SIZE_TEXT_BYTES], pressure[24], tenants[24];
         weft_size_format((uint64_t)json_integer_value(json_object_get(device, "memory_bytes")),
                          memory);
+        weft_size_format((uint64_t)json_integer_value(json_object_get(device, "memory_used_bytes")),
+                         used);
+        snprintf(pressure, sizeof(pressure), "%lld%%",
+                 json_integer_value(json_object_get(device, "pressure_percent")));
         snprintf(tenants, sizeof(tenants), "%lld",
                  json_integer_value(json_object_get(device, "tenants")));
-        weft_table_add(&table, (const char *const[]){
-                                   json_string_value(json_object_get(device, "gpu")),
-                                   json_string_value(json_object_get(device, "name")), memory,
-                                   tenants, json_string_value(json_object_get(device, "device"))});
+        weft_table_add(&table,
+                       (const char *const[]){json_string_value(json_object_get(device, "gpu")),
+                                             json_string_value(json_object_get(device, "name")),
+                                             memory, used, pressure, tenants,
+                                             json_string_value(json_object_get(device, "device"))});
     }
     weft_table_print(&table);
 }

@@ -14,12 +14,15 @@ static char *size_of(const json_t *object, const char *key, char *text)
 }
 
 /* "normal 100", and what it is capped at, where it is. */
-static const char *share_of(const json_t *tenant, char text[WEFT_TABLE_CELL_BYTES])
+static const char *share_of(const json_t *tenant, const json_t *device,
+                            char text[WEFT_TABLE_CELL_BYTES])
 {
     double cap = json_number_value(json_object_get(tenant, "compute_cap_percent"));
     json_int_t sm = json_integer_value(json_object_get(tenant, "sm_percent"));
     int used = snprintf(text, WEFT_TABLE_CELL_BYTES, "%s %lld", text_of(tenant, "class"),
                         json_integer_value(json_object_get(tenant, "weight")));
+    if (json_is_true(json_object_get(device, "stopped")))
+        used += snprintf(text + used, WEFT_TABLE_CELL_BYTES - (size_t)used, " stopped");
     if (cap > 0 && cap < 100)
         used += snprintf(text + used, WEFT_TABLE_CELL_BYTES - (size_t)used, " <=%g%%", cap);
     if (sm > 0 && sm < WEFT_SM_WHOLE)
@@ -49,7 +52,7 @@ static void add_device(struct weft_table *table, const json_t *tenant, const jso
     size_t index;
     json_t *process;
     weft_table_add(table, (const char *const[]){text_of(tenant, "name"), text_of(device, "name"),
-                                                share_of(tenant, share), "-",
+                                                share_of(tenant, device, share), "-",
                                                 size_of(device, "memory_used_bytes", used),
                                                 limit_of(device, limit), ""});
     json_array_foreach(json_object_get(tenant, "processes"), index, process)

@@ -16,6 +16,7 @@
 #include "policy/gpus.h"
 #include "policy/ledger.h"
 #include "policy/page.h"
+#include "policy/pressure.h"
 #include "policy/room.h"
 #include "policy/slice.h"
 #include "softgpu/device_page.h"
@@ -58,6 +59,7 @@ struct weft_daemon_device {
     struct weft_device_time *time;      /* soft: in the page */
     struct weft_device_space *space;    /* soft: in the page */
     uint64_t configured_bytes;          /* promised in a configuration that is being checked */
+    enum weft_pressure pressure;        /* of its memory */
     struct weft_room *room;             /* in the page; native: mapped, owned; NULL: not made yet */
 };
 
@@ -94,6 +96,7 @@ struct weft_daemon_tenant {
     uint64_t ended_time_ns[WEFT_DEVICES_MAX];      /* device time of processes that are gone */
     uint32_t time_lines[WEFT_DEVICES_MAX];         /* in each soft device's page; 0 is none */
     struct weft_room_seat seats[WEFT_DEVICES_MAX]; /* in each device's room */
+    bool stopped[WEFT_DEVICES_MAX];                /* gets no time of the soft device now */
     int ledger_fd;                                 /* owned */
     int policy_fd;                                 /* owned; for reading alone */
     struct weft_ledger *ledger;                    /* mapped, owned */
@@ -161,6 +164,7 @@ struct weft_daemon {
     uv_timer_t look; /* at those who closed their connection */
     uv_timer_t look_at_orphans;
     uv_timer_t look_at_ledgers;
+    uv_timer_t look_at_pressure;
     uv_signal_t on_term, on_int, on_hup;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms;           /* 0: stays */
@@ -534,6 +538,17 @@ uint32_t weft_daemon_space_mps_percent(const struct weft_daemon_tenant *tenant);
 /* Adds to `note` what a change of the share means for programs that run. */
 void weft_daemon_space_tell(const struct weft_daemon_tenant *tenant,
                             char note[WEFT_WIRE_TEXT_BYTES]);
+
+/* -- pressure.c: how full the devices' memory is
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Looks now, and does what the levels ask for. */
+void weft_daemon_pressure_look(struct weft_daemon *daemon);
+/* Looks from time to time while there are tenants. */
+void weft_daemon_pressure_watch(struct weft_daemon *daemon);
+/* Whether the tenant is to get no time of its device now. */
+bool weft_daemon_pressure_stops(const struct weft_daemon_tenant *tenant, uint32_t index);
 
 /* -- fault.c
  * ----------------------------------------------------------------------------------------------------------

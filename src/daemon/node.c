@@ -122,6 +122,7 @@ static void stop(struct weft_daemon *daemon)
     uv_close((uv_handle_t *)&daemon->look, NULL);
     uv_close((uv_handle_t *)&daemon->look_at_orphans, NULL);
     uv_close((uv_handle_t *)&daemon->look_at_ledgers, NULL);
+    uv_close((uv_handle_t *)&daemon->look_at_pressure, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
     uv_close((uv_handle_t *)&daemon->on_hup, NULL);
@@ -167,12 +168,13 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
     uv_timer_init(&daemon->loop, &daemon->look);
     uv_timer_init(&daemon->loop, &daemon->look_at_orphans);
     uv_timer_init(&daemon->loop, &daemon->look_at_ledgers);
+    uv_timer_init(&daemon->loop, &daemon->look_at_pressure);
     daemon->look_at_ledgers.data = daemon;
     weft_daemon_distrust_begin(daemon);
     uv_signal_init(&daemon->loop, &daemon->on_term);
     uv_signal_init(&daemon->loop, &daemon->on_int);
     uv_signal_init(&daemon->loop, &daemon->on_hup);
-    daemon->look_at_orphans.data = daemon;
+    daemon->look_at_orphans.data = daemon->look_at_pressure.data = daemon;
     daemon->idle.data = daemon->look.data = daemon->on_term.data = daemon->on_int.data = daemon;
     daemon->on_hup.data = daemon;
     uv_signal_start(&daemon->on_hup, on_hang_up, SIGHUP);

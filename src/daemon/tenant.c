@@ -218,6 +218,7 @@ static void enlist(struct weft_daemon_tenant *tenant)
         tenant->devices[i]->tenants++;
     tenant->next = daemon->tenants;
     daemon->tenants = tenant;
+    weft_daemon_pressure_watch(daemon);
     daemon->tenant_count++;
 }
 

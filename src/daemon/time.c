@@ -127,15 +127,16 @@ void weft_daemon_time_leave(struct weft_daemon_tenant *tenant)
 void weft_daemon_time_apply(struct weft_daemon_tenant *tenant, uint32_t sequence)
 {
     const struct weft_limits *limits = &tenant->limits;
-    const struct weft_share_terms terms = {.weight = limits->weight,
-                                           .class = (uint32_t)limits->class -
-                                                    (uint32_t)WEFT_CLASS_CRITICAL,
-                                           .cap_e4 = limits->compute_cap_e4,
-                                           .sequence = sequence};
+    struct weft_share_terms terms = {.weight = limits->weight,
+                                     .class =
+                                         (uint32_t)limits->class - (uint32_t)WEFT_CLASS_CRITICAL,
+                                     .cap_e4 = limits->compute_cap_e4,
+                                     .sequence = sequence};
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         struct weft_device_time *time = tenant->devices[i]->time;
         if (tenant->time_lines[i] == 0)
             continue;
+        terms.stopped = tenant->stopped[i] = weft_daemon_pressure_stops(tenant, i);
         struct weft_share_tenant *line = &time->tenants[tenant->time_lines[i]];
         __atomic_store_n(&line->kernel_timeout_us, limits->kernel_timeout_us, __ATOMIC_RELAXED);
         __atomic_store_n(&line->terms, weft_share_terms_pack(&terms), __ATOMIC_SEQ_CST);

@@ -50,6 +50,11 @@ static uint64_t time_used_ns(const struct weft_daemon_tenant *tenant, pid_t pid,
     return total;
 }
 
+static json_t *pressure_of(const struct weft_daemon_device *device)
+{
+    return json_integer((json_int_t)weft_pressure_percent(device->pressure));
+}
+
 static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
     const struct weft_daemon_device *device = tenant->devices[index];
@@ -64,6 +69,10 @@ static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t i
     uint32_t sms = weft_daemon_space_count(tenant, index);
     if (entry && sms)
         json_object_set_new(entry, "sm_count", json_integer((json_int_t)sms));
+    if (entry) {
+        json_object_set_new(entry, "pressure_percent", pressure_of(device));
+        json_object_set_new(entry, "stopped", json_boolean(tenant->stopped[index]));
+    }
     /* Beside what is used, so that the two are of one moment. */
     if (entry && device->time) {
         json_object_set_new(entry, "device_time_s",
@@ -133,6 +142,7 @@ static json_t *tenant_entry(const struct weft_daemon_tenant *tenant)
 json_t *weft_daemon_view_ps(struct weft_daemon *daemon, const struct weft_daemon_tenant *only)
 {
     json_t *tenants = json_array();
+    weft_daemon_pressure_look(daemon);
     for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
         if (!only || tenant == only)
             json_array_insert_new(tenants, 0,
@@ -187,18 +197,23 @@ json_t *weft_daemon_view_tenants(struct weft_daemon *daemon, const struct weft_d
 json_t *weft_daemon_view_ls(struct weft_daemon *daemon)
 {
     json_t *devices = json_array();
+    weft_daemon_pressure_look(daemon);
     for (size_t i = 0; i < daemon->device_count; i++) {
         const struct weft_daemon_device *device = daemon->devices[i];
         char label[64];
+        struct weft_room_sums sums =
+            device->room ? weft_room_sum(device->room, 0) : (struct weft_room_sums){0};
         weft_daemon_device_label(device, label, sizeof(label));
         json_array_append_new(
-            devices, json_pack("{s:s, s:o, s:s, s:s, s:I, s:i, s:s*, s:i}", "gpu", label, "device",
-                               device_uuid(device), "kind",
-                               device->kind == WEFT_DEVICE_SOFT ? "soft" : "native", "name",
-                               device->name, "memory_bytes", (json_int_t)device->memory_bytes,
-                               "sm_count", (int)device->sm_count, "profile",
-                               device->profile ? device->profile->name : NULL, "tenants",
-                               (int)device->tenants));
+            devices,
+            json_pack(
+                "{s:s, s:o, s:s, s:s, s:I, s:i, s:s*, s:i, s:I, s:I, s:o}", "gpu", label, "device",
+                device_uuid(device), "kind", device->kind == WEFT_DEVICE_SOFT ? "soft" : "native",
+                "name", device->name, "memory_bytes", (json_int_t)device->memory_bytes, "sm_count",
+                (int)device->sm_count, "profile", device->profile ? device->profile->name : NULL,
+                "tenants", (int)device->tenants, "memory_used_bytes", (json_int_t)sums.held_bytes,
+                "memory_guaranteed_bytes", (json_int_t)sums.guaranteed_bytes, "pressure_percent",
+                pressure_of(device)));
     }
     return json_pack("{s:i, s:o}", "version", 1, "devices", devices);
 }

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "policy/pressure.h"
 #include "util/util.h"
 
 #define ROOM_MAGIC 0x6d6f6f72u /* "room" */
@@ -30,7 +31,9 @@ struct weft_room {
     uint64_t capacity_bytes;
     uint32_t lines_used; /* one more than the highest that was ever taken */
     uint32_t guarantees; /* lines that have one: where none has, nobody adds up */
-    uint64_t reserved[4];
+    uint32_t restricted;
+    uint32_t reserved0;
+    uint64_t reserved[3];
     struct line lines[WEFT_ROOM_LINES];
     uint64_t held[WEFT_ROOM_LINES][WEFT_LEDGER_SLOTS]; /* by each process */
 };
@@ -147,6 +150,11 @@ void weft_room_set_capacity(struct weft_room *room, uint64_t bytes)
     store(&room->capacity_bytes, bytes);
 }
 
+void weft_room_restrict(struct weft_room *room, bool restricted)
+{
+    __atomic_store_n(&room->restricted, restricted, __ATOMIC_SEQ_CST);
+}
+
 static uint64_t line_held(const struct weft_room *room, uint32_t line)
 {
     uint32_t slots = __atomic_load_n(&room->lines[line].slots, __ATOMIC_SEQ_CST);
@@ -174,6 +182,18 @@ struct weft_room_sums weft_room_sum(const struct weft_room *room, uint32_t line)
     return sums;
 }
 
+/* What is left of the device up to the pressure at which nobody grows above his guarantee. It binds
+ * for others' guarantees only: without any it would keep memory free for nobody. */
+static uint64_t left_unrestricted(const struct weft_room *room, const struct weft_room_sums *sums)
+{
+    uint64_t most = sums->capacity_bytes / 100 * WEFT_PRESSURE_RESTRICT_PERCENT;
+    if (sums->guaranteed_bytes == sums->own_guarantee_bytes)
+        return UINT64_MAX;
+    if (__atomic_load_n(&room->restricted, __ATOMIC_SEQ_CST))
+        return 0;
+    return most - WEFT_MIN(most, sums->held_bytes);
+}
+
 /* Whether the line may hold `more` than its words say now. */
 static bool admits(const struct weft_room_seat *seat, uint64_t more)
 {
@@ -183,6 +203,8 @@ static bool admits(const struct weft_room_seat *seat, uint64_t more)
         return false;
     if (own <= sums.own_guarantee_bytes)
         return true;
+    if (more && more > left_unrestricted(seat->room, &sums))
+        return false;
     all = sums.committed_bytes - WEFT_MAX(sums.own_held_bytes, sums.own_guarantee_bytes);
     return !__builtin_add_overflow(all, own, &all) && all <= sums.capacity_bytes;
 }
@@ -252,5 +274,6 @@ uint64_t weft_room_left(const struct weft_room_seat *seat)
     struct weft_room_sums sums = weft_room_sum(seat->room, seat->line);
     uint64_t own =
         sums.own_guarantee_bytes - WEFT_MIN(sums.own_guarantee_bytes, sums.own_held_bytes);
-    return own + sums.capacity_bytes - WEFT_MIN(sums.capacity_bytes, sums.committed_bytes);
+    uint64_t rest = sums.capacity_bytes - WEFT_MIN(sums.capacity_bytes, sums.committed_bytes);
+    return own + WEFT_MIN(rest, left_unrestricted(seat->room, &sums));
 }

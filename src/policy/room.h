@@ -47,6 +47,9 @@ uint64_t weft_room_line_id(const struct weft_room *room, uint32_t line);
 void weft_room_slot_begin(const struct weft_room_seat *seat, uint32_t slot);
 void weft_room_slot_end(const struct weft_room_seat *seat, uint32_t slot);
 void weft_room_set_capacity(struct weft_room *room, uint64_t bytes);
+/* Whether growth above guarantees is refused where another tenant has a guarantee. Growth that
+ * would lead there by itself is in any case. */
+void weft_room_restrict(struct weft_room *room, bool restricted);
 /* Guarantees so much from here on; false, and nothing has changed, where it is not there. `anyhow`:
  * a promise that was given already is kept. */
 bool weft_room_promise(const struct weft_room_seat *seat, uint64_t bytes, bool anyhow);

@@ -7,6 +7,7 @@
 #define CLASS_SHIFT 16
 #define CAP_SHIFT 24
 #define SEQUENCE_SHIFT 40
+#define IS_STOPPED (1ull << 62)
 #define IS_SET (1ull << 63)
 
 uint64_t weft_share_terms_pack(const struct weft_share_terms *terms)
@@ -15,7 +16,8 @@ uint64_t weft_share_terms_pack(const struct weft_share_terms *terms)
     uint64_t class = WEFT_MIN(terms->class, (uint32_t)WEFT_SHARE_CLASSES - 1);
     uint64_t cap = WEFT_MAX(1u, WEFT_MIN(terms->cap_e4, (uint32_t)WEFT_SHARE_CAP_WHOLE));
     return IS_SET | weight | class << CLASS_SHIFT | cap << CAP_SHIFT |
-           (uint64_t)(terms->sequence & 0xffff) << SEQUENCE_SHIFT;
+           (uint64_t)(terms->sequence & 0xffff) << SEQUENCE_SHIFT |
+           (terms->stopped ? IS_STOPPED : 0);
 }
 
 /* The word may hold anything: whoever uses the device can write there. */
@@ -25,12 +27,13 @@ struct weft_share_terms weft_share_terms_unpack(uint64_t word)
              cap = word >> CAP_SHIFT & 0xffff;
     if (!(word & IS_SET))
         return (struct weft_share_terms){WEFT_SHARE_WEIGHT_DEFAULT, WEFT_SHARE_CLASS_DEFAULT,
-                                         WEFT_SHARE_CAP_WHOLE, 0};
+                                         WEFT_SHARE_CAP_WHOLE, 0, false};
     return (struct weft_share_terms){
         .weight = WEFT_MAX(1u, WEFT_MIN(weight, (uint32_t)WEFT_SHARE_WEIGHT_MAX)),
         .class = WEFT_MIN(class, (uint32_t)WEFT_SHARE_CLASSES - 1),
         .cap_e4 = WEFT_MAX(1u, WEFT_MIN(cap, (uint32_t)WEFT_SHARE_CAP_WHOLE)),
         .sequence = word >> SEQUENCE_SHIFT & 0xffff,
+        .stopped = word & IS_STOPPED,
     };
 }
 
@@ -105,7 +108,7 @@ void weft_share_view_begin(struct weft_share_view *view, const struct weft_share
 void weft_share_view_add(struct weft_share_view *view, const struct weft_share_tenant *tenant)
 {
     struct weft_share_terms terms = terms_of(tenant);
-    if (debt_of(tenant, terms.cap_e4, view->clock_ns))
+    if (terms.stopped || debt_of(tenant, terms.cap_e4, view->clock_ns))
         return;
     uint64_t virtual_ns = load(&tenant->virtual_ns);
     uint32_t class = 1u << terms.class;
@@ -137,6 +140,8 @@ enum weft_share_verdict weft_share_judge(const struct weft_share_view *view,
                                          const struct weft_share_tenant *tenant, uint64_t *wait_ns)
 {
     struct weft_share_terms terms = terms_of(tenant);
+    if (terms.stopped)
+        return WEFT_SHARE_WAIT;
     uint64_t debt = debt_of(tenant, terms.cap_e4, view->clock_ns);
     if (debt) {
         *wait_ns = debt;

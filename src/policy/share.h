@@ -44,6 +44,7 @@ struct weft_share_terms {
     uint32_t class;    /* 0 … WEFT_SHARE_CLASSES - 1 */
     uint32_t cap_e4;   /* in 1/100 %; WEFT_SHARE_CAP_WHOLE: none */
     uint32_t sequence; /* of the policy that they come from, its lowest 16 bits */
+    bool stopped;      /* gets no time at all until weftd says otherwise */
 };
 /* Values that are out of range are taken for the nearest that is not. Never 0. */
 uint64_t weft_share_terms_pack(const struct weft_share_terms *terms);

@@ -27,16 +27,17 @@ class GuaranteeTest(place.PlaceTest):
     def test_growth_of_others_leaves_it_free(self):
         self.env["WEFT_NATIVE_LIBNVML"] = str(place.BUILD / "tests" / "system" / "cli" / "libfake_nvml.so")
         for gpu, total in (("soft", SMALL), ("0", 8 * GIB)):
-            sizes = [f"charge={size}" for size in (total - GIB + 1, total - GIB, 1)]
-            self.open_tenant("alice", "1G:2G", gpu=gpu)
+            left = total // 4
+            sizes = [f"charge={size}" for size in (total - left + 1, total - left, 1)]
+            self.open_tenant("alice", f"{left}:{left + GIB}", gpu=gpu)
             bob, pid = self.open_tenant("bob", None, *sizes, gpu=gpu)
-            self.assertEqual(self.charged(bob, total - GIB + 1, total - GIB, 1), ["refused", "ok", "refused"], gpu)
-            result = self.call("run", "--tenant", "alice", self.client, "open", f"charge={GIB}", "charge=1")
-            self.assertIn(f"charge {GIB}: ok\ncharge 1: refused\n", result.stdout)
+            self.assertEqual(self.charged(bob, total - left + 1, total - left, 1), ["refused", "ok", "refused"], gpu)
+            result = self.call("run", "--tenant", "alice", self.client, "open", f"charge={left}", "charge=1")
+            self.assertIn(f"charge {left}: ok\ncharge 1: refused\n", result.stdout)
             os.kill(pid, signal.SIGKILL)
             place.until(lambda: "bob" not in self.ps(), "bob ends")
-            result = self.call("run", "--tenant", "alice", self.client, "open", f"charge={2 * GIB}", "charge=1")
-            self.assertIn(f"charge {2 * GIB}: ok\ncharge 1: refused\n", result.stdout)
+            result = self.call("run", "--tenant", "alice", self.client, "open", f"charge={left + GIB}", "charge=1")
+            self.assertIn(f"charge {left + GIB}: ok\ncharge 1: refused\n", result.stdout)
             self.end_all()
 
     def test_the_sum_is_at_most_the_device(self):

@@ -109,6 +109,29 @@ static void a_guarantee_must_be_there(void **state)
     assert_false(charge(&b, 1));
 }
 
+/* From 85 % on nobody grows above his guarantee, for others that have one. */
+static void pressure_restricts_growth(void **state)
+{
+    (void)state;
+    struct tenant a, b;
+    struct weft_room *room = room_of(100);
+    sit(&a, room, 11);
+    sit(&b, room, 12);
+    assert_true(weft_room_promise(&a.seat, 10, false));
+    assert_false(charge(&b, 86));
+    assert_int_equal(weft_room_left(&b.seat), 85);
+    assert_true(charge(&b, 70));
+    weft_room_restrict(room, true);
+    assert_false(charge(&b, 1));
+    assert_int_equal(weft_room_left(&b.seat), 0);
+    assert_true(charge(&a, 10)); /* its own */
+    assert_true(charge(&a, 10)); /* nobody else has a guarantee */
+    weft_room_restrict(room, false);
+    assert_false(charge(&b, 1));
+    assert_true(weft_room_promise(&a.seat, 0, false));
+    assert_true(charge(&b, 10)); /* nobody has one, and nobody is restricted */
+}
+
 /* A process dies, and its tenant ends: the room is as before. */
 static void what_is_left_behind_is_cleared(void **state)
 {
@@ -118,12 +141,12 @@ static void what_is_left_behind_is_cleared(void **state)
     sit(&a, room, 11);
     sit(&b, room, 12);
     assert_true(weft_room_promise(&a.seat, 10, false));
-    assert_true(charge(&b, 90));
+    assert_true(charge(&b, 80));
     weft_ledger_slot_settle(b.ledger, b.slot);
     weft_room_slot_end(&b.seat, b.slot);
     assert_int_equal(weft_room_sum(room, 0).held_bytes, 0);
     sit_process(&b);
-    assert_true(charge(&b, 90));
+    assert_true(charge(&b, 80));
     weft_room_line_drop(room, b.seat.line);
     weft_room_line_drop(room, a.seat.line);
     struct weft_room_sums sums = weft_room_sum(room, 0);
@@ -217,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(growth_leaves_guarantees_free),
         cmocka_unit_test(a_guarantee_must_be_there),
+        cmocka_unit_test(pressure_restricts_growth),
         cmocka_unit_test(what_is_left_behind_is_cleared),
         cmocka_unit_test(another_version_is_refused),
         cmocka_unit_test(racers_stay_within_the_room),
