@@ -94,6 +94,7 @@ CUresult weft_quota_reserve(uint32_t device, uint64_t bytes)
         return CUDA_SUCCESS;
     weft_quota_vmm_reap();
     weft_quota_pools_trim(device);
+    weft_quota.next.cuDeviceGraphMemTrim((CUdevice)device);
     CUresult rc = weft_quota_reserve_untrimmed(device, bytes);
     for (int i = 0; rc && i < MOVE_WAITS_MAX && is_charge_moving(); i++) {
         nanosleep(&(struct timespec){.tv_nsec = MOVE_WAIT_NS}, NULL);

@@ -131,6 +131,17 @@ static void release_registered(struct weft_soft_allocation *allocation)
     pthread_mutex_unlock(&memory->lock);
 }
 
+/* What was taken of the arena. */
+static void give_back(const struct weft_soft_allocation *allocation)
+{
+    uint64_t address = weft_soft_allocation_address(allocation);
+    if (allocation->own)
+        weft_soft_arena_give_own(allocation->device, allocation->charged, allocation->extent,
+                                 address);
+    else
+        weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
+}
+
 void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_memory *memory = weft_soft.memory;
@@ -140,11 +151,11 @@ void weft_soft_allocation_release(struct weft_soft_allocation *allocation)
     switch (allocation->kind) {
     case WEFT_SOFT_MANAGED:
         weft_soft_window_hide(&memory->window, address, allocation->extent);
-        weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
+        give_back(allocation);
         break;
     case WEFT_SOFT_LINEAR:
     case WEFT_SOFT_OWN:
-        weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, address);
+        give_back(allocation);
         break;
     case WEFT_SOFT_POOLED:
         weft_soft_pool_give(allocation->pool, address, allocation->extent);

@@ -117,3 +117,32 @@ void weft_soft_arena_give(struct weft_soft_device *device, uint64_t bytes, uint6
     pthread_mutex_unlock(&memory->lock);
     weft_ledger_discharge(&device->account, 0, bytes);
 }
+
+static bool charge_tenant(struct weft_soft_device *device, uint64_t bytes)
+{
+    return !weft_soft.charge || weft_soft.charge(device->ordinal, bytes, false);
+}
+
+static void discharge_tenant(struct weft_soft_device *device, uint64_t bytes)
+{
+    if (weft_soft.discharge)
+        weft_soft.discharge(device->ordinal, bytes);
+}
+
+CUresult weft_soft_arena_take_own(struct weft_soft_device *device, uint64_t bytes, uint64_t extent,
+                                  uint64_t alignment, uint64_t *address)
+{
+    if (!charge_tenant(device, bytes))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult result = weft_soft_arena_take(device, bytes, extent, alignment, address);
+    if (result != CUDA_SUCCESS)
+        discharge_tenant(device, bytes);
+    return result;
+}
+
+void weft_soft_arena_give_own(struct weft_soft_device *device, uint64_t bytes, uint64_t extent,
+                              uint64_t address)
+{
+    weft_soft_arena_give(device, bytes, extent, address);
+    discharge_tenant(device, bytes);
+}

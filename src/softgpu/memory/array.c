@@ -8,7 +8,10 @@
 
 static CUresult back(struct weft_soft_context *context, struct weft_soft_array *array)
 {
-    CUresult result = weft_soft_memory_allocate(context, array->bytes, &array->allocation);
+    /* The program asked for it, and who limits the program has charged it. */
+    uint64_t address = 0;
+    CUresult result = weft_soft_linear_allocate(context, array->bytes, WEFT_SOFT_OWN, 0, &address);
+    array->allocation = address;
     for (uint32_t i = 0; i < array->image.level_count && result == CUDA_SUCCESS; i++)
         array->image.levels[i].address += array->allocation;
     return result;

@@ -61,7 +61,8 @@ static void keep_chunk(struct weft_soft_graph_segment *segment)
     }
     unlock();
     if (!chunk)
-        weft_soft_arena_give(segment->device, segment->bytes, segment->bytes, segment->physical);
+        weft_soft_arena_give_own(segment->device, segment->bytes, segment->bytes,
+                                 segment->physical);
 }
 
 void weft_soft_graph_segment_put(struct weft_soft_graph_segment *segment)
@@ -233,8 +234,8 @@ CUresult weft_soft_graph_piece_back(struct weft_soft_graph_piece *piece)
     if (segment->is_mapped)
         return CUDA_SUCCESS;
     bool kept = take_kept(segment);
-    if (!kept && weft_soft_arena_take(device, segment->bytes, segment->bytes,
-                                      WEFT_SOFT_GRANULE_BYTES, &segment->physical))
+    if (!kept && weft_soft_arena_take_own(device, segment->bytes, segment->bytes,
+                                          WEFT_SOFT_GRANULE_BYTES, &segment->physical))
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (weft_soft_window_map(&weft_soft.memory->window, segment->address, segment->physical,
                              segment->bytes)) {
@@ -360,7 +361,7 @@ void weft_soft_graph_memory_trim(struct weft_soft_device *device)
     while (chunks) {
         struct weft_soft_graph_chunk *chunk = chunks;
         chunks = chunk->next;
-        weft_soft_arena_give(device, chunk->bytes, chunk->bytes, chunk->address);
+        weft_soft_arena_give_own(device, chunk->bytes, chunk->bytes, chunk->address);
         free(chunk);
     }
 }

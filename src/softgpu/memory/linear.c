@@ -30,21 +30,29 @@ static CUresult take(struct weft_soft_allocation *allocation)
 {
     struct weft_soft_window *window = &weft_soft.memory->window;
     uint64_t *address = &allocation->by_address.key;
-    CUresult result =
-        weft_soft_arena_take(allocation->device, allocation->charged, allocation->extent,
-                             alignment_of(allocation->extent, allocation->kind), address);
+    CUresult (*take_memory)(struct weft_soft_device *, uint64_t, uint64_t, uint64_t, uint64_t *) =
+        allocation->own ? weft_soft_arena_take_own : weft_soft_arena_take;
+    CUresult result = take_memory(allocation->device, allocation->charged, allocation->extent,
+                                  alignment_of(allocation->extent, allocation->kind), address);
     if (result != CUDA_SUCCESS || allocation->kind != WEFT_SOFT_MANAGED)
         return result;
     if (weft_soft_window_show(window, *address, allocation->extent))
         return CUDA_SUCCESS;
-    weft_soft_arena_give(allocation->device, allocation->charged, allocation->extent, *address);
+    (allocation->own ? weft_soft_arena_give_own : weft_soft_arena_give)(
+        allocation->device, allocation->charged, allocation->extent, *address);
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* `owner` may be NULL. */
-static CUresult make(struct weft_soft_device *device, struct weft_soft_context *owner,
-                     uint64_t bytes, enum weft_soft_allocation_kind kind, uint32_t flags,
-                     uint64_t *address)
+/* What an allocation is made for. */
+struct purpose {
+    struct weft_soft_device *device;
+    struct weft_soft_context *owner; /* may be NULL */
+    enum weft_soft_allocation_kind kind;
+    uint32_t flags;
+    bool own; /* no call of the program asked for it */
+};
+
+static CUresult make(const struct purpose *purpose, uint64_t bytes, uint64_t *address)
 {
     if (bytes == 0)
         return CUDA_ERROR_INVALID_VALUE;
@@ -53,19 +61,20 @@ static CUresult make(struct weft_soft_device *device, struct weft_soft_context *
     _cleanup_free_ struct weft_soft_allocation *allocation = calloc(1, sizeof(*allocation));
     if (!allocation)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    allocation->kind = kind;
-    allocation->device = device;
+    allocation->kind = purpose->kind;
+    allocation->device = purpose->device;
+    allocation->own = purpose->own;
     allocation->bytes = bytes;
     allocation->charged = weft_round_up(bytes, WEFT_SOFT_BLOCK_BYTES);
-    allocation->extent = extent_of(bytes, kind);
-    if (weft_soft_shadow_is_on() && kind == WEFT_SOFT_LINEAR)
+    allocation->extent = extent_of(bytes, purpose->kind);
+    if (weft_soft_shadow_is_on() && purpose->kind == WEFT_SOFT_LINEAR)
         allocation->extent += WEFT_SOFT_REDZONE_BYTES;
-    allocation->flags = flags;
+    allocation->flags = purpose->flags;
     CUresult result = take(allocation);
     if (result != CUDA_SUCCESS)
         return result;
     *address = weft_soft_allocation_address(allocation);
-    weft_soft_allocation_publish(weft_steal(allocation), owner);
+    weft_soft_allocation_publish(weft_steal(allocation), purpose->owner);
     return CUDA_SUCCESS;
 }
 
@@ -73,7 +82,7 @@ CUresult weft_soft_linear_allocate(struct weft_soft_context *context, uint64_t b
                                    enum weft_soft_allocation_kind kind, uint32_t flags,
                                    uint64_t *address)
 {
-    return make(context->device, context, bytes, kind, flags, address);
+    return make(&(struct purpose){context->device, context, kind, flags, false}, bytes, address);
 }
 
 static CUresult allocate(struct weft_soft_context *context, uint64_t bytes,
@@ -86,32 +95,36 @@ static CUresult allocate(struct weft_soft_context *context, uint64_t bytes,
     return result;
 }
 
+static CUresult make_own(const struct purpose *purpose, uint64_t bytes, CUdeviceptr *address)
+{
+    uint64_t taken;
+    CUresult result = make(purpose, bytes, &taken);
+    if (result == CUDA_SUCCESS)
+        *address = taken;
+    return result;
+}
+
 CUresult weft_soft_memory_allocate(struct weft_soft_context *context, uint64_t bytes,
                                    CUdeviceptr *address)
 {
-    return allocate(context, bytes, WEFT_SOFT_OWN, address);
+    return make_own(&(struct purpose){context->device, context, WEFT_SOFT_OWN, 0, true}, bytes,
+                    address);
 }
 
 CUresult weft_soft_memory_allocate_managed(struct weft_soft_context *context, uint64_t bytes,
                                            CUdeviceptr *address)
 {
-    uint64_t taken;
-    CUresult result =
-        weft_soft_linear_allocate(context, bytes, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, &taken);
-    if (result == CUDA_SUCCESS)
-        *address = taken;
-    return result;
+    return make_own(
+        &(struct purpose){context->device, context, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, true},
+        bytes, address);
 }
 
 CUresult weft_soft_memory_allocate_common(struct weft_soft_context *context, uint64_t bytes,
                                           CUdeviceptr *address)
 {
-    uint64_t taken;
-    CUresult result =
-        make(context->device, NULL, bytes, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, &taken);
-    if (result == CUDA_SUCCESS)
-        *address = taken;
-    return result;
+    return make_own(
+        &(struct purpose){context->device, NULL, WEFT_SOFT_MANAGED, CU_MEM_ATTACH_GLOBAL, true},
+        bytes, address);
 }
 
 CUresult weft_soft_memory_free(struct weft_soft_context *context, CUdeviceptr address)

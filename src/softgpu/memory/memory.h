@@ -113,6 +113,7 @@ struct weft_soft_allocation {
     uint64_t id;
     uint32_t flags; /* of the call that made it */
     bool synchronous;
+    bool own; /* taken by weft_soft_arena_take_own */
     struct weft_soft_advice advice;
     struct weft_soft_pool *pool; /* POOLED: under a reference */
     bool used_again; /* POOLED: what came before in the stream may still use the same memory */
@@ -170,6 +171,14 @@ CUresult weft_soft_arena_take(struct weft_soft_device *device, uint64_t charge, 
                               uint64_t alignment, uint64_t *address);
 void weft_soft_arena_give(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
                           uint64_t address);
+
+/* The same of memory that no call of the program asked for by itself: module variables, the device
+ * heap, graphs' allocation nodes. Nobody else counts it for the tenant, so it is charged there
+ * too. */
+CUresult weft_soft_arena_take_own(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
+                                  uint64_t alignment, uint64_t *address);
+void weft_soft_arena_give_own(struct weft_soft_device *device, uint64_t charge, uint64_t extent,
+                              uint64_t address);
 
 /* The charge alone, of memory that lies elsewhere. OUT_OF_MEMORY, as above. */
 CUresult weft_soft_arena_charge(struct weft_soft_device *device, uint64_t bytes);
