@@ -51,16 +51,16 @@ struct weft_daemon_device {
     uint32_t sm_count, cc_major, cc_minor;   /* 0 where not known */
     uint32_t tenants;                        /* live ones that hold it */
     const struct weft_soft_profile *profile; /* soft */
-    int page_fd;                             /* owned; native: of the room; -1: not made yet */
-    struct weft_device_page *page;           /* soft, mapped, owned */
+    int page_fd;                             /* owned; -1: not made yet */
+    struct weft_device_page *page;           /* mapped, owned; native: from its first tenant on */
     size_t page_bytes;
-    struct weft_ledger *ledger;         /* soft: in the page */
-    struct weft_ledger_account account; /* soft: our own slot in it */
-    struct weft_device_time *time;      /* soft: in the page */
+    struct weft_ledger *ledger;         /* in the page; native: only for the slots */
+    struct weft_ledger_account account; /* our own slot in it */
+    struct weft_device_time *time;      /* in the page */
     struct weft_device_space *space;    /* soft: in the page */
     uint64_t configured_bytes;          /* promised in a configuration that is being checked */
     enum weft_pressure pressure;        /* of its memory */
-    struct weft_room *room;             /* in the page; native: mapped, owned; NULL: not made yet */
+    struct weft_room *room;             /* in the page; NULL: not made yet */
 };
 
 /* A socket that is listened at. */
@@ -94,7 +94,7 @@ struct weft_daemon_tenant {
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX];      /* device time of processes that are gone */
-    uint32_t time_lines[WEFT_DEVICES_MAX];         /* in each soft device's page; 0 is none */
+    uint32_t time_lines[WEFT_DEVICES_MAX];         /* in each device's page; 0 is none */
     struct weft_room_seat seats[WEFT_DEVICES_MAX]; /* in each device's room */
     bool stopped[WEFT_DEVICES_MAX];                /* gets no time of the soft device now */
     int ledger_fd;                                 /* owned */
@@ -128,7 +128,7 @@ struct weft_daemon_process {
     uint64_t start_ticks;                    /* with the pid it names the process; 0: not known */
     struct weft_record_process *record;      /* borrowed; NULL: it would not outlive a restart */
     uint32_t slot;                           /* PROGRAM: in the tenant's ledger */
-    uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each soft device's ledger; 0 is none */
+    uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each device's ledger; 0 is none */
     int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
     struct weft_daemon_share *shares;        /* PROGRAM: owned; files that others may have too */
     uint32_t share_count;
@@ -378,7 +378,7 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process);
 /* A process of that number says hello. Where it held something as another program, before an exec,
  * that comes back. */
 void weft_daemon_process_forget(struct weft_daemon_tenant *tenant, pid_t pid);
-/* Takes back what a dead process held of a soft device. */
+/* Takes back what a dead process held of a device. */
 void weft_daemon_device_settle(struct weft_daemon_device *device, uint32_t slot);
 /* Begins to watch leases. Once, before the first. */
 int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err);
@@ -451,11 +451,14 @@ int weft_daemon_device_soft(struct weft_daemon *daemon, const char *profile, uin
 /* The device of that UUID; NULL where there is none. */
 struct weft_daemon_device *weft_daemon_device_by_uuid(struct weft_daemon *daemon,
                                                       const uint8_t uuid[WEFT_UUID_BYTES]);
-/* Goes on with the page that a former life made of a soft device. `fd` is borrowed. Does nothing
- * where the device is there already. */
+/* Goes on with the page that a former life made of a device. `fd` is borrowed. Does nothing where
+ * the device has one already. */
 int weft_daemon_device_adopt(struct weft_daemon *daemon, const struct weft_record_device *recorded,
                              int fd, struct weft_err *err);
-/* What the memfd of a soft device's page is called. */
+/* Makes a native device's page, unless it is there. */
+int weft_daemon_device_need_page(struct weft_daemon *daemon, struct weft_daemon_device *device,
+                                 struct weft_err *err);
+/* What the memfd of a device's page is called. */
 void weft_daemon_device_memory_name(const uint8_t uuid[WEFT_UUID_BYTES],
                                     char name[WEFT_DAEMON_MEMORY_NAME_BYTES]);
 void weft_daemon_device_destroy(struct weft_daemon_device *device);
@@ -475,7 +478,7 @@ void weft_daemon_ceiling_divide(struct weft_daemon *daemon);
 int weft_daemon_time_check(const struct weft_limits *limits,
                            struct weft_daemon_device *const *devices, uint32_t count,
                            struct weft_err *err);
-/* Gives the tenant a line in the page of each soft device; and takes them back. */
+/* Gives the tenant a line in the page of each device; and takes them back. */
 int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *err);
 void weft_daemon_time_leave(struct weft_daemon_tenant *tenant);
 /* For recover.c: the lines that the tenant's record names, where the devices' pages have them;
@@ -506,10 +509,7 @@ void weft_daemon_room_keep(struct weft_daemon_tenant *tenant);
 /* A process has its slot of the tenant's ledger, or has it no more. */
 void weft_daemon_room_begin(const struct weft_daemon_tenant *tenant, uint32_t slot);
 void weft_daemon_room_end(const struct weft_daemon_tenant *tenant, uint32_t slot);
-/* For recover.c: the room of a native device that a former life made, `fd` borrowed; then, once all
- * tenants are there, an end to the seats that nobody has. */
-void weft_daemon_room_adopt(struct weft_daemon *daemon, const uint8_t uuid[WEFT_UUID_BYTES],
-                            int fd);
+/* For recover.c: once all tenants are there, an end to the seats that nobody has. */
 void weft_daemon_room_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device);
 /* WEFT_ERANGE where the device is promised more than it has. `others` is what of it is promised
  * already. */

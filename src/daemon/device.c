@@ -6,6 +6,11 @@
 
 #include "util/util.h"
 
+/* How far a tenant of a native device may be before another, and its shortest slice: as on the
+ * slowest soft devices. */
+#define NATIVE_SLACK_NS 2000000u
+#define NATIVE_SLICE_NS 100000u
+
 void weft_daemon_device_label(const struct weft_daemon_device *device, char *label, size_t size)
 {
     if (device->kind == WEFT_DEVICE_SOFT)
@@ -20,8 +25,6 @@ void weft_daemon_device_destroy(struct weft_daemon_device *device)
         return;
     if (device->page)
         munmap(device->page, device->page_bytes);
-    else if (device->room)
-        munmap(device->room, weft_room_bytes());
     if (device->page_fd >= 0)
         close(device->page_fd);
     free(device);
@@ -55,6 +58,25 @@ static void make_uuid(uint8_t uuid[WEFT_UUID_BYTES], const char *profile, uint32
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
+/* How tenants share the device's time. A native one cannot stop a kernel. */
+static void format_time(struct weft_daemon_device *device, const struct weft_daemon *daemon)
+{
+    struct weft_share *share = &device->time->share;
+    bool is_soft = device->kind == WEFT_DEVICE_SOFT;
+    share->slack_ns = is_soft ? weft_soft_profile_slack_ns(device->profile) : NATIVE_SLACK_NS;
+    share->slice_ns = is_soft ? weft_soft_profile_slice_ns(device->profile) : NATIVE_SLICE_NS;
+    share->slice_mode = is_soft ? daemon->slice_mode : WEFT_SLICE_COOPERATIVE;
+}
+
+/* Native ones divide their SMs by MPS, not by words. */
+static struct weft_device_space *space_in(const struct weft_daemon_device *device)
+{
+    char *page = (char *)device->page;
+    return device->kind == WEFT_DEVICE_SOFT
+               ? (struct weft_device_space *)(page + weft_device_space_offset())
+               : NULL;
+}
+
 static void format_page(struct weft_daemon_device *device, const struct weft_daemon *daemon)
 {
     struct weft_device_page *page = device->page;
@@ -62,20 +84,22 @@ static void format_page(struct weft_daemon_device *device, const struct weft_dae
     page->major = WEFT_DEVICE_MAJOR;
     page->minor = WEFT_DEVICE_MINOR;
     page->bytes = sizeof(*page);
-    page->sm_count = device->sm_count;
+    /* As many as are woken at once. */
+    page->sm_count = device->sm_count ? device->sm_count : WEFT_DEVICE_SMS_MAX;
     page->watchdog_us = daemon->watchdog_us;
     memcpy(page->uuid, device->uuid, sizeof(page->uuid));
-    snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
+    if (device->profile)
+        snprintf(page->profile, sizeof(page->profile), "%s", device->profile->name);
     page->memory_bytes = device->memory_bytes;
     device->time = (struct weft_device_time *)((char *)page + weft_device_time_offset());
-    device->space = (struct weft_device_space *)((char *)page + weft_device_space_offset());
-    device->time->share.slack_ns = weft_soft_profile_slack_ns(device->profile);
-    device->time->share.slice_ns = weft_soft_profile_slice_ns(device->profile);
-    device->time->share.slice_mode = daemon->slice_mode;
+    format_time(device, daemon);
+    device->space = space_in(device);
     page->memory_ceiling_bytes = 0; /* until weft_daemon_ceiling_divide */
     device->ledger = weft_ledger_format((char *)page + WEFT_DEVICE_LEDGER_OFFSET);
     weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
     device->room = weft_room_format((char *)page + weft_device_room_offset());
+    if (device->kind == WEFT_DEVICE_NATIVE)
+        weft_room_set_capacity(device->room, device->memory_bytes);
 }
 
 static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *profile,
@@ -93,7 +117,6 @@ static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *
         .cc_minor = profile->cc_minor,
         .profile = profile,
         .page_fd = -1,
-        .page_bytes = weft_device_room_offset() + weft_room_bytes(),
     };
     snprintf(device->name, sizeof(device->name), "weft soft %s", profile->name);
     make_uuid(device->uuid, profile->name, index);
@@ -113,12 +136,19 @@ static int make_page(struct weft_daemon *daemon, struct weft_daemon_device *devi
     char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
     void *memory;
     weft_daemon_device_memory_name(device->uuid, name);
+    device->page_bytes = weft_device_room_offset() + weft_room_bytes();
     device->page_fd = weft_daemon_memory_create(name, device->page_bytes, &memory, err);
     if (device->page_fd < 0)
         return device->page_fd;
     device->page = memory;
     format_page(device, daemon);
     return 0;
+}
+
+int weft_daemon_device_need_page(struct weft_daemon *daemon, struct weft_daemon_device *device,
+                                 struct weft_err *err)
+{
+    return device->page ? 0 : make_page(daemon, device, err);
 }
 
 static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profile *profile,
@@ -153,6 +183,7 @@ struct weft_daemon_device *weft_daemon_device_by_uuid(struct weft_daemon *daemon
 static int take_page(struct weft_daemon_device *device, int fd, struct weft_err *err)
 {
     void *memory;
+    device->page_bytes = weft_device_room_offset() + weft_room_bytes();
     int rc = weft_daemon_memory_map(fd, device->page_bytes, &memory, err);
     if (rc)
         return rc;
@@ -162,7 +193,7 @@ static int take_page(struct weft_daemon_device *device, int fd, struct weft_err 
         memcmp(device->page->uuid, device->uuid, sizeof(device->uuid)) != 0 || device->page_fd < 0)
         return weft_fail(err, WEFT_EVERSION, "the page of %s is of another version", device->name);
     device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
-    device->space = (struct weft_device_space *)((char *)memory + weft_device_space_offset());
+    device->space = space_in(device);
     rc = weft_ledger_open(&device->ledger, (char *)memory + WEFT_DEVICE_LEDGER_OFFSET,
                           weft_ledger_bytes(), err);
     if (rc == 0)
@@ -173,14 +204,35 @@ static int take_page(struct weft_daemon_device *device, int fd, struct weft_err 
     return rc;
 }
 
+/* Where it is of no use there is a new one, from the next tenant on. */
+static int adopt_native(struct weft_daemon_device *device, int fd, struct weft_err *err)
+{
+    int rc = take_page(device, fd, err);
+    if (rc == 0)
+        return 0;
+    if (device->page)
+        munmap(device->page, device->page_bytes);
+    if (device->page_fd >= 0)
+        close(device->page_fd);
+    device->page = NULL;
+    device->time = NULL;
+    device->ledger = NULL;
+    device->room = NULL;
+    device->page_fd = -1;
+    return rc;
+}
+
 int weft_daemon_device_adopt(struct weft_daemon *daemon, const struct weft_record_device *recorded,
                              int fd, struct weft_err *err)
 {
+    struct weft_daemon_device *known = weft_daemon_device_by_uuid(daemon, recorded->uuid);
+    if (known)
+        return known->kind == WEFT_DEVICE_NATIVE && !known->page ? adopt_native(known, fd, err) : 0;
+    if (recorded->kind != WEFT_DEVICE_SOFT)
+        return weft_fail(err, WEFT_ENOENT, "the GPU is not there any more");
     char name[WEFT_PROFILE_BYTES + 1] = {0};
     memcpy(name, recorded->profile, WEFT_PROFILE_BYTES);
     const struct weft_soft_profile *profile = weft_soft_profile_find(name);
-    if (weft_daemon_device_by_uuid(daemon, recorded->uuid))
-        return 0;
     if (!profile || daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
         return weft_fail(err, WEFT_ENOENT, "no profile \"%s\", or too many devices", name);
     struct weft_daemon_device *device = describe_soft(profile, recorded->index);

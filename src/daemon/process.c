@@ -72,8 +72,8 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
     return 0;
 }
 
-/* A slot in the ledger of a soft device, and memory of its own there. */
-static int grant_soft(struct weft_daemon_process *process, uint32_t index, struct weft_err *err)
+/* A slot in the ledger of a device and, on a soft one, memory of its own. */
+static int grant_device(struct weft_daemon_process *process, uint32_t index, struct weft_err *err)
 {
     struct weft_daemon_device *device = process->tenant->devices[index];
     uint32_t slot;
@@ -83,6 +83,8 @@ static int grant_soft(struct weft_daemon_process *process, uint32_t index, struc
     process->device_slots[index] = slot;
     memset(&device->page->processes[slot], 0, sizeof(device->page->processes[slot]));
     device->page->processes[slot].tenant = process->tenant->time_lines[index];
+    if (device->kind != WEFT_DEVICE_SOFT)
+        return 0;
     char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
     snprintf(name, sizeof(name), "weft-arena-%u-%u", index, process->slot);
     int fd = weft_daemon_memory_create(name, device->memory_bytes, NULL, err);
@@ -98,10 +100,8 @@ int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_e
     int rc = weft_ledger_slot_take(tenant->ledger, &process->slot, err);
     if (rc == 0)
         weft_daemon_room_begin(tenant, process->slot);
-    for (uint32_t i = 0; rc == 0 && i < tenant->device_count; i++) {
-        if (tenant->devices[i]->kind == WEFT_DEVICE_SOFT)
-            rc = grant_soft(process, i, err);
-    }
+    for (uint32_t i = 0; rc == 0 && i < tenant->device_count; i++)
+        rc = grant_device(process, i, err);
     weft_daemon_record_process(process);
     return rc;
 }
@@ -148,12 +148,13 @@ static void release_arena(struct weft_daemon *daemon, int *fd, uint64_t bytes)
 
 void weft_daemon_device_settle(struct weft_daemon_device *device, uint32_t slot)
 {
+    __atomic_store_n(&device->page->processes[slot].in_flight, 0, __ATOMIC_RELAXED);
     weft_daemon_time_settle(device->time, slot);
     weft_device_page_free_sms(device->page, slot);
     weft_ledger_slot_settle(device->ledger, slot);
 }
 
-static void settle_soft(struct weft_daemon_process *process, uint32_t index)
+static void settle_device(struct weft_daemon_process *process, uint32_t index)
 {
     struct weft_daemon_device *device = process->tenant->devices[index];
     uint32_t slot = process->device_slots[index];
@@ -172,7 +173,7 @@ static void settle(struct weft_daemon_process *process)
 {
     weft_daemon_share_settle(process);
     for (uint32_t i = 0; i < process->tenant->device_count; i++)
-        settle_soft(process, i);
+        settle_device(process, i);
     if (process->slot != WEFT_LEDGER_DAEMON_SLOT)
         weft_ledger_slot_settle(process->tenant->ledger, process->slot);
     weft_daemon_room_end(process->tenant, process->slot);

@@ -29,7 +29,7 @@ struct weft_record_process {
 
 struct weft_record_device {
     uint32_t kind, index;
-    uint32_t time_line; /* in the page of a soft device */
+    uint32_t time_line; /* in the device's page */
     uint8_t uuid[WEFT_UUID_BYTES];
     char profile[WEFT_PROFILE_BYTES];
     uint64_t used_ns, idle_ns; /* a soft device's clock, when a process last ended */

@@ -75,7 +75,7 @@ static int open_recorded(const struct weft_record_process *recorded)
     return weft_steal_fd(&fd);
 }
 
-/* -- the pages of soft devices, before any tenant asks for a device */
+/* -- the pages of devices, before any tenant asks for a device */
 
 struct device_search {
     struct weft_daemon *daemon;
@@ -91,10 +91,6 @@ static void take_device(void *context, const char *name, int fd)
         weft_daemon_device_memory_name(device->uuid, wanted);
         if (strcmp(name, wanted) != 0)
             continue;
-        if (device->kind != WEFT_DEVICE_SOFT) {
-            weft_daemon_room_adopt(search->daemon, device->uuid, fd);
-            continue;
-        }
         struct weft_err err = {0};
         if (weft_daemon_device_adopt(search->daemon, device, fd, &err))
             weft_log(WEFT_LOG_WARN, "weftd", "%s: %s", name, err.text);
@@ -338,10 +334,10 @@ void weft_daemon_recover(struct weft_daemon *daemon)
     }
     recall_shares(daemon);
     for (size_t i = 0; i < daemon->device_count; i++) {
-        if (daemon->devices[i]->kind == WEFT_DEVICE_SOFT)
-            settle_device_slots(daemon, daemon->devices[i]);
-        if (daemon->devices[i]->kind == WEFT_DEVICE_SOFT)
-            weft_daemon_time_drop_unclaimed(daemon, daemon->devices[i]);
+        if (!daemon->devices[i]->page)
+            continue;
+        settle_device_slots(daemon, daemon->devices[i]);
+        weft_daemon_time_drop_unclaimed(daemon, daemon->devices[i]);
         weft_daemon_room_drop_unclaimed(daemon, daemon->devices[i]);
     }
     struct weft_daemon_tenant *next;

@@ -1,6 +1,5 @@
 /* What tenants are guaranteed of a device's memory (policy/room.h): the room of each device, and
- * who sits there. A soft device has it in its page, a native one by itself, from its first tenant
- * on. */
+ * who sits there. It is in the device's page. */
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
@@ -9,44 +8,11 @@
 
 #include "util/log.h"
 
-static int make_native_room(struct weft_daemon_device *device, struct weft_err *err)
-{
-    char name[WEFT_DAEMON_MEMORY_NAME_BYTES];
-    void *memory;
-    weft_daemon_device_memory_name(device->uuid, name);
-    int fd = weft_daemon_memory_create(name, weft_room_bytes(), &memory, err);
-    if (fd < 0)
-        return fd;
-    device->page_fd = fd;
-    device->room = weft_room_format(memory);
-    weft_room_set_capacity(device->room, device->memory_bytes);
-    return 0;
-}
-
-void weft_daemon_room_adopt(struct weft_daemon *daemon, const uint8_t uuid[WEFT_UUID_BYTES], int fd)
-{
-    struct weft_daemon_device *device = weft_daemon_device_by_uuid(daemon, uuid);
-    struct weft_err err = {0};
-    void *memory;
-    if (!device || device->kind != WEFT_DEVICE_NATIVE || device->room)
-        return;
-    int rc = weft_daemon_memory_map(fd, weft_room_bytes(), &memory, &err);
-    if (rc == 0)
-        rc = weft_room_open(&device->room, memory, weft_room_bytes(), &err);
-    if (rc == 0 && (device->page_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
-        return;
-    weft_log(WEFT_LOG_WARN, "weftd", "%s: what it is promised cannot be taken over: %s",
-             device->name, err.text);
-    if (device->room)
-        munmap(device->room, weft_room_bytes());
-    device->room = NULL;
-}
-
 int weft_daemon_room_enter(struct weft_daemon_tenant *tenant, struct weft_err *err)
 {
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         struct weft_daemon_device *device = tenant->devices[i];
-        int rc = device->room ? 0 : make_native_room(device, err);
+        int rc = weft_daemon_device_need_page(tenant->daemon, device, err);
         if (rc)
             return rc;
         tenant->seats[i].line = weft_room_line_take(device->room, tenant->record->ledger_inode);

@@ -51,14 +51,14 @@ static void send_welcome(struct weft_daemon_connection *connection,
         out->kind = device->kind;
         out->native_index = device->kind == WEFT_DEVICE_NATIVE ? device->index : 0;
         memcpy(out->uuid, device->uuid, sizeof(out->uuid));
+        out->page_slot = process->device_slots[i];
         if (device->kind == WEFT_DEVICE_NATIVE && device->page_fd >= 0) {
-            out->has_page = true; /* the room */
+            out->has_page = true;
             fds[fd_count++] = device->page_fd;
         }
         if (device->kind != WEFT_DEVICE_SOFT)
             continue;
         snprintf(out->profile, sizeof(out->profile), "%s", device->profile->name);
-        out->page_slot = process->device_slots[i];
         out->has_arena = out->has_page = true;
         fds[fd_count++] = process->arena_fds[i];
         fds[fd_count++] = device->page_fd;

@@ -115,7 +115,7 @@ void weft_daemon_space_apply(struct weft_daemon_tenant *tenant)
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         struct weft_daemon_device *device = tenant->devices[i];
         uint32_t line = tenant->time_lines[i];
-        if (line == 0)
+        if (line == 0 || !device->space)
             continue;
         uint32_t sms = weft_space_sms(device->sm_count, tenant->limits.sm_percent);
         if (weft_space_count(&device->space->sets[line], device->sm_count) == sms)
@@ -129,7 +129,7 @@ void weft_daemon_space_apply(struct weft_daemon_tenant *tenant)
 void weft_daemon_space_leave(struct weft_daemon_device *device, uint32_t line)
 {
     const struct weft_space_set none = {0};
-    if (weft_space_is_whole(&device->space->sets[line]))
+    if (!device->space || weft_space_is_whole(&device->space->sets[line]))
         return;
     weft_space_write(&device->space->sets[line], &none);
     divide_anew(device);
@@ -138,7 +138,7 @@ void weft_daemon_space_leave(struct weft_daemon_device *device, uint32_t line)
 uint32_t weft_daemon_space_count(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
     const struct weft_daemon_device *device = tenant->devices[index];
-    if (tenant->time_lines[index])
+    if (tenant->time_lines[index] && device->space)
         return weft_space_count(&device->space->sets[tenant->time_lines[index]], device->sm_count);
     return device->sm_count ? weft_space_sms(device->sm_count, tenant->limits.sm_percent) : 0;
 }

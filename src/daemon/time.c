@@ -1,4 +1,4 @@
-/* Device time: what each tenant is promised of a soft device, in the words that the processes of
+/* Device time: what each tenant is promised of a device, in the words that the processes of
  * the device share it by (policy/share.h), and what of that a dead process leaves behind. */
 #include "daemon/daemon.h"
 
@@ -12,22 +12,15 @@
 
 #define PER_CENT 100.0
 
-static bool is_soft(const struct weft_daemon_tenant *tenant, uint32_t index)
-{
-    return tenant->devices[index]->kind == WEFT_DEVICE_SOFT;
-}
-
 int weft_daemon_time_check(const struct weft_limits *limits,
                            struct weft_daemon_device *const *devices, uint32_t count,
                            struct weft_err *err)
 {
-    bool asks = limits->weight != WEFT_WEIGHT_DEFAULT || limits->class != WEFT_CLASS_NORMAL ||
-                limits->compute_cap_e4 != WEFT_COMPUTE_WHOLE || limits->kernel_timeout_us != 0;
-    for (uint32_t i = 0; asks && i < count; i++) {
+    for (uint32_t i = 0; limits->kernel_timeout_us && i < count; i++) {
         if (devices[i]->kind != WEFT_DEVICE_SOFT)
             return weft_fail(err, WEFT_ENOSYS,
-                             "--weight, --compute, --priority and --kernel-timeout hold on soft "
-                             "devices only, and %s is none; leave them out",
+                             "--kernel-timeout holds on soft devices only, and %s is none; leave "
+                             "it out",
                              devices[i]->name);
     }
     return 0;
@@ -46,9 +39,12 @@ static uint32_t free_line(const struct weft_device_time *time)
 int weft_daemon_time_enter(struct weft_daemon_tenant *tenant, struct weft_err *err)
 {
     for (uint32_t i = 0; i < tenant->device_count; i++) {
-        struct weft_device_time *time = tenant->devices[i]->time;
-        if (!is_soft(tenant, i) || tenant->time_lines[i])
+        int rc = weft_daemon_device_need_page(tenant->daemon, tenant->devices[i], err);
+        if (rc)
+            return rc;
+        if (tenant->time_lines[i])
             continue;
+        struct weft_device_time *time = tenant->devices[i]->time;
         uint32_t line = free_line(time);
         if (line == 0)
             return weft_fail(err, WEFT_ELIMIT, "%s has %d tenants; it can have no more",
@@ -76,7 +72,7 @@ void weft_daemon_time_recall(struct weft_daemon_tenant *tenant)
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         const struct weft_device_time *time = tenant->devices[i]->time;
         uint32_t line = tenant->record->devices[i].time_line;
-        if (is_soft(tenant, i) && line < WEFT_DEVICE_TENANTS &&
+        if (time && line < WEFT_DEVICE_TENANTS &&
             __atomic_load_n(&time->tenants[line].terms, __ATOMIC_RELAXED))
             tenant->time_lines[i] = line;
     }

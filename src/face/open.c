@@ -8,6 +8,8 @@
 
 #include "backend/native.h"
 #include "face/trace.h"
+#include "tenant/arbiter.h"
+#include "tenant/gate.h"
 #include "tenant/quota.h"
 #include "util/log.h"
 #include "util/util.h"
@@ -132,6 +134,19 @@ static int open_backend(struct weft_face *face, struct weft_cuda *table, struct 
     return 0;
 }
 
+/* Native devices alone: soft ones hold their tenants to their shares themselves. */
+static int install_gate(const struct weft_face *face, struct weft_cuda *table, struct weft_err *err)
+{
+    struct weft_gate_arbiter arbiter;
+    if (face->devices[0].kind != WEFT_DEVICE_NATIVE)
+        return 0;
+    int rc = weft_arbiter_open(face->session.devices, face->session.device_count,
+                               face->visible.places, face->visible.count, &arbiter, err);
+    if (rc == 0 && arbiter.device_count)
+        weft_gate_install(table, &arbiter);
+    return rc;
+}
+
 static int install_layers(struct weft_face *face, struct weft_cuda *table, struct weft_err *err)
 {
     struct weft_room_seat seats[WEFT_DEVICES_MAX];
@@ -149,6 +164,9 @@ static int install_layers(struct weft_face *face, struct weft_cuda *table, struc
     int rc = weft_quota_install(table, &quota, err);
     if (rc)
         return weft_wrap(err, rc, "memory limit");
+    rc = install_gate(face, table, err);
+    if (rc)
+        return weft_wrap(err, rc, "device time");
     weft_face_calls_install(face, table);
     weft_face_trace_install(face, table);
     return 0;
@@ -177,6 +195,8 @@ void weft_face_drop(struct weft_face *face)
 {
     if (face->backend) {
         weft_quota_drop_after_fork();
+        weft_gate_drop_after_fork();
+        weft_arbiter_drop_after_fork();
         face->backend->drop_after_fork();
     }
     weft_session_close(&face->session);

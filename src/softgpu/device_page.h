@@ -1,7 +1,8 @@
-/* The page of a soft device: what all processes that use the device share with each other and with
- * weftd. It is a memfd that weftd makes, sealed against shrinking and growing, mapped read-write by
- * clients. After it, at WEFT_DEVICE_LEDGER_OFFSET, lies a weft_ledger (device 0 of it) that charges
- * device memory against `memory_ceiling_bytes`.
+/* The page of a device: what all processes that use the device share with each other and with
+ * weftd. That of a native device is the same, with no SMs in use. It is a memfd that weftd makes,
+ * sealed against shrinking and growing, mapped read-write by clients. After it, at
+ * WEFT_DEVICE_LEDGER_OFFSET, lies a weft_ledger (device 0 of it) that charges device memory against
+ * `memory_ceiling_bytes`.
  *
  * Crash rule: each word is changed by one atomic instruction; what names an owner is taken back by
  * weftd when the owner dies. */
@@ -38,11 +39,11 @@ struct weft_device_sm {
 struct weft_device_process {
     uint64_t retired;        /* warp instructions, monotone; the base of virtual device time */
     uint64_t device_time_ns; /* virtual: retired × cost ÷ the device's rate, monotone */
-    uint64_t fault;    /* like the page's, for all contexts of this process; weftd writes it */
-    uint32_t tenant;   /* the line in `tenants`; weftd writes it */
-    uint32_t beat;     /* goes up whenever a thread asks for its turn: it is alive */
-    uint32_t admitted; /* the policy's sequence, its lowest 16 bits, under which work last began */
-    uint32_t reserved0;
+    uint64_t fault;     /* like the page's, for all contexts of this process; weftd writes it */
+    uint32_t tenant;    /* the line in `tenants`; weftd writes it */
+    uint32_t beat;      /* goes up whenever a thread asks for its turn: it is alive */
+    uint32_t admitted;  /* the policy's sequence, its lowest 16 bits, under which work last began */
+    uint32_t in_flight; /* native: kernels that were given to the device and not seen to end */
     uint64_t reserved[3];
 };
 
@@ -114,8 +115,7 @@ static inline uint64_t weft_device_space_offset(void)
     return (weft_device_time_offset() + sizeof(struct weft_device_time) + 4095) & ~(uint64_t)4095;
 }
 
-/* Since minor 3, at the page's end: what the device's tenants are guaranteed of its memory. The
- * page of a native device is such a room alone. */
+/* Since minor 3, at the page's end: what the device's tenants are guaranteed of its memory. */
 static inline uint64_t weft_device_room_offset(void)
 {
     return (weft_device_space_offset() + sizeof(struct weft_device_space) + 4095) & ~(uint64_t)4095;

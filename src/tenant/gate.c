@@ -1,7 +1,11 @@
 #include "tenant/gate.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <weft/cuda_table.h>
 
@@ -12,6 +16,11 @@
 #define LOOK_NS 100000ull
 /* Times are floats of milliseconds since the first marker: over longer ones they lose precision. */
 #define PERIOD_NS 10000000000ull
+/* How often the thread looks, and for how many looks it stays with nothing on its way. */
+#define LOOKER_PAUSE_NS 200000
+#define LOOKER_IDLE_LOOKS 50
+#define END_WAIT_NS 100000000
+#define NS_PER_S 1000000000
 
 /* A kernel on its way. */
 struct flight {
@@ -22,6 +31,7 @@ struct flight {
 /* A context's work, in the order in which it was launched. Its events are of that context. */
 struct lane {
     CUcontext context; /* NULL: free */
+    uint32_t device;
     struct flight flights[WEFT_GATE_FLIGHTS_MAX];
     uint32_t first, count;
     CUevent origin;       /* owned; from which the period's times count */
@@ -38,8 +48,11 @@ static struct {
     struct weft_gate_arbiter arbiter;
     pthread_mutex_t lock; /* over all below; held while a kernel is launched, not while one waits */
     struct lane lanes[WEFT_GATE_LANES_MAX];
-    uint32_t in_flight; /* kernels on their way, of all lanes */
-    uint32_t waiting;   /* launches */
+    uint32_t in_flight[WEFT_DEVICES_MAX]; /* kernels on their way, of all lanes */
+    uint32_t waiting[WEFT_DEVICES_MAX];   /* launches */
+    bool has_looker;
+    atomic_bool is_ending; /* the process: nobody looks any more */
+    bool ends_watched;
 } gate = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* One launch, whichever call it came by. */
@@ -61,13 +74,47 @@ static uint64_t key_of(const struct launch *launch)
                          : (uint64_t)(uintptr_t)launch->function;
 }
 
-/* The tenant wants the device while anything of it is on its way, or waits. */
-static void count(uint32_t *counter, int by)
+/* The process wants the device while anything of it is on its way, or waits. */
+static void count(uint32_t device, uint32_t *counters, int by)
 {
-    bool before = gate.in_flight + gate.waiting != 0;
-    *counter += (uint32_t)by;
-    if (before != (gate.in_flight + gate.waiting != 0))
-        gate.arbiter.want(gate.arbiter.context, !before);
+    bool before = gate.in_flight[device] + gate.waiting[device] != 0;
+    counters[device] += (uint32_t)by;
+    if (before != (gate.in_flight[device] + gate.waiting[device] != 0))
+        gate.arbiter.want(gate.arbiter.context, device, !before);
+}
+
+static void count_flight(uint32_t device, int by)
+{
+    count(device, gate.in_flight, by);
+    gate.arbiter.note_flights(gate.arbiter.context, device, gate.in_flight[device]);
+}
+
+static bool has_flights(void)
+{
+    for (uint32_t i = 0; i < gate.arbiter.device_count; i++) {
+        if (gate.in_flight[i])
+            return true;
+    }
+    return false;
+}
+
+static bool is_free(uint32_t device)
+{
+    return gate.arbiter.is_free(gate.arbiter.context, device);
+}
+
+static bool all_are_free(void)
+{
+    for (uint32_t i = 0; i < gate.arbiter.device_count; i++) {
+        if (!is_free(i))
+            return false;
+    }
+    return true;
+}
+
+static void charge(const struct lane *lane, uint64_t time_ns)
+{
+    gate.arbiter.charge(gate.arbiter.context, lane->device, time_ns);
 }
 
 static uint64_t now_ns(void)
@@ -93,8 +140,10 @@ static void change_capture_mode(CUstreamCaptureMode *mode)
 static struct lane *find_lane(void)
 {
     CUcontext context = NULL;
+    CUdevice device = 0;
     struct lane *found = NULL;
-    if (gate.next.cuCtxGetCurrent(&context) || !context)
+    if (gate.next.cuCtxGetCurrent(&context) || !context || gate.next.cuCtxGetDevice(&device) ||
+        device < 0 || (uint32_t)device >= gate.arbiter.device_count)
         return NULL;
     for (size_t i = 0; i < WEFT_GATE_LANES_MAX; i++) {
         if (gate.lanes[i].context == context)
@@ -102,8 +151,10 @@ static struct lane *find_lane(void)
         if (!gate.lanes[i].context && !found)
             found = &gate.lanes[i];
     }
-    if (found)
+    if (found) {
         found->context = context;
+        found->device = (uint32_t)device;
+    }
     return found;
 }
 
@@ -153,7 +204,7 @@ static void settle(struct lane *lane, const struct flight *flight)
         if (passed_ns > end_ns)
             weft_flight_learn_latency(&lane->known, passed_ns - end_ns);
     }
-    gate.arbiter.charge(gate.arbiter.context, charged_ns);
+    charge(lane, charged_ns);
 }
 
 static void end_flight(struct lane *lane, const struct flight *flight)
@@ -162,7 +213,7 @@ static void end_flight(struct lane *lane, const struct flight *flight)
     if (flight->begin != lane->origin)
         give_event(lane, flight->begin);
     give_event(lane, flight->end);
-    count(&gate.in_flight, -1);
+    count_flight(lane->device, -1);
 }
 
 /* The context is gone, with its events: nothing of it can be measured any more. */
@@ -170,9 +221,9 @@ static void drop_lane(struct lane *lane)
 {
     for (; lane->count; lane->count--) {
         const struct flight *flight = &lane->flights[lane->first];
-        gate.arbiter.charge(gate.arbiter.context, flight->guess_ns);
+        charge(lane, flight->guess_ns);
         lane->first = (lane->first + 1) % WEFT_GATE_FLIGHTS_MAX;
-        count(&gate.in_flight, -1);
+        count_flight(lane->device, -1);
     }
     memset(lane, 0, sizeof(*lane));
 }
@@ -211,7 +262,7 @@ static void look(void)
 void weft_gate_look(void)
 {
     pthread_mutex_lock(&gate.lock);
-    if (gate.in_flight)
+    if (has_flights())
         look();
     pthread_mutex_unlock(&gate.lock);
 }
@@ -226,19 +277,21 @@ static bool has_room(const struct lane *lane, uint64_t key)
  * tenant has work on its way. */
 static void wait_for_turn(struct lane *lane, uint64_t key)
 {
+    uint32_t device = lane->device;
     uint64_t begin_ns = now_ns();
     for (;;) {
-        uint64_t wait_ns = LOOK_NS;
         look();
-        if (gate.arbiter.is_free(gate.arbiter.context))
+        if (is_free(device))
+            return;
+        bool is_ours = gate.arbiter.ask(gate.arbiter.context, device);
+        if (is_ours && has_room(lane, key))
             return;
         bool is_late = now_ns() - begin_ns >= WEFT_GATE_PATIENCE_NS;
-        bool is_stuck = is_late && gate.in_flight && lane->count < WEFT_GATE_FLIGHTS_MAX;
-        enum weft_share_verdict verdict = gate.arbiter.ask(gate.arbiter.context, &wait_ns);
-        if (is_stuck || (verdict == WEFT_SHARE_RUN && has_room(lane, key)))
+        if (is_late && lane->count < WEFT_GATE_FLIGHTS_MAX &&
+            gate.arbiter.is_busy(gate.arbiter.context))
             return;
         pthread_mutex_unlock(&gate.lock);
-        gate.arbiter.sleep(gate.arbiter.context, WEFT_MIN(wait_ns, LOOK_NS));
+        gate.arbiter.sleep(gate.arbiter.context, device, LOOK_NS);
         pthread_mutex_lock(&gate.lock);
     }
 }
@@ -269,12 +322,86 @@ static bool begin_flight(struct lane *lane, const struct launch *launch, struct 
     return true;
 }
 
+/* Whose turn it is to look by itself: a thread of ours alone, so what is current there is nobody's
+ * business. */
+static bool look_alone(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    bool goes_on = !gate.is_ending && has_flights();
+    for (size_t i = 0; goes_on && i < WEFT_GATE_LANES_MAX; i++) {
+        struct lane *lane = &gate.lanes[i];
+        if (lane->count == 0)
+            continue;
+        gate.next.cuCtxSetCurrent(lane->context);
+        look_at_lane(lane);
+    }
+    pthread_mutex_unlock(&gate.lock);
+    return goes_on;
+}
+
+static void *run_looker(void *unused)
+{
+    const struct timespec pause = {.tv_nsec = LOOKER_PAUSE_NS};
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    (void)unused;
+    change_capture_mode(&mode);
+    for (bool ends = false; !ends;) {
+        for (uint32_t idle = 0; idle < LOOKER_IDLE_LOOKS; idle++) {
+            if (look_alone())
+                idle = 0;
+            nanosleep(&pause, NULL);
+        }
+        pthread_mutex_lock(&gate.lock);
+        ends = gate.is_ending || !has_flights();
+        gate.has_looker = !ends;
+        pthread_mutex_unlock(&gate.lock);
+    }
+    return NULL;
+}
+
+/* Registered after the driver's own, so it runs before: the driver is not called while it ends. */
+static void end_looker(void)
+{
+    struct timespec until;
+    gate.is_ending = true;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += END_WAIT_NS;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= NS_PER_S;
+    }
+    /* A look that has begun; or a launch, that the driver may never return from. */
+    if (pthread_mutex_timedlock(&gate.lock, &until) == 0)
+        pthread_mutex_unlock(&gate.lock);
+}
+
+/* Lock held. Where there is no thread to be had the next launch looks. */
+static void need_looker(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+    if (!gate.arbiter.has_looker || gate.has_looker || gate.is_ending)
+        return;
+    if (!gate.ends_watched)
+        gate.ends_watched = atexit(end_looker) == 0;
+    if (!gate.ends_watched || pthread_attr_init(&attributes))
+        return;
+    sigfillset(&all);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    gate.has_looker = pthread_create(&thread, &attributes, run_looker, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
 static void keep_flight(struct lane *lane, struct flight *flight)
 {
     flight->guess_ns = weft_flight_begin(&lane->known, flight->key);
     lane->flights[(lane->first + lane->count) % WEFT_GATE_FLIGHTS_MAX] = *flight;
     lane->count++;
-    count(&gate.in_flight, 1);
+    count_flight(lane->device, 1);
+    need_looker();
 }
 
 /* It was not launched, or could not be marked. */
@@ -297,7 +424,7 @@ static CUresult measure(struct lane *lane, const struct launch *launch)
         if (is_marked)
             drop_flight(lane, &flight);
         if (rc == CUDA_SUCCESS)
-            gate.arbiter.charge(gate.arbiter.context, weft_flight_guess_ns(&lane->known, key));
+            charge(lane, weft_flight_guess_ns(&lane->known, key));
         return rc;
     }
     keep_flight(lane, &flight);
@@ -306,16 +433,17 @@ static CUresult measure(struct lane *lane, const struct launch *launch)
 
 static CUresult pass(const struct launch *launch)
 {
-    if (gate.arbiter.is_free(gate.arbiter.context) || is_captured(launch))
+    if (all_are_free() || is_captured(launch))
         return launch->call(launch);
     pthread_mutex_lock(&gate.lock);
     struct lane *lane = find_lane();
     CUresult rc;
     if (lane) {
-        count(&gate.waiting, 1);
+        uint32_t device = lane->device;
+        count(device, gate.waiting, 1);
         wait_for_turn(lane, key_of(launch));
         rc = measure(lane, launch);
-        count(&gate.waiting, -1);
+        count(device, gate.waiting, -1);
     }
     pthread_mutex_unlock(&gate.lock);
     return lane ? rc : launch->call(launch);
@@ -458,6 +586,8 @@ void weft_gate_install(struct weft_cuda *table, const struct weft_gate_arbiter *
 void weft_gate_drop_after_fork(void)
 {
     memset(gate.lanes, 0, sizeof(gate.lanes));
-    gate.in_flight = gate.waiting = 0;
+    memset(gate.in_flight, 0, sizeof(gate.in_flight));
+    memset(gate.waiting, 0, sizeof(gate.waiting));
+    gate.has_looker = false;
     pthread_mutex_init(&gate.lock, NULL);
 }

@@ -9,33 +9,42 @@
  * come to their end, and are charged. Who is alone and uncapped is neither delayed nor measured;
  * streams that are being captured are not touched.
  *
- * Not installed yet: native devices have no words to share their time by. */
+ * A program that launches nothing more does not look whether its work has ended, and others would
+ * wait for it: while measured work is on its way a thread looks, and ends soon after. */
 #ifndef WEFT_TENANT_GATE_H
 #define WEFT_TENANT_GATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "policy/share.h"
+#include <weft/backend.h>
 
 struct weft_cuda;
 
-/* Who says whose turn it is. Any thread, several at once; it calls nothing of the backend. */
+/* Who says whose turn it is on each device, by ordinal. Any thread, several at once; it calls
+ * nothing of the backend. */
 struct weft_gate_arbiter {
     void *context;
+    uint32_t device_count;
+    bool has_looker; /* a thread looks at work that is on its way */
     /* Nothing is asked, measured or charged while this says so. */
-    bool (*is_free)(void *context);
-    /* The tenant begins or ends to have work for the device. */
-    void (*want)(void *context, bool wants);
-    /* Whether work may begin; *wait_ns is written where it is CAPPED. */
-    enum weft_share_verdict (*ask)(void *context, uint64_t *wait_ns);
-    void (*charge)(void *context, uint64_t time_ns);
+    bool (*is_free)(void *context, uint32_t device);
+    /* The process begins or ends to have work for the device. */
+    void (*want)(void *context, uint32_t device, bool wants);
+    /* Whether work may begin. */
+    bool (*ask)(void *context, uint32_t device);
+    void (*charge)(void *context, uint32_t device, uint64_t time_ns);
+    /* So many kernels of the process are on their way there. */
+    void (*note_flights)(void *context, uint32_t device, uint32_t count);
+    /* Whether the tenant has unfinished work, in any of its processes, on any device. */
+    bool (*is_busy)(void *context);
     uint64_t (*now_ns)(void *context);
     /* Until something may have changed, at most so long. */
-    void (*sleep)(void *context, uint64_t most_ns);
+    void (*sleep)(void *context, uint32_t device, uint64_t most_ns);
 };
 
-/* A held launch goes through after so long where other work of the tenant is unfinished. */
+/* A held launch goes through after so long where other work of the tenant is unfinished, in any of
+ * its processes. */
 #define WEFT_GATE_PATIENCE_NS 100000000ull
 /* Contexts whose work is measured; launches in more of them are let through. */
 #define WEFT_GATE_LANES_MAX 16
@@ -48,7 +57,7 @@ void weft_gate_install(struct weft_cuda *table, const struct weft_gate_arbiter *
 /* Sees what has ended meanwhile. To be called now and then while work is on its way, since a
  * program that launches nothing more does not look. Never waits. Any thread. */
 void weft_gate_look(void);
-/* In a child forked before cuInit. */
+/* In a child forked before cuInit. The parent's thread is not there. */
 void weft_gate_drop_after_fork(void);
 
 #endif

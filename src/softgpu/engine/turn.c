@@ -305,6 +305,11 @@ static enum weft_share_verdict judge(struct weft_soft_device *device, enum weft_
     return WEFT_SHARE_WAIT;
 }
 
+bool weft_soft_turn_is_free(const struct weft_soft_device *device)
+{
+    return is_free(device);
+}
+
 bool weft_soft_turn_is_ours(struct weft_soft_device *device, enum weft_slice_point point)
 {
     struct look look;

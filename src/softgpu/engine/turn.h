@@ -7,6 +7,9 @@
  * Work that is held back waits here, in the worker, never in the program's call. Where a tenant is
  * alone on its device and has no cap, nothing is asked and nothing is counted but its time.
  *
+ * Native devices use them too (tenant/arbiter.h), between kernels; of a device nothing is read here
+ * but page, time, slot and turns.
+ *
  * Any thread. Each of the device's words is changed by one atomic instruction. The one lock, over
  * how many of this process' threads want the device, is taken last and held for no system call. */
 #ifndef WEFT_SOFTGPU_ENGINE_TURN_H
@@ -30,6 +33,8 @@ void weft_soft_turn_forget(struct weft_soft_device *device);
 /* A thread begins and ends to have work for the device. */
 void weft_soft_turn_want(struct weft_soft_device *device);
 void weft_soft_turn_leave(struct weft_soft_device *device);
+/* Nobody is asked: alone on the device and without a cap, or of a weftd that knows of no shares. */
+bool weft_soft_turn_is_free(const struct weft_soft_device *device);
 /* Whether a thread that wants the device may begin, or go on, with a slice of a kernel. */
 bool weft_soft_turn_is_ours(struct weft_soft_device *device, enum weft_slice_point point);
 /* Waits until it may; false at the time-out. */

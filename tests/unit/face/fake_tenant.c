@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "tenant/arbiter.h"
+#include "tenant/gate.h"
 #include "tenant/quota.h"
 
 __attribute__((visibility("default"))) struct fake_tenant fake_tenant;
@@ -72,4 +74,27 @@ void weft_quota_discharge_shared(uint32_t ordinal, uint64_t bytes)
 {
     (void)ordinal;
     (void)bytes;
+}
+
+/* No device has words to share its time by. */
+int weft_arbiter_open(const struct weft_device_grant *devices, size_t device_count,
+                      const uint32_t *places, size_t place_count, struct weft_gate_arbiter *arbiter,
+                      struct weft_err *err)
+{
+    (void)devices, (void)device_count, (void)places, (void)place_count, (void)err;
+    *arbiter = (struct weft_gate_arbiter){0};
+    return 0;
+}
+
+void weft_arbiter_drop_after_fork(void)
+{
+}
+
+void weft_gate_install(struct weft_cuda *table, const struct weft_gate_arbiter *arbiter)
+{
+    (void)table, (void)arbiter;
+}
+
+void weft_gate_drop_after_fork(void)
+{
 }

@@ -119,21 +119,27 @@ static CUresult exchange_mode(CUstreamCaptureMode *mode)
     return CUDA_SUCCESS;
 }
 
+static CUresult get_device(CUdevice *device)
+{
+    *device = 0;
+    return CUDA_SUCCESS;
+}
+
 static CUresult get_current(CUcontext *context)
 {
     *context = fake.context;
     return CUDA_SUCCESS;
 }
 
-static bool is_free(void *context)
+static bool is_free(void *context, uint32_t device)
 {
-    (void)context;
+    (void)context, (void)device;
     return fake.is_free;
 }
 
-static void want(void *context, bool wants)
+static void want(void *context, uint32_t device, bool wants)
 {
-    (void)context;
+    (void)context, (void)device;
     assert_int_equal(fake.wants, !wants);
     fake.wants = wants;
 }
@@ -158,15 +164,28 @@ static enum weft_share_verdict judge(const struct weft_share_tenant *tenant, uin
     return verdict;
 }
 
-static enum weft_share_verdict ask(void *context, uint64_t *wait_ns)
+static bool ask(void *context, uint32_t device)
 {
-    (void)context;
-    return judge(&fake.own, wait_ns);
+    uint64_t wait_ns;
+    (void)context, (void)device;
+    return judge(&fake.own, &wait_ns) == WEFT_SHARE_RUN;
 }
 
-static void charge(void *context, uint64_t time_ns)
+static void note_flights(void *context, uint32_t device, uint32_t count)
+{
+    (void)context, (void)device;
+    fake.in_flight = count;
+}
+
+static bool is_busy(void *context)
 {
     (void)context;
+    return fake.in_flight || fake.other_is_busy;
+}
+
+static void charge(void *context, uint32_t device, uint64_t time_ns)
+{
+    (void)context, (void)device;
     fake.charges++;
     weft_share_charge(&fake.share, &fake.own, time_ns);
 }
@@ -192,10 +211,15 @@ static void step(void)
     }
 }
 
-static void sleep_for(void *context, uint64_t most_ns)
+/* No longer than a capped tenant has to wait. */
+static void sleep_for(void *context, uint32_t device, uint64_t most_ns)
 {
-    (void)context;
+    (void)context, (void)device;
     assert_true(most_ns > 0);
+    struct weft_share_view before = view();
+    uint64_t wait_ns = most_ns;
+    if (weft_share_judge(&before, &fake.own, &wait_ns) == WEFT_SHARE_CAPPED)
+        most_ns = larger(1, wait_ns < most_ns ? wait_ns : most_ns);
     for (uint64_t passed = 0; passed < most_ns; passed += STEP_NS)
         step();
 }
@@ -205,10 +229,13 @@ void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
     const struct weft_share_terms own = {weight, WEFT_SHARE_CLASS_DEFAULT, cap_e4, 2},
                                   neighbour = {100, WEFT_SHARE_CLASS_DEFAULT, WEFT_SHARE_CAP_WHOLE,
                                                2};
-    const struct weft_gate_arbiter arbiter = {.is_free = is_free,
+    const struct weft_gate_arbiter arbiter = {.device_count = 1,
+                                              .is_free = is_free,
                                               .want = want,
                                               .ask = ask,
                                               .charge = charge,
+                                              .note_flights = note_flights,
+                                              .is_busy = is_busy,
                                               .now_ns = now,
                                               .sleep = sleep_for};
     fake = (struct fake_gpu){.now_ns = SECOND,
@@ -230,6 +257,7 @@ void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
     table->cuStreamIsCapturing = table->cuStreamIsCapturing_ptsz = is_capturing;
     table->cuThreadExchangeStreamCaptureMode = exchange_mode;
     table->cuCtxGetCurrent = get_current;
+    table->cuCtxGetDevice = get_device;
     weft_gate_install(table, &arbiter);
 }
 

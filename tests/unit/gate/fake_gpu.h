@@ -33,6 +33,8 @@ struct fake_gpu {
     CUresult lost;    /* what queries answer, where not 0 */
     CUresult refused; /* what launches answer, where not 0 */
     bool is_free;
+    uint32_t in_flight;    /* as the gate says */
+    bool other_is_busy;    /* another process of the tenant has kernels on their way */
     bool wants;            /* we do */
     uint64_t neighbour_ns; /* of its kernels; 0: there is none */
     struct weft_share share;

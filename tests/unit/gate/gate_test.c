@@ -140,6 +140,21 @@ static void partners_come_together(void **state)
     assert_in_range(fake.now_ns - SECOND, WEFT_GATE_PATIENCE_NS, 2 * WEFT_GATE_PATIENCE_NS);
 }
 
+/* The same where the one that spins is another process of the tenant. */
+static void partners_in_two_processes_come_together(void **state)
+{
+    (void)state;
+    fake_gpu_init(&table, 100, 100);
+    fake_gpu_launch(&table, 7, 1, 100000);
+    fake.now_ns = fake.free_ns;
+    weft_gate_look();
+    assert_int_equal(fake.in_flight, 0);
+    fake.other_is_busy = true;
+    uint64_t begin_ns = fake.now_ns;
+    fake_gpu_launch(&table, 7, 1, 1);
+    assert_in_range(fake.now_ns - begin_ns, WEFT_GATE_PATIENCE_NS, 2 * WEFT_GATE_PATIENCE_NS);
+}
+
 static void a_lost_context_holds_nobody(void **state)
 {
     (void)state;
@@ -202,6 +217,7 @@ int main(void)
         cmocka_unit_test(a_kernel_that_nobody_knows_goes_alone),
         cmocka_unit_test(time_that_overlaps_counts_once),
         cmocka_unit_test(partners_come_together),
+        cmocka_unit_test(partners_in_two_processes_come_together),
         cmocka_unit_test(a_lost_context_holds_nobody),
         cmocka_unit_test(errors_come_back_and_cost_nothing),
         cmocka_unit_test(every_way_to_launch_is_gated),

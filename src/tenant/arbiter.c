@@ -1,0 +1,189 @@
+#include "tenant/arbiter.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "softgpu/engine/turn.h"
+#include "util/util.h"
+
+/* Who may go on and has too much on its way looks so often whether some of it has ended. */
+#define LOOK_NS 50000ull
+
+/* The CUDA ABI passes no context, so there is one a process. Of a device turns take the page, the
+ * slot and what is the process' own, and nothing that only soft devices have. */
+static struct {
+    struct weft_soft_device devices[WEFT_DEVICES_MAX]; /* the tenant's; pages mapped, owned */
+    size_t device_count;
+    uint32_t places[WEFT_DEVICES_MAX]; /* by ordinal */
+} arbiter;
+
+static struct weft_soft_device *device_at(uint32_t ordinal)
+{
+    return &arbiter.devices[arbiter.places[ordinal]];
+}
+
+static struct weft_device_process *own_process(const struct weft_soft_device *device)
+{
+    return &device->page->processes[device->slot];
+}
+
+static bool is_free(void *context, uint32_t ordinal)
+{
+    (void)context;
+    return weft_soft_turn_is_free(device_at(ordinal));
+}
+
+static void want(void *context, uint32_t ordinal, bool wants)
+{
+    (void)context;
+    if (wants)
+        weft_soft_turn_want(device_at(ordinal));
+    else
+        weft_soft_turn_leave(device_at(ordinal));
+}
+
+static bool ask(void *context, uint32_t ordinal)
+{
+    (void)context;
+    return weft_soft_turn_is_ours(device_at(ordinal), WEFT_SLICE_AT_KERNEL);
+}
+
+static void charge(void *context, uint32_t ordinal, uint64_t time_ns)
+{
+    (void)context;
+    struct weft_soft_device *device = device_at(ordinal);
+    if (!device->time)
+        return;
+    __atomic_fetch_add(&own_process(device)->device_time_ns, time_ns, __ATOMIC_RELAXED);
+    if (time_ns)
+        weft_soft_turn_kernel_ended(device, time_ns);
+    weft_soft_turn_charge(device, time_ns);
+}
+
+static void note_flights(void *context, uint32_t ordinal, uint32_t count)
+{
+    (void)context;
+    const struct weft_soft_device *device = device_at(ordinal);
+    if (device->time)
+        __atomic_store_n(&own_process(device)->in_flight, count, __ATOMIC_SEQ_CST);
+}
+
+/* Kernels on their way of all processes that want the device: the tenant's, or anybody's. */
+static bool has_flights(const struct weft_soft_device *device, bool of_anybody)
+{
+    const struct weft_device_page *page = device->page;
+    uint32_t own = own_process(device)->tenant;
+    for (uint32_t word = 0; word < WEFT_DEVICE_SLOT_WORDS; word++) {
+        uint64_t bits = __atomic_load_n(&device->time->turns.wanting[word], __ATOMIC_SEQ_CST);
+        for (; bits; bits &= bits - 1) {
+            const struct weft_device_process *process =
+                &page->processes[word * 64 + (uint32_t)__builtin_ctzll(bits)];
+            if ((of_anybody || __atomic_load_n(&process->tenant, __ATOMIC_RELAXED) == own) &&
+                __atomic_load_n(&process->in_flight, __ATOMIC_SEQ_CST))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool is_busy(void *context)
+{
+    (void)context;
+    for (size_t i = 0; i < arbiter.device_count; i++) {
+        if (arbiter.devices[i].time && has_flights(&arbiter.devices[i], false))
+            return true;
+    }
+    return false;
+}
+
+static uint64_t now_ns(void *context)
+{
+    (void)context;
+    return weft_clock_ns();
+}
+
+/* A device on which a kernel is on its way does not stand still, though its clock does: the kernel
+ * is charged when it has ended. So nobody may count the time meanwhile, as waiting for a turn does
+ * where all have reached their caps. */
+static void sleep_for(void *context, uint32_t ordinal, uint64_t most_ns)
+{
+    (void)context;
+    struct weft_soft_device *device = device_at(ordinal);
+    if (!has_flights(device, true) && !weft_soft_turn_is_ours(device, WEFT_SLICE_AT_KERNEL)) {
+        weft_soft_turn_wait(device, WEFT_SLICE_AT_KERNEL, most_ns);
+        return;
+    }
+    weft_soft_turn_look_around(device);
+    const struct timespec pause = {.tv_nsec = (long)WEFT_MIN(most_ns, LOOK_NS)};
+    nanosleep(&pause, NULL);
+}
+
+/* A page without the words of time, or of another version, binds nobody here. */
+static void map_page(struct weft_soft_device *device, const struct weft_device_grant *grant)
+{
+    struct statx found; /* fstat would need a glibc over our floor */
+    size_t wanted = weft_device_time_offset() + sizeof(struct weft_device_time);
+    if (grant->kind != WEFT_DEVICE_NATIVE || grant->slot == 0 || grant->slot >= WEFT_LEDGER_SLOTS ||
+        grant->page_fd < 0 || statx(grant->page_fd, "", AT_EMPTY_PATH, STATX_SIZE, &found) ||
+        found.stx_size < wanted)
+        return;
+    void *memory = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, grant->page_fd, 0);
+    if (memory == MAP_FAILED)
+        return;
+    device->page = memory;
+    device->page_bytes = wanted;
+    device->slot = grant->slot;
+    if (device->page->magic == WEFT_DEVICE_MAGIC && device->page->major == WEFT_DEVICE_MAJOR)
+        device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
+}
+
+static bool has_words(void)
+{
+    for (size_t i = 0; i < arbiter.device_count; i++) {
+        if (arbiter.devices[i].time)
+            return true;
+    }
+    return false;
+}
+
+int weft_arbiter_open(const struct weft_device_grant *devices, size_t device_count,
+                      const uint32_t *places, size_t place_count, struct weft_gate_arbiter *out,
+                      struct weft_err *err)
+{
+    weft_arbiter_drop_after_fork();
+    arbiter.device_count = device_count;
+    for (size_t i = 0; i < place_count; i++)
+        arbiter.places[i] = places[i];
+    for (size_t i = 0; i < device_count; i++) {
+        arbiter.devices[i].turns = weft_soft_turns_create();
+        if (!arbiter.devices[i].turns)
+            return weft_fail(err, WEFT_ENOMEM, "no memory for a device's turns");
+        map_page(&arbiter.devices[i], &devices[i]);
+    }
+    *out = (struct weft_gate_arbiter){
+        .device_count = has_words() ? (uint32_t)place_count : 0,
+        .has_looker = true,
+        .is_free = is_free,
+        .want = want,
+        .ask = ask,
+        .charge = charge,
+        .note_flights = note_flights,
+        .is_busy = is_busy,
+        .now_ns = now_ns,
+        .sleep = sleep_for,
+    };
+    return 0;
+}
+
+void weft_arbiter_drop_after_fork(void)
+{
+    for (size_t i = 0; i < arbiter.device_count; i++) {
+        weft_soft_turns_destroy(arbiter.devices[i].turns);
+        if (arbiter.devices[i].page)
+            munmap(arbiter.devices[i].page, arbiter.devices[i].page_bytes);
+    }
+    memset(&arbiter, 0, sizeof(arbiter));
+}
