@@ -2,7 +2,7 @@
 or when one is that failed by itself, ended well, or was told to end."""
 import signal
 
-from rig import DEVICE_UNAVAILABLE, ECC, ILLEGAL_ADDRESS, SUCCESS, Program, SoftTest, main
+from rig import DEVICE_UNAVAILABLE, ECC, ILLEGAL_ADDRESS, PATIENCE_S, SUCCESS, Program, SoftTest, main
 
 
 class RestartTest(SoftTest):
@@ -67,6 +67,7 @@ class RestartTest(SoftTest):
         program = self.start("--restart", "on-fault")
         self.break_it(program, "ecc")
         program.process.send_signal(signal.SIGTERM)
+        program.process.wait(PATIENCE_S)  # by the signal: its input is still open
         program.finish()
         self.assertEqual(program.process.returncode, 128 + signal.SIGTERM)
         self.assertNotIn("again", program.told)
