@@ -5,6 +5,25 @@
 #include "softgpu/exec/matrix.h"
 #include "util/util.h"
 
+static struct weft_exec_tiling tiling_of(const struct weft_ptx_matrix *form, uint8_t which)
+{
+    uint32_t wide = weft_ptx_matrix_bits(form->a) == 64 ? 32 : 16;
+    switch (which) {
+    case WEFT_PTX_MATRIX_A: {
+        uint32_t stored = form->sparse ? form->k / 2u : form->k;
+        return (struct weft_exec_tiling){form->m, stored * weft_ptx_matrix_bits(form->a) / 8, wide,
+                                         false};
+    }
+    case WEFT_PTX_MATRIX_B:
+        return (struct weft_exec_tiling){form->n, form->k * weft_ptx_matrix_bits(form->b) / 8, wide,
+                                         true};
+    default: {
+        uint32_t bytes = weft_ptx_matrix_bits(form->d) / 8;
+        return (struct weft_exec_tiling){form->m, form->n * bytes, 8 * bytes, false};
+    }
+    }
+}
+
 /* Appends to the kernel's matrices; its index, or -1 after a failure. */
 static int32_t add_matrix(struct weft_exec_lowering *lowering,
                           const struct weft_exec_matrix *matrix)
@@ -73,7 +92,7 @@ static void lower_transfer(struct weft_exec_lowering *lowering)
     struct weft_exec_matrix matrix;
     if (!begin(lowering, &matrix))
         return;
-    matrix.tiling = weft_exec_tiling_of(&matrix.form, matrix.form.which);
+    matrix.tiling = tiling_of(&matrix.form, matrix.form.which);
     int32_t stride = WEFT_EXEC_NO_ROW;
     if (source->operand_count == 3)
         stride = weft_exec_operand_row(lowering, &source->operands[2], 4);
@@ -102,8 +121,8 @@ static void lower_product(struct weft_exec_lowering *lowering)
     if (!begin(lowering, &matrix))
         return;
     const struct weft_ptx_matrix *form = &matrix.form;
-    matrix.a_tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_A);
-    matrix.b_tiling = weft_exec_tiling_of(form, WEFT_PTX_MATRIX_B);
+    matrix.a_tiling = tiling_of(form, WEFT_PTX_MATRIX_A);
+    matrix.b_tiling = tiling_of(form, WEFT_PTX_MATRIX_B);
     fragment_rows(lowering, &operands[1], form->a, false, matrix.a);
     fragment_rows(lowering, &operands[2], form->b, false, matrix.b);
     fragment_rows(lowering, &operands[3], form->c, false, matrix.c);

@@ -23,25 +23,6 @@ bool weft_exec_converge(struct weft_exec_run *run)
     return true;
 }
 
-struct weft_exec_tiling weft_exec_tiling_of(const struct weft_ptx_matrix *form, uint8_t which)
-{
-    uint32_t wide = weft_ptx_matrix_bits(form->a) == 64 ? 32 : 16;
-    switch (which) {
-    case WEFT_PTX_MATRIX_A: {
-        uint32_t stored = form->sparse ? form->k / 2u : form->k;
-        return (struct weft_exec_tiling){form->m, stored * weft_ptx_matrix_bits(form->a) / 8, wide,
-                                         false};
-    }
-    case WEFT_PTX_MATRIX_B:
-        return (struct weft_exec_tiling){form->n, form->k * weft_ptx_matrix_bits(form->b) / 8, wide,
-                                         true};
-    default: {
-        uint32_t bytes = weft_ptx_matrix_bits(form->d) / 8;
-        return (struct weft_exec_tiling){form->m, form->n * bytes, 8 * bytes, false};
-    }
-    }
-}
-
 /* One register's tile, or, of sums of more than 16 bits, the tile of two registers. */
 static void read_tile(const struct weft_exec_run *run, const int32_t *rows, uint32_t bytes,
                       uint32_t index, char *tile)

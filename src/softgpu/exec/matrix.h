@@ -34,8 +34,6 @@ struct weft_exec_matrix {
     bool saturates;
 };
 
-struct weft_exec_tiling weft_exec_tiling_of(const struct weft_ptx_matrix *form, uint8_t which);
-
 /* The lanes of the warp execute the instruction together: true once all that live stand at it, and
  * then run->mask has them all. False where the others are waited for. */
 bool weft_exec_converge(struct weft_exec_run *run);
