@@ -1,5 +1,6 @@
 """Two tenants of one native card. Breaks when what they get of its time is not as their weights or caps say, when a program that is
-killed leaves something behind that holds others up, or when weftd refuses limits of time for native devices."""
+killed leaves something behind that holds others up, when a restart of weftd forgets what was used or who shares the card, or when
+weftd refuses limits of time for native devices."""
 import os
 import pathlib
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "sharing"))
-from sharing import SharingTest, main, until  # noqa: E402
+from sharing import BUILD, SharingTest, main, until  # noqa: E402
 
 # Long beside how late a busy host lets a program go on: who is late by more asks for less than its share.
 KERNEL_US = 20_000
@@ -63,6 +64,26 @@ class NativeSharingTest(SharingTest):
         result = self.weft("set", "heavy", "--priority", "high")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertGreater(self.usual_share("heavy"), 0.9)
+
+    def test_it_outlives_weftd(self):
+        folder = self.tmp / f"weft-{os.getuid()}"
+        self.start("light", KERNEL_US, "--weight", "100")
+        self.start("heavy", KERNEL_US, "--weight", "300")
+        self.await_all("light", "heavy")
+        used = self.used()
+        killed = int((folder / "weftd.lock").read_text())
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: not pathlib.Path(f"/proc/{killed}").exists(), "weftd is gone")
+        daemon = subprocess.Popen([str(BUILD / "weftd"), "--socket", str(folder)], env=self.env, stderr=subprocess.DEVNULL,
+                                  start_new_session=True)
+        self.runs.append(daemon)
+        until(lambda: self.weft("ps").returncode == 0 and len(self.used()) == 2, "weftd is back, with its tenants")
+        for tenant, time_s in self.used().items():
+            self.assertGreaterEqual(time_s, used[tenant])
+        # Who comes now shares with those who were there.
+        self.start("third", KERNEL_US, "--weight", "400")
+        self.await_all("light", "heavy", "third")
+        self.assertAlmostEqual(self.usual_share("third"), 0.5, delta=0.06)
 
     def test_cap(self):
         self.start("capped", KERNEL_US, "--compute", "30%")
