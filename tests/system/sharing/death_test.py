@@ -18,7 +18,7 @@ class DeathTest(SharingTest):
         return int(until(find, "the program starts")[0])
 
     def check_shares(self):
-        shares, idle = self.window()
+        shares, idle = self.usual()
         self.assertAlmostEqual(shares["light"], 0.25, delta=0.02, msg=(shares, idle))
         self.assertAlmostEqual(shares["heavy"], 0.75, delta=0.02, msg=(shares, idle))
         self.assertLessEqual(idle, 0.01)
