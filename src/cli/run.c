@@ -93,12 +93,6 @@ static int find_libraries(const char *binary_dir, char dir[WEFT_PLACES_PATH_BYTE
         binary_dir, binary_dir);
 }
 
-/* A run has devices of one backend. */
-static bool is_soft(const struct weft_gpu_list *gpus)
-{
-    return gpus->count && gpus->items[0].kind == WEFT_GPU_SOFT;
-}
-
 /* "never", "on-fault", "on-fault:N". */
 static int parse_restart(const char *text, uint32_t *restarts_max, struct weft_err *err)
 {
@@ -146,7 +140,7 @@ static int run(const struct run_options *asked, char **program)
     int status = weft_cli_launch(&(struct weft_cli_program){.argv = program,
                                                             .library_dir = library_dir,
                                                             .socket = ready.socket,
-                                                            .own_runtime = is_soft(&begin.gpus),
+                                                            .own_runtime = ready.soft,
                                                             .mps_percent = ready.mps_percent,
                                                             .restarts_max = restarts_max},
                                  &link);

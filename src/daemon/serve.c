@@ -240,6 +240,7 @@ static int serve_run_begin(struct weft_daemon_connection *connection, struct wef
     connection->process = process;
     process->connection = connection;
     ready.device_count = tenant->device_count;
+    ready.soft = tenant->device_count && tenant->devices[0]->kind == WEFT_DEVICE_SOFT;
     ready.mps_percent = weft_daemon_space_mps_percent(tenant);
     memcpy(ready.tenant, tenant->name, sizeof(ready.tenant));
     memcpy(ready.socket, tenant->listener->path, sizeof(ready.socket));

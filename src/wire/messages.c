@@ -1,6 +1,7 @@
 #include "wire/wire.h"
 
 #define REPORT_FAULT_MINOR 5 /* REPORT says since then that a context has ended */
+#define READY_SOFT_MINOR 6   /* RUN_READY says since then what kind of devices the tenant has */
 
 /* What every decoder ends with: nothing missing, and nothing left over that our own minor should
  * have known. */
@@ -278,6 +279,7 @@ void weft_wire_run_ready_encode(const struct weft_wire_run_ready *message,
     weft_write_text(writer, message->tenant);
     weft_write_text(writer, message->socket);
     weft_write_u32(writer, message->mps_percent);
+    weft_write_u8(writer, message->soft);
 }
 
 int weft_wire_run_ready_decode(struct weft_reader reader, uint16_t minor,
@@ -288,6 +290,7 @@ int weft_wire_run_ready_decode(struct weft_reader reader, uint16_t minor,
     weft_read_text(&reader, message->tenant, sizeof(message->tenant));
     weft_read_text(&reader, message->socket, sizeof(message->socket));
     message->mps_percent = minor >= 4 ? weft_read_u32(&reader) : 0;
+    message->soft = minor >= READY_SOFT_MINOR && read_bool(&reader);
     return finish(&reader, minor, "RUN_READY", err);
 }
 

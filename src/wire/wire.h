@@ -22,7 +22,7 @@
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 5
+#define WEFT_WIRE_MINOR 6
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -120,6 +120,7 @@ struct weft_wire_run_ready {
     char tenant[WEFT_WIRE_TENANT_BYTES];
     char socket[WEFT_WIRE_PATH_BYTES];
     uint32_t mps_percent; /* of the SMs, what programs ask NVIDIA's MPS for; 0: nothing; minor 4 */
+    bool soft;            /* the devices are soft ones; since minor 6 */
 };
 
 /* `weft run` to weftd: this is the program. Not answered. */

@@ -12,7 +12,7 @@ import place
 
 SOFT = ("run", "--gpu", "soft")
 ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER, FAULT = 1, 2, 4, 5, 8, 10, 11, 13
-MINOR = 5  # of the protocol that weftd speaks
+MINOR = 6  # of the protocol that weftd speaks
 
 
 def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):

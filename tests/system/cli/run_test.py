@@ -50,6 +50,21 @@ class RunTest(place.PlaceTest):
         self.assertEqual(path.split(":"), [library_dir, os.path.join(library_dir, "cudart"), "/users/own"])
         self.assertTrue(socket.startswith(str(self.dir / "tenants")), socket)
 
+    def test_who_joins_a_soft_tenant_gets_its_libraries_too(self):
+        show = ("sh", "-c", 'echo "$LD_LIBRARY_PATH"')
+        first = self.begin(*SOFT, "--tenant", "t", self.client, "open", "wait")
+        self.wait_line(first, "waiting")
+        uuid = self.ps()["t"]["devices"][0]["device"]
+        library_dir = str(self.library_dir.resolve())
+        ours = f"{library_dir}:{library_dir}/cudart"
+        for options in (("--tenant", "t"), ("--gpu", uuid)):
+            self.assertEqual(self.call("run", *options, *show).stdout.strip(), ours, options)
+        card = {"WEFT_NATIVE_LIBNVML": str(place.BUILD / "tests" / "system" / "cli" / "libfake_nvml.so"), "TMPDIR": str(self.root)}
+        # The made-up cards are those of another daemon, which is killed with its folder.
+        native = self.call("run", "--gpu", "0", *show, env=card)
+        os.kill(self.daemon_pid(self.root / f"weft-{os.getuid()}"), signal.SIGTERM)
+        self.assertEqual(native.stdout.strip(), library_dir)
+
     def test_output_and_input_are_the_programs(self):
         process = self.begin(*SOFT, "cat")
         self.assertEqual(process.communicate("through\n", timeout=place.PATIENCE_S), ("through\n", ""))

@@ -48,8 +48,12 @@ static const struct weft_wire_run_begin run_begin_message = {
                        {.kind = WEFT_GPU_UUID,
                         .count = 1,
                         .uuid = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}}}};
-static const struct weft_wire_run_ready run_ready_message = {
-    .joined = true, .device_count = 2, .tenant = "bob", .socket = "/run/x.sock", .mps_percent = 40};
+static const struct weft_wire_run_ready run_ready_message = {.joined = true,
+                                                             .device_count = 2,
+                                                             .tenant = "bob",
+                                                             .socket = "/run/x.sock",
+                                                             .mps_percent = 40,
+                                                             .soft = true};
 static const struct weft_wire_run_child run_child_message = {.pid = 77};
 static const struct weft_wire_done done_message = {.note = "note"};
 static const struct weft_wire_query query_message = {.kind = WEFT_WIRE_QUERY_PS};
@@ -93,7 +97,7 @@ static const struct weft_wire_tenant_remove tenant_remove_message = {.force = tr
                  "020000000001000000000102030405060708090a0b0c0d0e0f0000"               \
                  "0500000000000000000000002c010000030000001027000064000000000000000000" \
                  "0200000002")                                                          \
-    X(run_ready, "01020000000300626f620b002f72756e2f782e736f636b28000000")              \
+    X(run_ready, "01020000000300626f620b002f72756e2f782e736f636b2800000001")            \
     X(run_child, "4d000000")                                                            \
     X(done, "04006e6f7465")                                                             \
     X(query, "01")                                                                      \
