@@ -117,6 +117,9 @@ struct weft_view {
     const char *key;                             /* of the list in the answer */
     void (*print_people)(const json_t *entries); /* the list, without --json */
 };
+/* A size that not every device has told: "-" where it has none, "?" where nobody knows. `text` has
+ * WEFT_SIZE_TEXT_BYTES. */
+const char *weft_cli_size_told(const json_t *object, const char *key, char *text);
 /* All of such a verb; returns its exit status. Without a daemon the list is empty. */
 int weft_cli_show(const struct weft_verb *verb, int argc, char **argv,
                   const struct weft_view *view);

@@ -47,31 +47,34 @@ static const char *limit_of(const json_t *device, char text[WEFT_TABLE_CELL_BYTE
 static void add_device(struct weft_table *table, const json_t *tenant, const json_t *device,
                        size_t ordinal)
 {
-    char used[WEFT_SIZE_TEXT_BYTES], pid[24];
+    char used[WEFT_SIZE_TEXT_BYTES], driver[WEFT_SIZE_TEXT_BYTES], pid[24];
     char limit[WEFT_TABLE_CELL_BYTES], share[WEFT_TABLE_CELL_BYTES];
     size_t index;
     json_t *process;
-    weft_table_add(table, (const char *const[]){text_of(tenant, "name"), text_of(device, "name"),
-                                                share_of(tenant, device, share), "-",
-                                                size_of(device, "memory_used_bytes", used),
-                                                limit_of(device, limit), ""});
+    weft_table_add(table,
+                   (const char *const[]){text_of(tenant, "name"), text_of(device, "name"),
+                                         share_of(tenant, device, share), "-",
+                                         size_of(device, "memory_used_bytes", used),
+                                         weft_cli_size_told(device, "memory_driver_bytes", driver),
+                                         limit_of(device, limit), ""});
     json_array_foreach(json_object_get(tenant, "processes"), index, process)
     {
         const json_t *held = json_array_get(json_object_get(process, "devices"), ordinal);
         snprintf(pid, sizeof(pid), "%lld", json_integer_value(json_object_get(process, "pid")));
-        weft_table_add(table, (const char *const[]){"", "", "", pid,
-                                                    size_of(held, "memory_used_bytes", used), "",
-                                                    text_of(process, "command")});
+        weft_table_add(
+            table, (const char *const[]){"", "", "", pid, size_of(held, "memory_used_bytes", used),
+                                         weft_cli_size_told(held, "memory_driver_bytes", driver),
+                                         "", text_of(process, "command")});
     }
 }
 
 static void print_people(const json_t *tenants)
 {
-    struct weft_table table = {.columns = 7};
+    struct weft_table table = {.columns = 8};
     size_t index, ordinal;
     json_t *tenant, *device;
     weft_table_add(&table, (const char *const[]){"TENANT", "DEVICE", "SHARE", "PID", "MEMORY",
-                                                 "LIMIT", "COMMAND"});
+                                                 "DRIVER", "LIMIT", "COMMAND"});
     json_array_foreach(tenants, index, tenant)
     {
         json_array_foreach(json_object_get(tenant, "devices"), ordinal, device)

@@ -2,6 +2,16 @@
 
 #include "cli/cli.h"
 
+const char *weft_cli_size_told(const json_t *object, const char *key, char *text)
+{
+    const json_t *bytes = json_object_get(object, key);
+    if (!bytes)
+        return "-";
+    if (json_is_null(bytes))
+        return "?";
+    return weft_size_format((uint64_t)json_integer_value(bytes), text);
+}
+
 static int ask_and_print(const struct weft_view *view, bool as_json, struct weft_err *err)
 {
     json_t *answer;

@@ -17,6 +17,7 @@
 #include "policy/ledger.h"
 #include "policy/page.h"
 #include "policy/pressure.h"
+#include "policy/reconcile.h"
 #include "policy/room.h"
 #include "policy/slice.h"
 #include "softgpu/device_page.h"
@@ -40,6 +41,7 @@ struct weft_daemon_process;
 struct weft_daemon_connection;
 struct weft_daemon_share;
 struct weft_daemon_orphan;
+struct weft_nvml;
 
 /* A device of this node, from its first use to the daemon's end. */
 struct weft_daemon_device {
@@ -54,13 +56,16 @@ struct weft_daemon_device {
     int page_fd;                             /* owned; -1: not made yet */
     struct weft_device_page *page;           /* mapped, owned; native: from its first tenant on */
     size_t page_bytes;
-    struct weft_ledger *ledger;         /* in the page; native: only for the slots */
-    struct weft_ledger_account account; /* our own slot in it */
-    struct weft_device_time *time;      /* in the page */
-    struct weft_device_space *space;    /* soft: in the page */
-    uint64_t configured_bytes;          /* promised in a configuration that is being checked */
-    enum weft_pressure pressure;        /* of its memory */
-    struct weft_room *room;             /* in the page; NULL: not made yet */
+    struct weft_ledger *ledger;           /* in the page; native: only for the slots */
+    struct weft_ledger_account account;   /* our own slot in it */
+    struct weft_device_time *time;        /* in the page */
+    struct weft_device_space *space;      /* soft: in the page */
+    uint64_t configured_bytes;            /* promised in a configuration that is being checked */
+    enum weft_pressure pressure;          /* of its memory */
+    void *card;                           /* native: the management library's */
+    uint64_t used_bytes;                  /* native: in all, at the last look; or UNKNOWN */
+    struct weft_reconcile_figure outside; /* native: of that not our tenants' */
+    struct weft_room *room;               /* in the page; NULL: not made yet */
 };
 
 /* A socket that is listened at. */
@@ -132,6 +137,11 @@ struct weft_daemon_process {
     int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
     struct weft_daemon_share *shares;        /* PROGRAM: owned; files that others may have too */
     uint32_t share_count;
+    /* PROGRAM, of native devices: what the driver takes beside what was asked for, what our slot of
+     * the ledger holds for that, and what the process held when a sample was begun. */
+    struct weft_reconcile_figure driver[WEFT_DEVICES_MAX];
+    uint64_t driver_charged[WEFT_DEVICES_MAX];
+    uint64_t held_before[WEFT_DEVICES_MAX];
 };
 
 /* Bytes on their way out. */
@@ -165,6 +175,7 @@ struct weft_daemon {
     uv_timer_t look_at_orphans;
     uv_timer_t look_at_ledgers;
     uv_timer_t look_at_pressure;
+    uv_timer_t look_at_cards;
     uv_signal_t on_term, on_int, on_hup;
     char dir[WEFT_PLACES_PATH_BYTES];
     uint64_t idle_exit_ms;           /* 0: stays */
@@ -186,6 +197,10 @@ struct weft_daemon {
     size_t silent_count; /* processes with `silent` set */
     struct weft_daemon_device *devices[WEFT_DAEMON_DEVICES_MAX]; /* native first, in their order */
     size_t device_count, native_count;
+    struct weft_nvml *nvml;                /* owned; NULL: no native devices */
+    uv_work_t sample;                      /* of all native devices */
+    bool sampling;                         /* the work is under way, and `samples` is its own */
+    struct weft_reconcile_sample *samples; /* owned; one a native device; NULL: not made yet */
     uv_poll_t leases;
     int leases_fd; /* owned: an epoll over the pidfds of all leases, so that one call tells of every
                       death */
@@ -380,6 +395,12 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process);
 void weft_daemon_process_forget(struct weft_daemon_tenant *tenant, pid_t pid);
 /* Takes back what a dead process held of a device. */
 void weft_daemon_device_settle(struct weft_daemon_device *device, uint32_t slot);
+/* What all leases of the tenant's process of that number hold of a device. */
+uint64_t weft_daemon_process_held(const struct weft_daemon_tenant *tenant, pid_t pid,
+                                  uint32_t index);
+/* A process that opened weft twice has two leases and counts once: as the last of them in the list.
+ */
+bool weft_daemon_process_is_shown_later(const struct weft_daemon_process *process);
 /* Begins to watch leases. Once, before the first. */
 int weft_daemon_process_watch(struct weft_daemon *daemon, struct weft_err *err);
 /* Looks at every lease now, so that what comes after knows of every death so far, and of every
@@ -467,6 +488,8 @@ void weft_daemon_device_label(const struct weft_daemon_device *device, char *lab
 /* Adds this machine's GPUs, by the vendor's management library and without initialising CUDA. None
  * is no error. */
 void weft_daemon_native_discover(struct weft_daemon *daemon);
+/* Closes the library. Once nobody uses a device any more. */
+void weft_daemon_native_finish(struct weft_daemon *daemon);
 /* Divides the memory that this machine can spare among the soft devices in use. */
 void weft_daemon_ceiling_divide(struct weft_daemon *daemon);
 
@@ -549,6 +572,20 @@ void weft_daemon_pressure_look(struct weft_daemon *daemon);
 void weft_daemon_pressure_watch(struct weft_daemon *daemon);
 /* Whether the tenant is to get no time of its device now. */
 bool weft_daemon_pressure_stops(const struct weft_daemon_tenant *tenant, uint32_t index);
+
+/* -- reconcile.c: native devices' memory beside what tenants ask for
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Looks from time to time while there are tenants, and acts on it. */
+void weft_daemon_reconcile_watch(struct weft_daemon *daemon);
+/* Looks now where nobody does it from time to time. */
+void weft_daemon_reconcile_look(struct weft_daemon *daemon);
+/* What of the device is used outside of weft, as far as is known; what is left for tenants. */
+uint64_t weft_daemon_reconcile_outside(const struct weft_daemon_device *device);
+uint64_t weft_daemon_reconcile_capacity(const struct weft_daemon_device *device);
+/* The process is gone, and so is what the driver took for it. */
+void weft_daemon_reconcile_forget(struct weft_daemon_process *process);
 
 /* -- fault.c
  * ----------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ static void format_page(struct weft_daemon_device *device, const struct weft_dae
     weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
     device->room = weft_room_format((char *)page + weft_device_room_offset());
     if (device->kind == WEFT_DEVICE_NATIVE)
-        weft_room_set_capacity(device->room, device->memory_bytes);
+        weft_room_set_capacity(device->room, weft_daemon_reconcile_capacity(device));
 }
 
 static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *profile,

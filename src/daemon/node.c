@@ -123,6 +123,7 @@ static void stop(struct weft_daemon *daemon)
     uv_close((uv_handle_t *)&daemon->look_at_orphans, NULL);
     uv_close((uv_handle_t *)&daemon->look_at_ledgers, NULL);
     uv_close((uv_handle_t *)&daemon->look_at_pressure, NULL);
+    uv_close((uv_handle_t *)&daemon->look_at_cards, NULL);
     uv_close((uv_handle_t *)&daemon->on_term, NULL);
     uv_close((uv_handle_t *)&daemon->on_int, NULL);
     uv_close((uv_handle_t *)&daemon->on_hup, NULL);
@@ -169,6 +170,8 @@ static int init_loop(struct weft_daemon *daemon, struct weft_err *err)
     uv_timer_init(&daemon->loop, &daemon->look_at_orphans);
     uv_timer_init(&daemon->loop, &daemon->look_at_ledgers);
     uv_timer_init(&daemon->loop, &daemon->look_at_pressure);
+    uv_timer_init(&daemon->loop, &daemon->look_at_cards);
+    daemon->look_at_cards.data = daemon;
     daemon->look_at_ledgers.data = daemon;
     weft_daemon_distrust_begin(daemon);
     uv_signal_init(&daemon->loop, &daemon->on_term);
@@ -260,6 +263,7 @@ void weft_daemon_finish(struct weft_daemon *daemon)
     for (size_t i = 0; i < daemon->device_count; i++)
         weft_daemon_device_destroy(daemon->devices[i]);
     daemon->device_count = 0;
+    weft_daemon_native_finish(daemon);
     if (daemon->reserve_fd >= 0)
         close(daemon->reserve_fd);
     if (daemon->lock_fd >= 0)

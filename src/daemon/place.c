@@ -41,7 +41,8 @@ static void add_tenant(struct weft_place_device *measured, const struct weft_dae
 static struct weft_place_device measure(const struct weft_daemon *daemon,
                                         const struct weft_daemon_device *device)
 {
-    struct weft_place_device measured = {.memory_bytes = device->memory_bytes};
+    struct weft_place_device measured = {.memory_bytes = device->memory_bytes,
+                                         .outside_bytes = weft_daemon_reconcile_outside(device)};
     for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
         for (uint32_t i = 0; i < tenant->device_count; i++) {
             if (tenant->devices[i] == device)
@@ -66,18 +67,21 @@ static void explain(const struct weft_daemon_device *device,
                     const struct weft_place_device *measured,
                     const struct weft_place_demand *demand, char *text, size_t size)
 {
-    char name[LABEL_BYTES], has[WEFT_SIZE_TEXT_BYTES], left[WEFT_SIZE_TEXT_BYTES];
-    uint64_t claimed = WEFT_MIN(measured->claimed_bytes, measured->memory_bytes);
+    char name[LABEL_BYTES], has[WEFT_SIZE_TEXT_BYTES], left[WEFT_SIZE_TEXT_BYTES],
+        outside[WEFT_SIZE_TEXT_BYTES];
     label(device, name);
     weft_size_format(measured->memory_bytes, has);
-    weft_size_format(measured->memory_bytes - claimed, left);
+    weft_size_format(weft_place_left(measured), left);
+    weft_size_format(measured->outside_bytes, outside);
     switch (weft_place_judge(measured, demand)) {
     case WEFT_PLACE_TOO_SMALL:
         snprintf(text, size, "%s has %s", name, has);
         break;
     case WEFT_PLACE_FULL:
-        snprintf(text, size, "%s has %s of %s left beside %u tenants", name, left, has,
-                 measured->tenants);
+        snprintf(text, size, "%s has %s of %s left beside %u tenants%s%s%s", name, left, has,
+                 measured->tenants, measured->outside_bytes ? " and " : "",
+                 measured->outside_bytes ? outside : "",
+                 measured->outside_bytes ? " used outside of weft" : "");
         break;
     case WEFT_PLACE_FITS:
         snprintf(text, size, "%s would do", name);
@@ -127,6 +131,7 @@ int weft_daemon_place(struct weft_daemon *daemon, const struct weft_gpu_list *li
     uint32_t chosen[WEFT_PLACE_CHOICE_MAX];
     if (wanted > *count)
         return too_few(devices, *count, &demand, err);
+    weft_daemon_reconcile_look(daemon);
     for (uint32_t i = 0; i < *count; i++)
         measured[i] = measure(daemon, devices[i]);
     if (!weft_place_choose(list->placement, measured, *count, &demand, chosen, NULL))

@@ -50,6 +50,7 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
                                struct weft_err *err)
 {
     struct weft_daemon_process *process = calloc(1, sizeof(*process));
+    const struct weft_reconcile_figure unknown = WEFT_RECONCILE_FIGURE_INIT;
     struct epoll_event death = {.events = EPOLLIN, .data.ptr = process};
     if (!process || epoll_ctl(tenant->daemon->leases_fd, EPOLL_CTL_ADD, pidfd, &death)) {
         free(process);
@@ -61,8 +62,10 @@ int weft_daemon_process_create(struct weft_daemon_tenant *tenant, enum weft_daem
     process->pid = pid;
     process->pidfd = pidfd;
     weft_process_start_time((int)pid, &process->start_ticks, NULL);
-    for (size_t i = 0; i < WEFT_DEVICES_MAX; i++)
+    for (size_t i = 0; i < WEFT_DEVICES_MAX; i++) {
         process->arena_fds[i] = -1;
+        process->driver[i] = unknown;
+    }
     process->next = tenant->processes;
     tenant->processes = process;
     weft_daemon_record_process(process);
@@ -230,6 +233,27 @@ static void on_look(uv_timer_t *timer)
     look_at_silent(timer->data);
 }
 
+uint64_t weft_daemon_process_held(const struct weft_daemon_tenant *tenant, pid_t pid,
+                                  uint32_t index)
+{
+    uint64_t held = 0;
+    for (const struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next) {
+        if (process->role == WEFT_DAEMON_PROGRAM && process->pid == pid && process->slot)
+            held += weft_ledger_slot_held(tenant->ledger, process->slot, index);
+    }
+    return held;
+}
+
+bool weft_daemon_process_is_shown_later(const struct weft_daemon_process *process)
+{
+    for (const struct weft_daemon_process *later = process->next; later; later = later->next) {
+        if (later->role == WEFT_DAEMON_PROGRAM && later->pid == process->pid)
+            return true;
+    }
+    return false;
+}
+
 void weft_daemon_process_hung_up(struct weft_daemon_process *process)
 {
     struct weft_daemon *daemon = process->tenant->daemon;
@@ -261,6 +285,7 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
         weft_daemon_connection_drain(process->connection);
     /* Programs outlive a daemon that is told to end, and keep what they hold. */
     if (!daemon->stopping) {
+        weft_daemon_reconcile_forget(process);
         settle(process);
         weft_daemon_record_forget(process);
     } else {

@@ -219,6 +219,7 @@ static void enlist(struct weft_daemon_tenant *tenant)
     tenant->next = daemon->tenants;
     daemon->tenants = tenant;
     weft_daemon_pressure_watch(daemon);
+    weft_daemon_reconcile_watch(daemon);
     daemon->tenant_count++;
 }
 

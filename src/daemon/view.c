@@ -55,6 +55,16 @@ static json_t *pressure_of(const struct weft_daemon_device *device)
     return json_integer((json_int_t)weft_pressure_percent(device->pressure));
 }
 
+/* What the driver takes for the tenant's processes, as far as that is known. */
+static uint64_t driver_charged(const struct weft_daemon_tenant *tenant, uint32_t index)
+{
+    uint64_t sum = 0;
+    for (const struct weft_daemon_process *process = tenant->processes; process;
+         process = process->next)
+        sum += process->driver_charged[index];
+    return sum;
+}
+
 static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t index)
 {
     const struct weft_daemon_device *device = tenant->devices[index];
@@ -73,6 +83,9 @@ static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t i
         json_object_set_new(entry, "pressure_percent", pressure_of(device));
         json_object_set_new(entry, "stopped", json_boolean(tenant->stopped[index]));
     }
+    if (entry && device->kind == WEFT_DEVICE_NATIVE)
+        json_object_set_new(entry, "memory_driver_bytes",
+                            json_integer((json_int_t)driver_charged(tenant, index)));
     /* Beside what is used, so that the two are of one moment. */
     if (entry && device->time) {
         json_object_set_new(entry, "device_time_s",
@@ -85,40 +98,35 @@ static json_t *tenant_device(const struct weft_daemon_tenant *tenant, uint32_t i
     return entry;
 }
 
-static uint64_t held_by_pid(const struct weft_daemon_tenant *tenant, pid_t pid, uint32_t index)
+/* null: the management library does not tell. */
+static json_t *bytes_or_null(uint64_t bytes)
 {
-    uint64_t held = 0;
-    for (const struct weft_daemon_process *process = tenant->processes; process;
-         process = process->next) {
-        if (process->role == WEFT_DAEMON_PROGRAM && process->pid == pid && process->slot)
-            held += weft_ledger_slot_held(tenant->ledger, process->slot, index);
-    }
-    return held;
+    return bytes == WEFT_RECONCILE_UNKNOWN ? json_null() : json_integer((json_int_t)bytes);
 }
 
-static json_t *process_entry(const struct weft_daemon_tenant *tenant, pid_t pid)
+static json_t *process_device(const struct weft_daemon_process *process, uint32_t index)
+{
+    const struct weft_daemon_tenant *tenant = process->tenant;
+    const struct weft_daemon_device *device = tenant->devices[index];
+    json_t *entry = json_pack(
+        "{s:o, s:i, s:I, s:f}", "device", device_uuid(device), "ordinal", (int)index,
+        "memory_used_bytes", (json_int_t)weft_daemon_process_held(tenant, process->pid, index),
+        "time_used_s", (double)time_used_ns(tenant, process->pid, index) / NS_PER_S);
+    if (entry && device->kind == WEFT_DEVICE_NATIVE)
+        json_object_set_new(entry, "memory_driver_bytes",
+                            bytes_or_null(process->driver[index].steady));
+    return entry;
+}
+
+static json_t *process_entry(const struct weft_daemon_process *process)
 {
     char command[COMMAND_BYTES];
     json_t *devices = json_array();
-    for (uint32_t i = 0; i < tenant->device_count; i++)
-        json_array_append_new(
-            devices,
-            json_pack("{s:o, s:i, s:I, s:f}", "device", device_uuid(tenant->devices[i]), "ordinal",
-                      (int)i, "memory_used_bytes", (json_int_t)held_by_pid(tenant, pid, i),
-                      "time_used_s", (double)time_used_ns(tenant, pid, i) / NS_PER_S));
-    read_command(pid, command);
-    return json_pack("{s:i, s:s, s:o}", "pid", (int)pid, "command", command, "devices", devices);
-}
-
-/* A process that opened weft twice has two leases and is shown once: at the last of them in the
- * list. */
-static bool is_shown_later(const struct weft_daemon_process *process)
-{
-    for (const struct weft_daemon_process *later = process->next; later; later = later->next) {
-        if (later->role == WEFT_DAEMON_PROGRAM && later->pid == process->pid)
-            return true;
-    }
-    return false;
+    for (uint32_t i = 0; i < process->tenant->device_count; i++)
+        json_array_append_new(devices, process_device(process, i));
+    read_command(process->pid, command);
+    return json_pack("{s:i, s:s, s:o}", "pid", (int)process->pid, "command", command, "devices",
+                     devices);
 }
 
 static json_t *tenant_entry(const struct weft_daemon_tenant *tenant)
@@ -128,8 +136,8 @@ static json_t *tenant_entry(const struct weft_daemon_tenant *tenant)
         json_array_append_new(devices, tenant_device(tenant, i));
     for (const struct weft_daemon_process *process = tenant->processes; process;
          process = process->next) {
-        if (process->role == WEFT_DAEMON_PROGRAM && !is_shown_later(process))
-            json_array_append_new(processes, process_entry(tenant, process->pid));
+        if (process->role == WEFT_DAEMON_PROGRAM && !weft_daemon_process_is_shown_later(process))
+            json_array_append_new(processes, process_entry(process));
     }
     const struct weft_limits *limits = &tenant->limits;
     return json_pack("{s:s, s:s, s:i, s:f, s:i, s:f, s:o, s:o}", "name", tenant->name, "class",
@@ -194,10 +202,21 @@ json_t *weft_daemon_view_tenants(struct weft_daemon *daemon, const struct weft_d
     return json_pack("{s:i, s:o}", "version", 1, "tenants", tenants);
 }
 
+/* NULL for a soft device, whose memory nobody else uses. */
+static json_t *outside_of(const struct weft_daemon_device *device)
+{
+    if (device->kind != WEFT_DEVICE_NATIVE)
+        return NULL;
+    return bytes_or_null(device->used_bytes == WEFT_RECONCILE_UNKNOWN
+                             ? WEFT_RECONCILE_UNKNOWN
+                             : weft_daemon_reconcile_outside(device));
+}
+
 json_t *weft_daemon_view_ls(struct weft_daemon *daemon)
 {
     json_t *devices = json_array();
     weft_daemon_pressure_look(daemon);
+    weft_daemon_reconcile_look(daemon);
     for (size_t i = 0; i < daemon->device_count; i++) {
         const struct weft_daemon_device *device = daemon->devices[i];
         char label[64];
@@ -205,15 +224,16 @@ json_t *weft_daemon_view_ls(struct weft_daemon *daemon)
             device->room ? weft_room_sum(device->room, 0) : (struct weft_room_sums){0};
         weft_daemon_device_label(device, label, sizeof(label));
         json_array_append_new(
-            devices,
-            json_pack(
-                "{s:s, s:o, s:s, s:s, s:I, s:i, s:s*, s:i, s:I, s:I, s:o}", "gpu", label, "device",
-                device_uuid(device), "kind", device->kind == WEFT_DEVICE_SOFT ? "soft" : "native",
-                "name", device->name, "memory_bytes", (json_int_t)device->memory_bytes, "sm_count",
-                (int)device->sm_count, "profile", device->profile ? device->profile->name : NULL,
-                "tenants", (int)device->tenants, "memory_used_bytes", (json_int_t)sums.held_bytes,
-                "memory_guaranteed_bytes", (json_int_t)sums.guaranteed_bytes, "pressure_percent",
-                pressure_of(device)));
+            devices, json_pack("{s:s, s:o, s:s, s:s, s:I, s:i, s:s*, s:i, s:I, s:I, s:o, s:o*}",
+                               "gpu", label, "device", device_uuid(device), "kind",
+                               device->kind == WEFT_DEVICE_SOFT ? "soft" : "native", "name",
+                               device->name, "memory_bytes", (json_int_t)device->memory_bytes,
+                               "sm_count", (int)device->sm_count, "profile",
+                               device->profile ? device->profile->name : NULL, "tenants",
+                               (int)device->tenants, "memory_used_bytes",
+                               (json_int_t)sums.held_bytes, "memory_guaranteed_bytes",
+                               (json_int_t)sums.guaranteed_bytes, "pressure_percent",
+                               pressure_of(device), "memory_outside_bytes", outside_of(device)));
     }
     return json_pack("{s:i, s:o}", "version", 1, "devices", devices);
 }

@@ -11,9 +11,10 @@
 #define EMPTY 1
 #define OVERBOOKED 2
 
-static uint64_t left_of(const struct weft_place_device *device)
+uint64_t weft_place_left(const struct weft_place_device *device)
 {
-    return device->memory_bytes - WEFT_MIN(device->memory_bytes, device->claimed_bytes);
+    uint64_t left = device->memory_bytes - WEFT_MIN(device->memory_bytes, device->claimed_bytes);
+    return left - WEFT_MIN(left, device->outside_bytes);
 }
 
 enum weft_place_verdict weft_place_judge(const struct weft_place_device *device,
@@ -21,14 +22,14 @@ enum weft_place_verdict weft_place_judge(const struct weft_place_device *device,
 {
     if (demand->memory_bytes > device->memory_bytes)
         return WEFT_PLACE_TOO_SMALL;
-    return demand->memory_bytes > left_of(device) ? WEFT_PLACE_FULL : WEFT_PLACE_FITS;
+    return demand->memory_bytes > weft_place_left(device) ? WEFT_PLACE_FULL : WEFT_PLACE_FITS;
 }
 
 /* What would be left of the memory. */
 static uint64_t memory_left_ppm(const struct weft_place_device *device,
                                 const struct weft_place_demand *demand)
 {
-    double left = (double)(left_of(device) - demand->memory_bytes);
+    double left = (double)(weft_place_left(device) - demand->memory_bytes);
     return device->memory_bytes ? (uint64_t)(left / (double)device->memory_bytes * PPM) : 0;
 }
 

@@ -31,6 +31,7 @@ struct weft_place_device {
     uint32_t booked_e4;    /* compute of tenants that have a cap or a part; may be over the whole */
     uint32_t open_tenants; /* those who may take all of it */
     uint32_t tenants;      /* all */
+    uint64_t outside_bytes; /* used by programs that are nobody's tenants */
 };
 
 /* On each device. */
@@ -44,6 +45,9 @@ struct weft_place_demand {
 struct weft_place_score {
     uint64_t first, second;
 };
+
+/* What nobody has claimed and nobody else uses of its memory. */
+uint64_t weft_place_left(const struct weft_place_device *device);
 
 enum weft_place_verdict {
     WEFT_PLACE_FITS,
