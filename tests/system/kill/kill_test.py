@@ -110,13 +110,13 @@ class KillTest(place.PlaceTest):
         worker = self.dice.choice(living)
         program = worker.find_program()
         target = worker.run.pid if what == "run" else program
-        if what == "run" and worker.run_killed or not target or not place.alive(target):
+        if what == "run" and worker.run.returncode is not None or not target or not place.alive(target):
             return
         os.kill(target, signal.SIGKILL)
         self.kills[what] += 1
         if what == "run":
-            worker.run_killed = True
-            worker.run.wait(place.PATIENCE_S)
+            # Else it had ended just before, having found no weftd.
+            worker.run_killed = worker.run.wait(place.PATIENCE_S) == -signal.SIGKILL
         else:
             worker.program_killed = True
             living.remove(worker)
