@@ -18,6 +18,13 @@ struct tenant_options {
     bool force, as_json, help;
 };
 
+static void print_actions(void)
+{
+    printf("\nlist    the tenants, and their sockets (the default)\n"
+           "add     makes NAME, and prints its socket; `weft tenant add --help` has the options\n"
+           "remove  ends NAME where it has no processes, or with --force ends them too\n");
+}
+
 /* -- list */
 
 static const char *text_of(const json_t *object, const char *key)
@@ -230,6 +237,7 @@ static int change(const struct weft_verb *verb, const char *what, int argc, char
     int words = weft_cli_words_parse(argc, argv, options, count, &name, 1, &err);
     if (words >= 0 && asked.help) {
         weft_cli_help(verb, options, count);
+        print_actions();
         return 0;
     }
     if (words == 0)
@@ -248,8 +256,12 @@ int weft_cli_tenant(const struct weft_verb *verb, int argc, char **argv)
     const char *what = argc ? argv[0] : "list";
     if (strcmp(what, "list") == 0)
         return list(verb, argc ? argc - 1 : 0, argc ? argv + 1 : argv);
-    if (*what == '-')
-        return list(verb, argc, argv);
+    if (*what == '-') {
+        int status = list(verb, argc, argv);
+        if (strcmp(what, "--help") == 0)
+            print_actions();
+        return status;
+    }
     if (strcmp(what, "add") == 0 || strcmp(what, "remove") == 0)
         return change(verb, what, argc - 1, argv + 1);
     weft_cli_say("tenant: unknown word \"%s\"; there are list, add and remove", what);

@@ -118,7 +118,7 @@ static int serve(const char *socket, struct weft_daemon_start *start, long ready
 
 static int print_help(const struct weft_option *options, size_t count)
 {
-    printf("usage: weftd [--socket DIR]\n\nServes the GPUs of this node until it is told to "
+    printf("usage: weftd [OPTIONS]\n\nServes the GPUs of this node until it is told to "
            "end.\n\n");
     weft_options_print(stdout, options, count);
     return 0;

@@ -29,6 +29,12 @@ def until(condition, what):
 
 
 class PlaceTest(unittest.TestCase):
+    def install_libraries(self):
+        """The real ones, for programs that compute; without this the face is a library that does nothing."""
+        for library in (BUILD / "lib").glob("*.so*"):
+            if library.is_file():
+                shutil.copy(library, self.library_dir / library.name)
+
     def setUp(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="weft-"))
         self.started = []

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -58,9 +57,7 @@ class Worker:
 class KillTest(place.PlaceTest):
     def setUp(self):
         super().setUp()
-        for library in (place.BUILD / "lib").glob("*.so*"):
-            if library.is_file():
-                shutil.copy(library, self.library_dir / library.name)
+        self.install_libraries()
         self.worker = str(place.BUILD / "tests" / "system" / "kill" / "kill_worker")
         self.folder = self.root / "node"
         self.env["WEFT_SOCKET"] = str(self.folder / "weftd.sock")

@@ -4,7 +4,6 @@ takes one of a living process along: of a parent's child, of another process of 
 import os
 import pathlib
 import random
-import shutil
 import signal
 import sys
 
@@ -20,9 +19,7 @@ LIMIT = 300 << 20
 class KillTest(place.PlaceTest):
     def setUp(self):
         super().setUp()
-        for library in (place.BUILD / "lib").glob("*.so*"):
-            if library.is_file():
-                shutil.copy(library, self.library_dir / library.name)
+        self.install_libraries()
         self.holders = str(place.BUILD / "tests" / "system" / "quota" / "holders")
 
     def family(self, tenant):
