@@ -52,7 +52,8 @@ class PressureTest(SharingTest):
         until(lambda: self.device_entry()["pressure_percent"] == 0, "the level falls with what is held")
 
     def test_growth_is_restricted_for_guarantees_only(self):
-        alice = self.hold("alice", "wait", f"charge={16 * MIB}", "charge=1", "wait", memory=f"{16 * MIB}:{DEVICE}")
+        alice = self.hold("alice", "charge=1", "wait", f"charge={16 * MIB - 1}", "charge=1", "wait", memory=f"{16 * MIB}:{DEVICE}")
+        self.assertEqual(self.answer(alice), "ok", "she is there, and her guarantee, before bob grows")
         bob = self.hold("bob", f"charge={216 * MIB}", "wait", f"charge={4 * MIB}", "wait", "charge=1", "wait")
         self.assertEqual(self.answer(bob), "ok")
         self.go_on(bob)
