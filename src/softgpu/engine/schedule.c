@@ -14,7 +14,6 @@ struct weft_soft_scheduler weft_soft_scheduler = {
     .host_work = PTHREAD_COND_INITIALIZER,
 };
 
-static void settle_streams(void);
 static void release_completed(struct weft_soft_op *first);
 
 void weft_soft_scheduler_lock(void)
@@ -24,7 +23,7 @@ void weft_soft_scheduler_lock(void)
 
 void weft_soft_scheduler_unlock(void)
 {
-    settle_streams();
+    weft_soft_scheduler_settle();
     struct weft_soft_op *completed = weft_steal(weft_soft_scheduler.completed);
     bool serve = weft_soft_host_needs_thread();
     pthread_mutex_unlock(&weft_soft_scheduler.lock);
@@ -36,7 +35,7 @@ void weft_soft_scheduler_unlock(void)
 
 bool weft_soft_scheduler_sleep(pthread_cond_t *condition, uint64_t timeout_ns)
 {
-    settle_streams();
+    weft_soft_scheduler_settle();
     if (weft_soft_scheduler.completed) {
         /* What is to be released may not lie here while we sleep. */
         weft_soft_scheduler_unlock();
@@ -267,7 +266,7 @@ static void settle_stream(struct weft_soft_stream *stream)
     }
 }
 
-static void settle_streams(void)
+void weft_soft_scheduler_settle(void)
 {
     while (weft_soft_scheduler.unsettled) {
         struct weft_soft_stream *stream = weft_soft_scheduler.unsettled;

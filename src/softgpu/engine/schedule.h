@@ -151,6 +151,8 @@ struct weft_soft_scheduler {
 extern struct weft_soft_scheduler weft_soft_scheduler;
 
 void weft_soft_scheduler_lock(void);
+/* Starts what may start now. */
+void weft_soft_scheduler_settle(void);
 /* Starts what may start now, unlocks, and gives back what has completed. */
 void weft_soft_scheduler_unlock(void);
 /* Like unlock and lock, but atomically a sleep on `condition`; false at the time-out (0: none; for
