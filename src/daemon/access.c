@@ -11,7 +11,7 @@ int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
                      tenant->name, (unsigned)tenant->uid);
 }
 
-static bool is_listed(const struct weft_access *list, const struct weft_link *link, uid_t uid)
+bool weft_daemon_is_listed(const struct weft_access *list, const struct weft_link *link, uid_t uid)
 {
     for (uint32_t i = 0; i < list->uid_count; i++) {
         if (list->uids[i] == uid)
@@ -28,13 +28,13 @@ int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
                              const struct weft_access *list, const struct weft_link *link,
                              uid_t uid, struct weft_err *err)
 {
-    return is_listed(list, link, uid) ? 0 : weft_daemon_tenant_allow(tenant, uid, err);
+    return weft_daemon_is_listed(list, link, uid) ? 0 : weft_daemon_tenant_allow(tenant, uid, err);
 }
 
 bool weft_daemon_is_operator(const struct weft_daemon *daemon, const struct weft_link *link,
                              uid_t uid)
 {
-    return uid == 0 || uid == geteuid() || is_listed(&daemon->operators, link, uid);
+    return uid == 0 || uid == geteuid() || weft_daemon_is_listed(&daemon->operators, link, uid);
 }
 
 int weft_daemon_need_operator(const struct weft_daemon *daemon, const struct weft_link *link,

@@ -136,31 +136,46 @@ static int read_owner(struct reading *reading, const char *where, const yaml_nod
     return rc ? fail_at(reading, node, where, -rc, text ? inner.text : "must be a word") : 0;
 }
 
-/* What is written as on the command line: the text behind --gpu, or behind a limit. */
+/* What is written as on the command line: the text behind --gpu, or behind a limit. -WEFT_ENOENT
+ * for another key. */
+static int parse_option(const char *name, const char *text, struct weft_gpu_list *gpus,
+                        struct weft_limits *limits, struct weft_err *err)
+{
+    if (strcmp(name, "gpu") == 0)
+        return weft_gpu_list_parse(text, gpus, err);
+    if (strcmp(name, "gpus") == 0)
+        return weft_gpu_count_parse(text, &gpus->wanted, err);
+    for (int i = 0; i < WEFT_LIMIT_COUNT; i++) {
+        if (i != WEFT_LIMIT_GUARANTEE && strcmp(name, weft_limit_name((enum weft_limit)i)) == 0)
+            return weft_limit_parse((enum weft_limit)i, text, limits, err);
+    }
+    return -WEFT_ENOENT;
+}
+
+/* The end of reading a value: `keys` is what to say where the key is not known. */
+static int end_option(const struct reading *reading, const char *where, const yaml_node_t *key,
+                      const yaml_node_t *value, int rc, const struct weft_err *inner,
+                      const char *keys)
+{
+    if (rc == -WEFT_ENOENT)
+        return fail_at(reading, key, where, WEFT_EINVAL, keys);
+    return rc ? fail_at(reading, value, where, -rc, inner->text) : 0;
+}
+
 static int read_option(struct reading *reading, const char *where, const yaml_node_t *key,
                        const yaml_node_t *value, struct weft_config_tenant *tenant)
 {
     const char *name = word_of(key), *text = text_of(value);
     struct weft_err inner = {0};
-    int rc = -WEFT_ENOENT;
     if (!text)
         return fail_at(reading, value, where, WEFT_EINVAL, "must be one value");
-    if (strcmp(name, "gpu") == 0)
-        rc = weft_gpu_list_parse(text, &tenant->gpus, &inner);
-    else if (strcmp(name, "gpus") == 0)
-        rc = weft_gpu_count_parse(text, &tenant->gpus.wanted, &inner);
-    else if (strcmp(name, "placement") == 0)
-        rc = weft_placement_parse(text, &tenant->gpus.placement, &inner);
-    for (int i = 0; i < WEFT_LIMIT_COUNT && rc == -WEFT_ENOENT; i++) {
-        if (i != WEFT_LIMIT_GUARANTEE && strcmp(name, weft_limit_name((enum weft_limit)i)) == 0)
-            rc = weft_limit_parse((enum weft_limit)i, text, &tenant->limits, &inner);
-    }
-    if (rc == -WEFT_ENOENT)
-        return fail_at(
-            reading, key, where, WEFT_EINVAL,
-            "unknown key; there are gpu, gpus, placement, memory, weight, compute, priority, sm, "
-            "kernel-timeout, owner, run and change");
-    return rc ? fail_at(reading, value, where, -rc, inner.text) : 0;
+    int rc = strcmp(name, "placement") == 0
+                 ? weft_placement_parse(text, &tenant->gpus.placement, &inner)
+                 : parse_option(name, text, &tenant->gpus, &tenant->limits, &inner);
+    return end_option(
+        reading, where, key, value, rc, &inner,
+        "unknown key; there are gpu, gpus, placement, memory, weight, compute, priority, sm, "
+        "kernel-timeout, owner, run and change");
 }
 
 static int read_setting(struct reading *reading, const char *where, const yaml_node_t *key,
@@ -202,6 +217,78 @@ static int read_tenant(struct reading *reading, const char *where, const yaml_no
     return rc;
 }
 
+/* -- rules */
+
+static int read_permission(struct reading *reading, const char *where, const yaml_node_t *key,
+                           const yaml_node_t *value, struct weft_rule *rule)
+{
+    const char *name = word_of(key), *text = text_of(value);
+    struct weft_err inner = {0};
+    if (!text)
+        return fail_at(reading, value, where, WEFT_EINVAL, "must be one value");
+    int rc = strcmp(name, "tenants") == 0
+                 ? weft_rule_tenants_parse(text, &rule->tenants_max, &inner)
+                 : parse_option(name, text, &rule->gpus, &rule->most, &inner);
+    if (rc == 0 && strcmp(name, "gpu") == 0)
+        snprintf(rule->gpu_text, sizeof(rule->gpu_text), "%s", text);
+    /* A ceiling alone permits no guarantee, as it promises none behind --memory. */
+    if (weft_limits_has(&rule->most, WEFT_LIMIT_MEMORY))
+        rule->most.given |= 1u << WEFT_LIMIT_GUARANTEE;
+    return end_option(reading, where, key, value, rc, &inner,
+                      "unknown key; there are for, gpu, gpus, tenants, memory, weight, compute, "
+                      "priority, sm and kernel-timeout");
+}
+
+static int read_rule_entry(struct reading *reading, const char *where, const yaml_node_t *key,
+                           yaml_node_t *value, void *context)
+{
+    struct weft_rule *rule = context;
+    char path[256];
+    snprintf(path, sizeof(path), "%s.%.64s", where, word_of(key));
+    return strcmp(word_of(key), "for") == 0 ? read_access(reading, path, value, &rule->who)
+                                            : read_permission(reading, path, key, value, rule);
+}
+
+/* Nobody would ever come to it. */
+static int check_is_reached(const struct reading *reading, const yaml_node_t *key,
+                            const char *where)
+{
+    const struct weft_config *config = reading->config;
+    char text[192];
+    if (config->rule_count == 0 || config->rules[config->rule_count - 1].who.given)
+        return 0;
+    snprintf(text, sizeof(text), "stands behind %s, which is for everybody; say for whom that is",
+             config->rules[config->rule_count - 1].name);
+    return fail_at(reading, key, where, WEFT_EINVAL, text);
+}
+
+static int read_rule(struct reading *reading, const char *where, const yaml_node_t *key,
+                     yaml_node_t *value, void *context)
+{
+    struct weft_config *config = reading->config;
+    char path[256];
+    (void)context;
+    snprintf(path, sizeof(path), "%s.%.64s", where, word_of(key));
+    if (weft_tenant_name_check(word_of(key), NULL))
+        return fail_at(reading, key, path, WEFT_EINVAL,
+                       "a rule's name has letters, digits, '.', '_' and '-', and starts with a "
+                       "letter or digit");
+    int rc = check_is_reached(reading, key, path);
+    if (rc == 0 && config->rule_count == WEFT_CONFIG_RULES_MAX)
+        rc = fail_at(reading, key, where, WEFT_ELIMIT, "more than 64 rules");
+    if (rc)
+        return rc;
+    struct weft_rule *rule = &config->rules[config->rule_count];
+    *rule = weft_rule_default();
+    rule->line = line_of(key);
+    snprintf(rule->name, sizeof(rule->name), "%s", word_of(key));
+    bool empty = text_of(value) && !*text_of(value);
+    rc = empty ? 0 : each_entry(reading, path, value, read_rule_entry, rule);
+    if (rc == 0)
+        config->rule_count++;
+    return rc;
+}
+
 static int read_top(struct reading *reading, const char *where, const yaml_node_t *key,
                     yaml_node_t *value, void *context)
 {
@@ -210,11 +297,14 @@ static int read_top(struct reading *reading, const char *where, const yaml_node_
     (void)context;
     if (strcmp(name, "operators") == 0)
         return read_access(reading, name, value, &reading->config->operators);
-    if (strcmp(name, "tenants") != 0)
+    entry_fn read = strcmp(name, "tenants") == 0 ? read_tenant
+                    : strcmp(name, "rules") == 0 ? read_rule
+                                                 : NULL;
+    if (!read)
         return fail_at(reading, key, name, WEFT_EINVAL,
-                       "unknown key; there are tenants and operators");
+                       "unknown key; there are tenants, rules and operators");
     bool empty = text_of(value) && !*text_of(value);
-    return empty ? 0 : each_entry(reading, name, value, read_tenant, NULL);
+    return empty ? 0 : each_entry(reading, name, value, read, NULL);
 }
 
 /* The scanner's own words about a tab help nobody. */
@@ -287,8 +377,9 @@ int weft_config_parse(const char *path, const char *text, struct weft_config *co
     struct weft_config read = {0};
     snprintf(read.path, sizeof(read.path), "%s", path);
     read.tenants = calloc(WEFT_CONFIG_TENANTS_MAX, sizeof(*read.tenants));
-    int rc =
-        read.tenants ? parse(&read, text, err) : weft_fail(err, WEFT_ENOMEM, "the configuration");
+    read.rules = calloc(WEFT_CONFIG_RULES_MAX, sizeof(*read.rules));
+    int rc = read.tenants && read.rules ? parse(&read, text, err)
+                                        : weft_fail(err, WEFT_ENOMEM, "the configuration");
     if (rc) {
         weft_config_finish(&read);
         return rc;
@@ -313,5 +404,6 @@ int weft_config_load(const char *path, struct weft_config *config, struct weft_e
 void weft_config_finish(struct weft_config *config)
 {
     free(config->tenants);
+    free(config->rules);
     *config = (struct weft_config){0};
 }

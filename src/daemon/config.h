@@ -7,25 +7,30 @@
 
 #include "policy/gpus.h"
 #include "policy/limits.h"
+#include "policy/rule.h"
 #include "transport/places.h"
 #include "wire/wire.h"
 
 #define WEFT_CONFIG_FILE_MAX (1u << 20)
 #define WEFT_CONFIG_TENANTS_MAX 256
+#define WEFT_CONFIG_RULES_MAX 64
+
 struct weft_config_tenant {
     char name[WEFT_WIRE_TENANT_BYTES];
     size_t line; /* where it stands, for errors */
     uint32_t uid;
     struct weft_gpu_list gpus;
     struct weft_limits limits;
-    struct weft_access run;    /* who may connect to its socket, and join it */
-    struct weft_access change; /* who may change it */
+    struct weft_access run;       /* who may connect to its socket, and join it */
+    struct weft_access change;    /* who may change it */
+    const struct weft_rule *rule; /* borrowed: what binds who asks for it; NULL: nothing does */
 };
 
 struct weft_config {
     char path[WEFT_PLACES_PATH_BYTES];
     struct weft_access operators; /* who may add and remove tenants, besides root and ourselves */
-    size_t tenant_count;
+    size_t rule_count, tenant_count;
+    struct weft_rule *rules;            /* owned; the first that is for somebody holds for him */
     struct weft_config_tenant *tenants; /* owned */
 };
 

@@ -183,6 +183,8 @@ struct weft_daemon {
     enum weft_slice_mode slice_mode; /* of soft devices that are made from now on */
     const char *config_path;         /* borrowed; NULL: where it is looked for */
     struct weft_access operators;    /* besides root and our own user: who may add tenants */
+    struct weft_rule *rules;         /* owned; of the configuration, in its order */
+    size_t rule_count;
     bool stopping;
     int lock_fd;    /* owned; held for the daemon's whole life */
     int reserve_fd; /* owned; given up to turn a connection away when there are no others */
@@ -321,6 +323,7 @@ void weft_daemon_tenant_destroy(struct weft_daemon_tenant *tenant);
 /* WEFT_EPERM unless `uid` made the tenant or is root. */
 int weft_daemon_tenant_allow(const struct weft_daemon_tenant *tenant, uid_t uid,
                              struct weft_err *err);
+bool weft_daemon_is_listed(const struct weft_access *list, const struct weft_link *link, uid_t uid);
 /* The same, or `list` (the tenant's `run` or `change`) names the user or one of his groups. */
 int weft_daemon_tenant_admit(const struct weft_daemon_tenant *tenant,
                              const struct weft_access *list, const struct weft_link *link,
@@ -334,6 +337,36 @@ int weft_daemon_need_operator(const struct weft_daemon *daemon, const struct wef
 /* WEFT_EPERM unless it is an operator or owns the tenant. */
 int weft_daemon_tenant_need_owner(const struct weft_daemon_tenant *tenant,
                                   const struct weft_link *link, uid_t uid, struct weft_err *err);
+
+/* -- rule.c: what users may give tenants that they make themselves
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The rule that binds who asks; NULL where none does. Good until the configuration is read again.
+ */
+const struct weft_rule *weft_daemon_rule_of(const struct weft_daemon *daemon,
+                                            const struct weft_link *link, uid_t uid);
+/* From here on the configuration's rules hold, for what is asked for from now on. */
+int weft_daemon_rules_take(struct weft_daemon *daemon, const struct weft_config *config,
+                           struct weft_err *err);
+bool weft_daemon_rule_permits(const struct weft_rule *rule,
+                              const struct weft_daemon_device *device);
+/* Whether the devices that the rule names are here. */
+int weft_daemon_rule_check(struct weft_daemon *daemon, const struct weft_rule *rule,
+                           struct weft_err *err);
+/* WEFT_EPERM where the rule of who asks permits no such tenant, or no further one. */
+int weft_daemon_rule_admit(const struct weft_daemon *daemon, const struct weft_config_tenant *asked,
+                           struct weft_err *err);
+/* Limits that nobody asked for are what the rule permits at most; a bit of *lowered for each that
+ * became less by it. */
+int weft_daemon_rule_lower(const struct weft_config_tenant *asked,
+                           struct weft_daemon_device *const *devices, uint32_t count,
+                           struct weft_limits *limits, uint32_t *lowered, struct weft_err *err);
+/* WEFT_EPERM for a limit over what the rule permits, what the tenant has, and what it was made
+ * with by the configuration or a command. */
+int weft_daemon_rule_check_set(const struct weft_rule *rule,
+                               const struct weft_daemon_tenant *tenant,
+                               const struct weft_limits *changes, struct weft_err *err);
 
 /* -- manage.c: tenants that are there without processes
  * ---------------------------------------------------------------------------------------------------------
@@ -354,9 +387,11 @@ int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_confi
 int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
                                         const struct weft_config_tenant *configured,
                                         struct weft_err *err);
-/* WEFT_EEXIST where there is one of that name. `uid` is who asks, and may. */
+/* WEFT_EEXIST where there is one of that name. `uid` is who asks, and may; `rule` what binds him.
+ */
 int weft_daemon_tenant_add(struct weft_daemon *daemon, const struct weft_wire_tenant_add *add,
-                           uid_t uid, struct weft_daemon_tenant **out, struct weft_err *err);
+                           uid_t uid, const struct weft_rule *rule, struct weft_daemon_tenant **out,
+                           struct weft_err *err);
 /* WEFT_EBUSY where it has processes, unless with force: they are killed, and the tenant is gone
  * when they are. WEFT_EPERM for one of the configuration. The tenant may be freed. */
 int weft_daemon_tenant_remove(struct weft_daemon_tenant *tenant, bool force,
@@ -451,10 +486,15 @@ bool weft_daemon_stray_has_left(pid_t pid);
 /* -- device.c, native.c, ceiling.c
  * ------------------------------------------------------------------------------------- */
 
-/* Finds (soft: makes) the devices that a list names, and chooses among them where it says so, by
- * what `limits` promise. */
-int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
-                               const struct weft_limits *limits,
+/* Devices as they are asked for. All borrowed. */
+struct weft_daemon_demand {
+    const struct weft_gpu_list *list;
+    const struct weft_limits *limits;
+    const struct weft_rule *rule; /* NULL: none binds who asks */
+};
+/* Finds (soft: makes) the devices that the list names, and chooses among them where it says so, by
+ * what the limits promise. WEFT_EPERM where the rule does not permit them. */
+int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_daemon_demand *demand,
                                struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
                                uint32_t *count, struct weft_err *err);
 /* Whether the tenant's devices are ones that the list could give. WEFT_ENOENT where it names what

@@ -102,13 +102,10 @@ static void format_page(struct weft_daemon_device *device, const struct weft_dae
         weft_room_set_capacity(device->room, weft_daemon_reconcile_capacity(device));
 }
 
-static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *profile,
-                                                uint32_t index)
+static struct weft_daemon_device describe_soft(const struct weft_soft_profile *profile,
+                                               uint32_t index)
 {
-    struct weft_daemon_device *device = calloc(1, sizeof(*device));
-    if (!device)
-        return NULL;
-    *device = (struct weft_daemon_device){
+    struct weft_daemon_device device = {
         .kind = WEFT_DEVICE_SOFT,
         .index = index,
         .memory_bytes = profile->memory_bytes,
@@ -118,8 +115,17 @@ static struct weft_daemon_device *describe_soft(const struct weft_soft_profile *
         .profile = profile,
         .page_fd = -1,
     };
-    snprintf(device->name, sizeof(device->name), "weft soft %s", profile->name);
-    make_uuid(device->uuid, profile->name, index);
+    snprintf(device.name, sizeof(device.name), "weft soft %s", profile->name);
+    make_uuid(device.uuid, profile->name, index);
+    return device;
+}
+
+static struct weft_daemon_device *allocate_soft(const struct weft_soft_profile *profile,
+                                                uint32_t index)
+{
+    struct weft_daemon_device *device = calloc(1, sizeof(*device));
+    if (device)
+        *device = describe_soft(profile, index);
     return device;
 }
 
@@ -157,7 +163,7 @@ static int create_soft(struct weft_daemon *daemon, const struct weft_soft_profil
     if (daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
         return weft_fail(err, WEFT_ELIMIT, "weftd holds no more than %d devices",
                          WEFT_DAEMON_DEVICES_MAX);
-    struct weft_daemon_device *device = describe_soft(profile, index);
+    struct weft_daemon_device *device = allocate_soft(profile, index);
     int rc = device ? make_page(daemon, device, err)
                     : weft_fail(err, WEFT_ENOMEM, "soft device %s", profile->name);
     if (rc) {
@@ -235,7 +241,7 @@ int weft_daemon_device_adopt(struct weft_daemon *daemon, const struct weft_recor
     const struct weft_soft_profile *profile = weft_soft_profile_find(name);
     if (!profile || daemon->device_count == WEFT_DAEMON_DEVICES_MAX)
         return weft_fail(err, WEFT_ENOENT, "no profile \"%s\", or too many devices", name);
-    struct weft_daemon_device *device = describe_soft(profile, recorded->index);
+    struct weft_daemon_device *device = allocate_soft(profile, recorded->index);
     int rc =
         device ? take_page(device, fd, err) : weft_fail(err, WEFT_ENOMEM, "soft device %s", name);
     if (rc) {
@@ -274,6 +280,7 @@ struct choice {
     uint32_t count;
     const struct weft_gpu_list *list;
     const struct weft_limits *limits; /* unless it keeps all */
+    const struct weft_rule *rule;     /* NULL: all devices are permitted */
     bool keeps_all;                   /* `any` stands for all that it could be */
 };
 
@@ -286,8 +293,39 @@ static bool is_chosen(const struct choice *choice, const struct weft_daemon_devi
     return false;
 }
 
+static bool is_permitted(const struct choice *choice, const struct weft_daemon_device *device)
+{
+    return !choice->rule || weft_daemon_rule_permits(choice->rule, device);
+}
+
+static int not_permitted(const struct choice *choice, const struct weft_daemon_device *device,
+                         struct weft_err *err)
+{
+    return weft_fail(err, WEFT_EPERM,
+                     "--gpu: rule %s of weftd's configuration does not permit you %s:%u; it "
+                     "permits %s",
+                     choice->rule->name, device->name, device->index, choice->rule->gpu_text);
+}
+
+/* So many devices are too many for the rule. */
+static int check_wanted(const struct choice *choice, uint32_t wanted, struct weft_err *err)
+{
+    uint32_t most = choice->rule ? choice->rule->gpus.wanted : 0;
+    if (most == 0 || wanted <= most)
+        return 0;
+    return weft_fail(err, WEFT_EPERM,
+                     "--gpus: rule %s of weftd's configuration permits you %u devices at most, and "
+                     "more are asked for; --gpus %u would choose",
+                     choice->rule->name, most, most);
+}
+
 static int choose(struct choice *choice, struct weft_daemon_device *device, struct weft_err *err)
 {
+    if (!is_permitted(choice, device))
+        return not_permitted(choice, device, err);
+    int rc = choice->keeps_all ? 0 : check_wanted(choice, choice->count + 1, err);
+    if (rc)
+        return rc;
     if (is_chosen(choice, device))
         return weft_fail(err, WEFT_EINVAL, "--gpu: device %s is named twice", device->name);
     if (choice->count == WEFT_DEVICES_MAX)
@@ -319,8 +357,11 @@ static int choose_soft(struct choice *choice, const struct weft_gpu_item *item,
     for (uint32_t i = 0; i < choice->count; i++)
         first += choice->devices[i]->profile == profile;
     for (uint32_t i = 0; i < item->count; i++) {
-        struct weft_daemon_device *device = NULL;
-        int rc = find_soft(choice->daemon, profile, first + i, &device, err);
+        struct weft_daemon_device *device = NULL, described = describe_soft(profile, first + i);
+        /* Before it is made. */
+        int rc = is_permitted(choice, &described) ? 0 : not_permitted(choice, &described, err);
+        if (rc == 0)
+            rc = find_soft(choice->daemon, profile, first + i, &device, err);
         if (rc == 0)
             rc = choose(choice, device, err);
         if (rc)
@@ -335,15 +376,18 @@ static int no_native(struct weft_err *err)
                      "this machine has no GPU; for one emulated on the CPU use --gpu soft");
 }
 
-/* All native devices that are not chosen yet. */
+/* All native devices that are permitted and not chosen yet. */
 static int choose_rest(struct choice *choice, struct weft_err *err)
 {
+    uint32_t permitted = 0;
     int rc = choice->daemon->native_count ? 0 : no_native(err);
     for (size_t i = 0; rc == 0 && i < choice->daemon->native_count; i++) {
-        if (!is_chosen(choice, choice->daemon->devices[i]))
-            rc = choose(choice, choice->daemon->devices[i], err);
+        struct weft_daemon_device *device = choice->daemon->devices[i];
+        permitted += is_permitted(choice, device);
+        if (is_permitted(choice, device) && !is_chosen(choice, device))
+            rc = choose(choice, device, err);
     }
-    return rc;
+    return rc || permitted ? rc : not_permitted(choice, choice->daemon->devices[0], err);
 }
 
 /* One of them; all where `list` chooses later, or who asks only looks. */
@@ -419,21 +463,25 @@ static int choose_list(struct choice *choice, struct weft_err *err)
     return rc;
 }
 
-int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_gpu_list *list,
-                               const struct weft_limits *limits,
+int weft_daemon_device_resolve(struct weft_daemon *daemon, const struct weft_daemon_demand *demand,
                                struct weft_daemon_device *devices[WEFT_DEVICES_MAX],
                                uint32_t *count, struct weft_err *err)
 {
+    const struct weft_gpu_list *list = demand->list;
     struct choice choice = {.daemon = daemon,
                             .devices = devices,
                             .list = list,
-                            .limits = limits,
+                            .limits = demand->limits,
+                            .rule = demand->rule,
                             .keeps_all = list->wanted != 0};
     int rc = weft_gpu_list_check(list, err);
     if (rc == 0)
+        rc = check_wanted(&choice, count_of(list), err);
+    if (rc == 0)
         rc = choose_list(&choice, err);
     if (rc == 0 && list->wanted)
-        rc = weft_daemon_place(daemon, list, list->wanted, limits, devices, &choice.count, err);
+        rc = weft_daemon_place(daemon, list, list->wanted, demand->limits, devices, &choice.count,
+                               err);
     if (rc == 0)
         *count = choice.count;
     return rc;

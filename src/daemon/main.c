@@ -124,6 +124,15 @@ static int print_help(const struct weft_option *options, size_t count)
     return 0;
 }
 
+static void print_count(const struct weft_config *config)
+{
+    printf("%s: %zu tenants", *config->path ? config->path : "no configuration",
+           config->tenant_count);
+    if (config->rule_count)
+        printf(", %zu rules", config->rule_count);
+    printf("\n");
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
@@ -190,8 +199,7 @@ int main(int argc, char **argv)
     if (rc)
         fprintf(stderr, "weft: weftd: %s\n", err.text);
     else if (arguments.check)
-        printf("%s: %zu tenants\n", *config.path ? config.path : "no configuration",
-               config.tenant_count);
+        print_count(&config);
     weft_config_finish(&config);
     return rc ? 1 : 0;
 }

@@ -94,7 +94,8 @@ void weft_daemon_tenant_give_access(struct weft_daemon_tenant *tenant,
 /* -- by command */
 
 int weft_daemon_tenant_add(struct weft_daemon *daemon, const struct weft_wire_tenant_add *add,
-                           uid_t uid, struct weft_daemon_tenant **out, struct weft_err *err)
+                           uid_t uid, const struct weft_rule *rule, struct weft_daemon_tenant **out,
+                           struct weft_err *err)
 {
     const struct weft_wire_run_begin *begin = &add->asked;
     struct weft_config_tenant asked = {.uid = add->owner == WEFT_WIRE_OWNER_ASKS ? (uint32_t)uid
@@ -102,7 +103,8 @@ int weft_daemon_tenant_add(struct weft_daemon *daemon, const struct weft_wire_te
                                        .gpus = begin->gpus,
                                        .limits = begin->limits,
                                        .run = begin->run,
-                                       .change = begin->change};
+                                       .change = begin->change,
+                                       .rule = rule};
     memcpy(asked.name, begin->tenant, sizeof(asked.name));
     int rc = weft_tenant_name_check(asked.name, err);
     if (rc)
@@ -181,14 +183,15 @@ static int resolve(struct weft_daemon *daemon, const struct weft_config_tenant *
                    struct weft_err *err)
 {
     const struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
+    const struct weft_daemon_demand demand = {.list = &configured->gpus,
+                                              .limits = &configured->limits};
     bool keeps = false;
     int rc = tenant ? weft_daemon_device_match(tenant, &configured->gpus, &keeps, err) : 0;
     if (rc == 0 && keeps) {
         memcpy(devices, tenant->devices, tenant->device_count * sizeof(devices[0]));
         *count = tenant->device_count;
     } else if (rc == 0) {
-        rc = weft_daemon_device_resolve(daemon, &configured->gpus, &configured->limits, devices,
-                                        count, err);
+        rc = weft_daemon_device_resolve(daemon, &demand, devices, count, err);
     }
     if (rc == 0)
         rc = weft_daemon_space_check(&configured->limits, devices, *count, err);
@@ -302,6 +305,18 @@ static int fail_at(const struct weft_config *config, const struct weft_config_te
     return weft_wrap(err, rc, "%s:%zu: tenants.%s", config->path, tenant->line, tenant->name);
 }
 
+static int check_rules(struct weft_daemon *daemon, const struct weft_config *config,
+                       struct weft_err *err)
+{
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct weft_rule *rule = &config->rules[i];
+        int rc = weft_daemon_rule_check(daemon, rule, err);
+        if (rc)
+            return weft_wrap(err, rc, "%s:%zu: rules.%s", config->path, rule->line, rule->name);
+    }
+    return 0;
+}
+
 static void let_go_of_others(struct weft_daemon *daemon, const struct weft_config *config)
 {
     struct weft_daemon_tenant *next;
@@ -327,6 +342,9 @@ static int configure_all(struct weft_daemon *daemon, const struct weft_config *c
 int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *config,
                           struct weft_err *err)
 {
+    int rc = weft_daemon_rules_take(daemon, config, err);
+    if (rc)
+        return rc;
     daemon->operators = config->operators;
     let_go_of_others(daemon, config);
     /* A guarantee may need the room that another one gives up further down. */
@@ -366,6 +384,9 @@ int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_confi
     if (daemon->tenant_count + count_new(daemon, config) > WEFT_DAEMON_TENANTS_MAX)
         return weft_fail(err, WEFT_ELIMIT, "%s: with those that are alive more than %d tenants",
                          config->path, WEFT_DAEMON_TENANTS_MAX);
+    int failed = check_rules(daemon, config, err);
+    if (failed)
+        return failed;
     for (size_t i = 0; i < daemon->device_count; i++)
         daemon->devices[i]->configured_bytes = 0;
     for (size_t i = 0; i < config->tenant_count; i++) {

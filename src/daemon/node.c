@@ -264,6 +264,8 @@ void weft_daemon_finish(struct weft_daemon *daemon)
         weft_daemon_device_destroy(daemon->devices[i]);
     daemon->device_count = 0;
     weft_daemon_native_finish(daemon);
+    free(daemon->rules);
+    daemon->rules = NULL;
     if (daemon->reserve_fd >= 0)
         close(daemon->reserve_fd);
     if (daemon->lock_fd >= 0)

@@ -350,6 +350,10 @@ static int serve_set(struct weft_daemon_connection *connection, struct weft_err 
     note[0] = '\0';
     if (rc == 0 && set.limits.given == 0 && !access)
         rc = weft_fail(err, WEFT_EINVAL, "nothing to change");
+    if (rc == 0)
+        rc = weft_daemon_rule_check_set(
+            weft_daemon_rule_of(connection->daemon, &connection->link, connection->peer.uid),
+            tenant, &set.limits, err);
     if (rc == 0 && set.limits.given)
         rc = weft_daemon_tenant_set(tenant, &set.limits, note, err);
     if (rc == 0)
@@ -387,7 +391,9 @@ static int serve_tenant_add(struct weft_daemon_connection *connection, struct we
     if (rc)
         return rc;
     weft_daemon_process_catch_up(daemon);
-    rc = weft_daemon_tenant_add(daemon, &add, connection->peer.uid, &tenant, err);
+    const struct weft_rule *rule =
+        weft_daemon_rule_of(daemon, &connection->link, connection->peer.uid);
+    rc = weft_daemon_tenant_add(daemon, &add, connection->peer.uid, rule, &tenant, err);
     if (rc)
         return rc;
     rc = weft_daemon_mount_path(tenant, path, err);

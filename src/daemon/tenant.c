@@ -239,6 +239,38 @@ static int complete(struct weft_daemon_tenant *tenant, struct weft_err *err)
     return make_socket(tenant, err);
 }
 
+static int check_terms(const struct weft_daemon_tenant *tenant, struct weft_err *err)
+{
+    int rc = weft_daemon_tenant_check_limits(&tenant->limits, tenant->devices, tenant->device_count,
+                                             err);
+    return rc ? rc
+              : weft_daemon_space_check(&tenant->limits, tenant->devices, tenant->device_count,
+                                        err);
+}
+
+/* Devices and limits: as asked for, and where nothing is, as far as a rule permits. */
+static int agree(struct weft_daemon_tenant *tenant, const struct weft_config_tenant *asked,
+                 struct weft_err *err)
+{
+    const struct weft_daemon_demand demand = {
+        .list = &asked->gpus, .limits = &tenant->limits, .rule = asked->rule};
+    uint32_t lowered = 0;
+    int rc = weft_daemon_rule_admit(tenant->daemon, asked, err);
+    if (rc == 0)
+        rc = weft_limits_change(&tenant->limits, &asked->limits, err);
+    if (rc == 0)
+        rc = weft_daemon_device_resolve(tenant->daemon, &demand, tenant->devices,
+                                        &tenant->device_count, err);
+    if (rc == 0)
+        rc = weft_daemon_rule_lower(asked, tenant->devices, tenant->device_count, &tenant->limits,
+                                    &lowered, err);
+    if (rc == 0)
+        rc = check_terms(tenant, err);
+    if (rc && lowered)
+        return weft_wrap(err, rc, "by rule %s of weftd's configuration", asked->rule->name);
+    return rc;
+}
+
 int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_config_tenant *asked,
                               enum weft_tenant_origin origin, struct weft_daemon_tenant **out,
                               struct weft_err *err)
@@ -251,18 +283,10 @@ int weft_daemon_tenant_create(struct weft_daemon *daemon, const struct weft_conf
     if (!tenant)
         return weft_fail(err, WEFT_ENOMEM, "tenant %s", name);
     tenant->origin = origin;
-    tenant->configured = asked->limits;
     tenant->run = asked->run;
     tenant->change = asked->change;
-    int rc = weft_limits_change(&tenant->limits, &asked->limits, err);
-    if (rc == 0)
-        rc = weft_daemon_device_resolve(daemon, &asked->gpus, &tenant->limits, tenant->devices,
-                                        &tenant->device_count, err);
-    if (rc == 0)
-        rc = weft_daemon_tenant_check_limits(&tenant->limits, tenant->devices, tenant->device_count,
-                                             err);
-    if (rc == 0)
-        rc = weft_daemon_space_check(&tenant->limits, tenant->devices, tenant->device_count, err);
+    int rc = agree(tenant, asked, err);
+    tenant->configured = origin == WEFT_TENANT_OF_CONFIGURATION ? asked->limits : tenant->limits;
     if (rc == 0)
         rc = weft_daemon_time_enter(tenant, err);
     if (rc == 0)
@@ -387,7 +411,8 @@ int weft_daemon_tenant_enter(struct weft_daemon *daemon, const struct weft_wire_
                                        .gpus = begin->gpus,
                                        .limits = begin->limits,
                                        .run = begin->run,
-                                       .change = begin->change};
+                                       .change = begin->change,
+                                       .rule = weft_daemon_rule_of(daemon, link, peer->uid)};
     memcpy(asked.name, begin->tenant, sizeof(asked.name));
     int rc = *asked.name ? weft_tenant_name_check(asked.name, err)
                          : choose_name(daemon, peer->pid, asked.name, err);

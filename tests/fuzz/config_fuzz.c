@@ -28,10 +28,28 @@ static void check_access(const struct weft_access *access)
     REQUIRE(access->given || (access->uid_count == 0 && access->gid_count == 0));
 }
 
+static void check_rules(const struct weft_config *config, size_t lines)
+{
+    REQUIRE(config->rule_count <= WEFT_CONFIG_RULES_MAX);
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct weft_rule *rule = &config->rules[i];
+        REQUIRE(*rule->name && memchr(rule->name, '\0', sizeof(rule->name)));
+        REQUIRE(memchr(rule->gpu_text, '\0', sizeof(rule->gpu_text)));
+        REQUIRE(weft_limits_check(&rule->most, NULL) == 0);
+        REQUIRE(rule->gpus.count <= WEFT_DEVICES_MAX && rule->gpus.wanted <= WEFT_DEVICES_MAX);
+        REQUIRE(rule->tenants_max <= WEFT_RULE_TENANTS_MAX ||
+                rule->tenants_max == WEFT_RULE_TENANTS_ANY);
+        REQUIRE(rule->line >= 1 && rule->line <= lines);
+        REQUIRE(rule->who.given || i == config->rule_count - 1);
+        check_access(&rule->who);
+    }
+}
+
 static void check_taken(const struct weft_config *config, const char *text)
 {
     REQUIRE(config->tenant_count <= WEFT_CONFIG_TENANTS_MAX);
     check_access(&config->operators);
+    check_rules(config, count_lines(text));
     for (size_t i = 0; i < config->tenant_count; i++) {
         const struct weft_config_tenant *tenant = &config->tenants[i];
         REQUIRE(weft_tenant_name_check(tenant->name, NULL) == 0);

@@ -28,6 +28,14 @@ class ConfigTest(place.PlaceTest):
             self.assertEqual((result.returncode, result.stderr), (0, ""), text)
             self.assertIn(f": {count} tenants\n", result.stdout)
 
+    def test_rules(self):
+        for text, count in (("rules:\n", ""), ("rules: {}\n", ""), ("rules:\n  a:\n", ", 1 rules"),
+                            ("rules:\n  a: {for: []}\n  b: {for: '@0', gpu: 'soft=smallx4,soft=t4', gpus: 2, tenants: 0, memory: 1G:2G, weight: 3,\n"
+                             "    compute: 5%, priority: low, sm: 7%, kernel-timeout: 20ms}\n  c: {memory: 1T}\n", ", 3 rules")):
+            result = self.check(text)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), text)
+            self.assertIn(f": 0 tenants{count}\n", result.stdout)
+
     def test_bad(self):
         head = "tenants:\n  a:\n    gpu: soft\n"
         for text, line, words in (
@@ -53,6 +61,25 @@ class ConfigTest(place.PlaceTest):
                 ("tenants:\n  " + "n" * 65 + ":\n    gpu: soft\n", 2, "letters, digits"),
                 ("tenants: [a, b]\n", 1, "must be keys with values"),
                 ("- a\n", 1, "must be keys with values"),
+                ("rules: [a]\n", 1, "rules: must be keys with values"),
+                ("rules:\n  a:\n    memmory: 1G\n", 3, "rules.a.memmory: unknown key; there are for, gpu"),
+                ("rules:\n  a:\n    placement: pack\n", 3, "rules.a.placement: unknown key"),
+                ("rules:\n  a:\n    memory: 1GB\n", 3, "rules.a.memory: \"1GB\""),
+                ("rules:\n  a:\n    memory: 2G:1G\n", 3, "more than the ceiling"),
+                ("rules:\n  a:\n    for: [nobody-of-that-name]\n", 3, "rules.a.for: \"nobody-of-that-name\": no such user"),
+                ("rules:\n  a:\n    for: {b: c}\n", 3, "must be a list"),
+                ("rules:\n  a:\n    tenants: some\n", 3, "rules.a.tenants: \"some\": write a whole number from 0 to 1024"),
+                ("rules:\n  a:\n    gpu: [soft]\n", 3, "must be one value"),
+                ("rules:\n  a:\n    gpu: softer\n", 3, "rules.a.gpu: "),
+                ("rules:\n  a:\n    gpus: 0\n", 3, "from 1 to 16"),
+                ("rules:\n  a: {gpu: soft=huge}\n", 2, "rules.a: gpu: no profile \"huge\""),
+                ("rules:\n  a: {gpu: 'soft,77'}\n", 2, "has no GPU 77"),
+                ("rules:\n  a: {gpu: 'tls://host'}\n", 2, "not supported yet"),
+                ("rules:\n  a: {gpu: GPU-00000000-0000-0000-0000-00000000000f}\n", 2, "no device of that UUID"),
+                ("rules:\n  a: {}\n  b: {for: root}\n", 3, "rules.b: stands behind a, which is for everybody"),
+                ("rules:\n  a: {for: root}\n  a: {}\n", 3, "\"a\" stands on line 2 already"),
+                ("rules:\n  'a b': {}\n", 2, "a rule's name has letters"),
+                ("rules:\n" + "".join(f"  r{i}: {{for: root}}\n" for i in range(65)), 66, "more than 64 rules"),
                 ("tenants:\n  a: {gpu: soft\n", 3, ""),
                 ("tenants:\n  ? [x]\n  : y\n", 2, "a key must be a word")):
             result = self.check(text)
