@@ -175,11 +175,13 @@ static void try_text(struct inspector *inspector, const char *path, const char *
 {
     struct weft_ptx_module *ptx;
     struct weft_err err = {0};
-    if (weft_ptx_parse(&ptx, text, bytes, &err)) {
+    bool links = linkage && linkage->count < WEFT_PTX_LINK_INPUTS_MAX;
+    if (links ? weft_ptx_parse_heads(&ptx, text, bytes, &err)
+              : weft_ptx_parse(&ptx, text, bytes, &err)) {
         add_reason(inspector, "%s: a module's PTX: %s", path, err.text);
         return;
     }
-    if (linkage && linkage->count < WEFT_PTX_LINK_INPUTS_MAX) {
+    if (links) {
         linkage->inputs[linkage->count++] = (struct weft_ptx_link_input){path, ptx};
         return;
     }
@@ -197,7 +199,10 @@ static void try_linked(struct inspector *inspector, const char *path, struct lin
         add_reason(inspector, "%s: %s", path, err.text);
         return;
     }
-    try_kernels(inspector, path, ptx);
+    if (weft_ptx_read_bodies(ptx, &err))
+        add_reason(inspector, "%s", err.text);
+    else
+        try_kernels(inspector, path, ptx);
     weft_ptx_destroy(ptx);
 }
 

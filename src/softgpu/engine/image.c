@@ -14,8 +14,9 @@
 #define IMAGE_BYTES_MAX ((size_t)1 << 30)
 #define ELF_MAGIC 0x464c457fu
 #define PTX_VERSION_MAX 90 /* 9.0, of CUDA 13.0 */
-/* A text up to here is parsed whole when it is loaded, in a few milliseconds, so that its errors
- * are told of at once. Of a longer one bodies are read when a kernel needs them. */
+/* A text, or linked texts, up to here are parsed whole when they are loaded, in a few milliseconds,
+ * so that their errors are told of at once. Of longer ones bodies are read when a kernel needs
+ * them. */
 #define WHOLE_TEXT_BYTES ((size_t)64 << 10)
 
 static uint32_t first_word(const void *image)
@@ -71,17 +72,18 @@ static CUresult check_version(const struct weft_ptx_module *ptx, struct weft_err
     return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
 }
 
-/* Bodies that are read late have to wait for their errors, which who wants to be told of them
- * cannot. */
-static int parse_text(struct weft_ptx_module **out, const char *text, size_t bytes, bool whole,
-                      struct weft_err *err)
+/* PTX, or what cuLinkComplete made of several. Bodies that are read late have to wait for their
+ * errors, which who wants to be told of them cannot. */
+static int parse_text(struct weft_ptx_module **out, const char *text, size_t bytes, bool linked,
+                      bool whole, struct weft_err *err)
 {
-    if (whole || weft_soft.load_eagerly || bytes <= WHOLE_TEXT_BYTES)
-        return weft_ptx_parse(out, text, bytes, err);
-    return weft_ptx_parse_heads(out, text, bytes, err);
+    whole |= weft_soft.load_eagerly || bytes <= WHOLE_TEXT_BYTES;
+    if (linked)
+        return weft_soft_linked_read(out, text, bytes, whole, err);
+    return whole ? weft_ptx_parse(out, text, bytes, err)
+                 : weft_ptx_parse_heads(out, text, bytes, err);
 }
 
-/* PTX, or what cuLinkComplete made of several. */
 static CUresult parse(struct weft_soft_image **out, const char *text, size_t bytes, bool linked,
                       bool whole, struct weft_err *err)
 {
@@ -92,9 +94,7 @@ static CUresult parse(struct weft_soft_image **out, const char *text, size_t byt
     }
     atomic_init(&image->references, 1);
     CUresult result = CUDA_SUCCESS;
-    int rc = linked ? weft_soft_linked_read(&image->ptx, text, bytes, err)
-                    : parse_text(&image->ptx, text, bytes, whole, err);
-    if (rc)
+    if (parse_text(&image->ptx, text, bytes, linked, whole, err))
         result = result_of_parse(err);
     else
         result = check_version(image->ptx, err);

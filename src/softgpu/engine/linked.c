@@ -99,14 +99,29 @@ static int read_inputs(struct weft_reader *reader, struct weft_ptx_link_input *i
         if (!text)
             return damaged(err);
         inputs[i].name = names[i];
-        int rc = weft_ptx_parse(&inputs[i].module, text, (size_t)bytes, err);
+        int rc = weft_ptx_parse_heads(&inputs[i].module, text, (size_t)bytes, err);
         if (rc)
             return weft_wrap(err, rc, "%s", names[i]);
     }
     return reader->left ? damaged(err) : 0;
 }
 
-int weft_soft_linked_read(struct weft_ptx_module **out, const void *image, size_t bytes,
+static int link_inputs(struct weft_ptx_module **out, struct weft_ptx_link_input *inputs,
+                       uint32_t count, bool whole, struct weft_err *err)
+{
+    struct weft_ptx_module *linked;
+    int rc = weft_ptx_link(&linked, inputs, count, err);
+    if (rc)
+        return rc;
+    rc = whole ? weft_ptx_read_bodies(linked, err) : 0;
+    if (rc)
+        weft_ptx_destroy(linked);
+    else
+        *out = linked;
+    return rc;
+}
+
+int weft_soft_linked_read(struct weft_ptx_module **out, const void *image, size_t bytes, bool whole,
                           struct weft_err *err)
 {
     struct weft_reader reader = weft_reader_over(image, bytes);
@@ -122,7 +137,7 @@ int weft_soft_linked_read(struct weft_ptx_module **out, const void *image, size_
         return weft_fail(err, WEFT_ENOMEM, "no memory to link %u inputs", count);
     int rc = read_inputs(&reader, inputs, names, count, err);
     if (rc == 0)
-        return weft_ptx_link(out, inputs, count, err);
+        return link_inputs(out, inputs, count, whole, err);
     for (uint32_t i = 0; i < count; i++)
         weft_ptx_destroy(inputs[i].module);
     return rc;

@@ -37,9 +37,10 @@ int weft_soft_linked_write(void **image, size_t *bytes, const struct weft_soft_l
                            uint32_t count, struct weft_err *err);
 /* How long an image in memory says it is; its first words are there to be read. */
 size_t weft_soft_linked_bytes(const void *image);
-/* Parses and links. WEFT_EPROTO for a damaged image, and the errors of weft_ptx_parse and
- * weft_ptx_link. */
-int weft_soft_linked_read(struct weft_ptx_module **out, const void *image, size_t bytes,
+/* Parses and links; bodies are read late unless it is to be `whole`. WEFT_EPROTO for a damaged
+ * image, and the errors of weft_ptx_parse_heads, weft_ptx_link and, where whole,
+ * weft_ptx_read_body. */
+int weft_soft_linked_read(struct weft_ptx_module **out, const void *image, size_t bytes, bool whole,
                           struct weft_err *err);
 
 #endif

@@ -66,21 +66,6 @@ void *weft_ptx_arena_copy(struct weft_ptx_arena *arena, const void *data, size_t
     return copy;
 }
 
-void weft_ptx_arena_absorb(struct weft_ptx_arena *arena, struct weft_ptx_arena *other)
-{
-    if (!arena->chunks) {
-        *arena = *other;
-    } else if (other->chunks) {
-        /* Behind the chunk that pieces come from, which stays the first. */
-        struct weft_ptx_chunk *last = other->chunks;
-        while (last->next)
-            last = last->next;
-        last->next = arena->chunks->next;
-        arena->chunks->next = other->chunks;
-    }
-    *other = (struct weft_ptx_arena){0};
-}
-
 void weft_ptx_arena_finish(struct weft_ptx_arena *arena)
 {
     struct weft_ptx_chunk *chunk = arena->chunks;

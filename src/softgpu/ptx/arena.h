@@ -19,9 +19,6 @@ void *weft_ptx_arena_alloc(struct weft_ptx_arena *arena, size_t bytes);
 /* `bytes` of data in the arena; with bytes 0 an address that must not be read. NULL when there is
  * no memory. */
 void *weft_ptx_arena_copy(struct weft_ptx_arena *arena, const void *data, size_t bytes);
-/* Moves all that `other` holds to `arena`, and leaves `other` empty. No piece changes its address.
- */
-void weft_ptx_arena_absorb(struct weft_ptx_arena *arena, struct weft_ptx_arena *other);
 void weft_ptx_arena_finish(struct weft_ptx_arena *arena);
 
 /* A zeroed one is empty and valid. Items move when it grows. */

@@ -36,6 +36,7 @@ bool weft_ptx_parser_defer(struct weft_ptx_parser *parser, uint32_t index,
     if (!deferred)
         return true;
     *deferred = (struct weft_ptx_deferred){
+        .parser = parser,
         .lexer = parser->lexer,
         .open = parser->token,
         .function = index,
@@ -91,6 +92,31 @@ static int parse_body(struct weft_ptx_parser *parser, const struct weft_ptx_defe
     return rc;
 }
 
+/* The records that the result of a link has of a body's .callprototypes. */
+static void move_prototypes(const struct weft_ptx_places *places,
+                            const struct weft_ptx_deferred *deferred)
+{
+    const struct weft_ptx_function *functions = deferred->parser->module->functions;
+    uint32_t end = deferred->prototype + deferred->prototype_count;
+    for (uint32_t i = deferred->prototype; i < end; i++)
+        weft_ptx_prototype_fill(&places->result->functions[places->functions[i]], &functions[i]);
+}
+
+/* Into the body's own memory, which is new: nobody else has seen it. */
+static int read_linked(const struct weft_ptx_deferred *deferred, struct weft_ptx_function *body,
+                       struct weft_err *err)
+{
+    struct weft_ptx_parser *parser = deferred->parser;
+    const struct weft_ptx_places *places = parser->places;
+    int rc = parse_body(parser, deferred, body, err);
+    if (!places)
+        return rc;
+    if (rc)
+        return weft_wrap(err, rc, "%s", places->input);
+    move_prototypes(places, deferred);
+    return weft_ptx_places_move_body(places, body, parser->memory, err);
+}
+
 /* Only what a body has: the head is read by others meanwhile. */
 static void give_body(struct weft_ptx_function *to, const struct weft_ptx_function *body)
 {
@@ -100,39 +126,48 @@ static void give_body(struct weft_ptx_function *to, const struct weft_ptx_functi
     to->variable_count = body->variable_count;
     to->insns = body->insns;
     to->insn_count = body->insn_count;
-    to->deferred->read = true;
+    to->read = true;
 }
 
-static int read_own(struct weft_ptx_parser *parser, struct weft_ptx_function *function,
-                    struct weft_err *err)
+static int read_own(struct weft_ptx_function *function, struct weft_err *err)
 {
     struct weft_ptx_deferred *deferred = function->deferred;
-    if (deferred->read)
+    if (function->read)
         return 0;
     if (deferred->failure)
         return weft_fail(err, (enum weft_errno) - deferred->failure->code, "%s",
                          deferred->failure->text);
     struct weft_err failure = {0};
     struct weft_ptx_function body = {0};
-    int rc = parse_body(parser, deferred, &body, &failure);
+    int rc = read_linked(deferred, &body, &failure);
     if (rc == 0)
         give_body(function, &body);
     else if (rc != -WEFT_ENOMEM) /* which may be over when somebody asks again */
-        deferred->failure = weft_ptx_arena_copy(parser->memory, &failure, sizeof(failure));
+        deferred->failure =
+            weft_ptx_arena_copy(deferred->parser->memory, &failure, sizeof(failure));
     return rc ? weft_fail(err, (enum weft_errno) - rc, "%s", failure.text) : 0;
 }
 
 int weft_ptx_read_body(const struct weft_ptx_module *module, uint32_t index, struct weft_err *err)
 {
     struct weft_ptx_function *function = &module->functions[index];
-    struct weft_ptx_parser *parser = module->unread;
-    if (!function->deferred)
+    const struct weft_ptx_deferred *deferred = function->deferred;
+    if (!deferred)
         return 0;
+    struct weft_ptx_parser *parser = deferred->parser;
     pthread_mutex_lock(&parser->lock);
-    struct weft_ptx_function *owner = &module->functions[function->deferred->function];
-    int rc = read_own(parser, owner, err);
-    if (rc == 0 && !function->deferred->read)
+    struct weft_ptx_function *owner = &parser->module->functions[deferred->function];
+    int rc = read_own(owner, err);
+    if (rc == 0 && !function->read)
         give_body(function, owner);
     pthread_mutex_unlock(&parser->lock);
+    return rc;
+}
+
+int weft_ptx_read_bodies(const struct weft_ptx_module *module, struct weft_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < module->function_count; i++)
+        rc = weft_ptx_read_body(module, i, err);
     return rc;
 }

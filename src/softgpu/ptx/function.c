@@ -335,9 +335,8 @@ static uint32_t place_prototype(struct weft_ptx_parser *parser)
     return (uint32_t)parser->functions.count - 1;
 }
 
-/* That it is a prototype, and so nothing else, others may be reading: that stays as it is. */
-static void fill_prototype(struct weft_ptx_function *slot,
-                           const struct weft_ptx_function *prototype)
+void weft_ptx_prototype_fill(struct weft_ptx_function *slot,
+                             const struct weft_ptx_function *prototype)
 {
     slot->name = prototype->name;
     slot->line = prototype->line;
@@ -366,6 +365,7 @@ void weft_ptx_parser_prototype(struct weft_ptx_parser *parser, struct weft_ptx_n
     uint32_t index = place_prototype(parser);
     if (weft_ptx_parser_failed(parser))
         return;
-    fill_prototype((struct weft_ptx_function *)parser->functions.items + index, &prototype);
+    weft_ptx_prototype_fill((struct weft_ptx_function *)parser->functions.items + index,
+                            &prototype);
     weft_ptx_parser_declare(parser, label, at, WEFT_PTX_BINDING_PROTOTYPE, index);
 }

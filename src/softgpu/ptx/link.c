@@ -5,18 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "softgpu/ptx/names.h"
+#include "softgpu/ptx/parser.h"
 #include "util/util.h"
 
-/* Where the symbols of one input went: an index of the result for each index of the input. */
-struct map {
-    uint32_t *functions, *variables; /* in `scratch` */
-};
-
 struct linking {
-    struct weft_ptx_link_input *inputs; /* borrowed */
-    uint32_t input_count;
-    struct map *maps; /* in `scratch`, one an input */
+    struct weft_ptx_link_input *inputs; /* borrowed, for their names */
+    struct weft_ptx_places *places;     /* in the module's memory, one an input */
     struct weft_ptx_module *module;
     uint32_t *function_inputs, *variable_inputs; /* in `scratch`: which input a symbol is of */
     struct weft_ptx_names names;
@@ -29,17 +23,9 @@ bool weft_ptx_is_device_runtime(const char *name)
     return strncmp(name, "cuda", strlen("cuda")) == 0;
 }
 
-/* Functions that every device has, and those of the device runtime: a kernel that calls one of them
- * cannot run, but the others of its module can. */
-static bool is_of_the_device(const char *name)
+static int no_memory(struct linking *linking)
 {
-    if (weft_ptx_is_device_runtime(name))
-        return true;
-    static const char *const offered[] = {"vprintf", "__assertfail", "malloc", "free"};
-    for (size_t i = 0; i < WEFT_ARRAY_COUNT(offered); i++)
-        if (strcmp(name, offered[i]) == 0)
-            return true;
-    return false;
+    return weft_fail(linking->err, WEFT_ENOMEM, "no memory to link");
 }
 
 static bool function_is_shared(const struct weft_ptx_function *function)
@@ -110,11 +96,11 @@ static int find_place(struct linking *linking, const char *name, enum weft_ptx_b
 {
     struct weft_ptx_name *interned = weft_ptx_names_intern(&linking->names, name, strlen(name));
     if (!interned)
-        return weft_fail(linking->err, WEFT_ENOMEM, "no memory to link");
+        return no_memory(linking);
     if (!interned->binding) {
         struct weft_ptx_binding *binding = weft_ptx_names_bind(&linking->names, interned, 0);
         if (!binding)
-            return weft_fail(linking->err, WEFT_ENOMEM, "no memory to link");
+            return no_memory(linking);
         binding->kind = (uint8_t)kind;
         binding->index = next;
         binding->line = input; /* who brought the name */
@@ -128,15 +114,15 @@ static int find_place(struct linking *linking, const char *name, enum weft_ptx_b
 static void put_function(struct linking *linking, uint32_t input, uint32_t index, uint32_t place)
 {
     struct weft_ptx_module *module = linking->module;
-    module->functions[place] = linking->inputs[input].module->functions[index];
+    module->functions[place] = linking->module->inputs[input]->functions[index];
     linking->function_inputs[place] = input;
-    linking->maps[input].functions[index] = place;
+    linking->places[input].functions[index] = place;
     module->function_count = WEFT_MAX(module->function_count, place + 1);
 }
 
 static int share_function(struct linking *linking, uint32_t input, uint32_t index)
 {
-    const struct weft_ptx_function *now = &linking->inputs[input].module->functions[index];
+    const struct weft_ptx_function *now = &linking->module->inputs[input]->functions[index];
     uint32_t next = linking->module->function_count, place;
     int rc = find_place(linking, now->name, WEFT_PTX_BINDING_FUNCTION, input, next, &place);
     if (rc)
@@ -154,16 +140,16 @@ static int share_function(struct linking *linking, uint32_t input, uint32_t inde
         return fail_duplicate(linking, now->name, linking->function_inputs[place], input);
     if (has > had)
         put_function(linking, input, index, place);
-    linking->maps[input].functions[index] = place;
+    linking->places[input].functions[index] = place;
     return 0;
 }
 
 static void put_variable(struct linking *linking, uint32_t input, uint32_t index, uint32_t place)
 {
     struct weft_ptx_module *module = linking->module;
-    module->variables[place] = linking->inputs[input].module->variables[index];
+    module->variables[place] = linking->module->inputs[input]->variables[index];
     linking->variable_inputs[place] = input;
-    linking->maps[input].variables[index] = place;
+    linking->places[input].variables[index] = place;
     module->variable_count = WEFT_MAX(module->variable_count, place + 1);
 }
 
@@ -189,7 +175,7 @@ static int choose_common(struct linking *linking, const struct weft_ptx_variable
 
 static int share_variable(struct linking *linking, uint32_t input, uint32_t index)
 {
-    const struct weft_ptx_variable *now = &linking->inputs[input].module->variables[index];
+    const struct weft_ptx_variable *now = &linking->module->inputs[input]->variables[index];
     uint32_t next = linking->module->variable_count, place;
     int rc = find_place(linking, now->name, WEFT_PTX_BINDING_VARIABLE, input, next, &place);
     if (rc)
@@ -214,13 +200,13 @@ static int share_variable(struct linking *linking, uint32_t input, uint32_t inde
     if (takes)
         put_variable(linking, input, index, place);
     linking->module->variables[place].align = align;
-    linking->maps[input].variables[index] = place;
+    linking->places[input].variables[index] = place;
     return 0;
 }
 
 static int share_symbols(struct linking *linking, uint32_t input)
 {
-    const struct weft_ptx_module *module = linking->inputs[input].module;
+    const struct weft_ptx_module *module = linking->module->inputs[input];
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < module->function_count; i++)
         if (function_is_shared(&module->functions[i]))
@@ -233,7 +219,7 @@ static int share_symbols(struct linking *linking, uint32_t input)
 
 static void keep_private(struct linking *linking, uint32_t input)
 {
-    const struct weft_ptx_module *module = linking->inputs[input].module;
+    const struct weft_ptx_module *module = linking->module->inputs[input];
     for (uint32_t i = 0; i < module->function_count; i++)
         if (!function_is_shared(&module->functions[i]))
             put_function(linking, input, i, linking->module->function_count);
@@ -244,120 +230,39 @@ static void keep_private(struct linking *linking, uint32_t input)
 
 /* -- telling the new places ------------------------------------------------------------------- */
 
-static int check_function(struct linking *linking, uint32_t place, uint32_t input)
-{
-    const struct weft_ptx_function *function = &linking->module->functions[place];
-    if (function->body || function->prototype || is_of_the_device(function->name))
-        return 0;
-    return weft_fail(linking->err, WEFT_ENOENT, "%s uses \"%s\", which no input defines",
-                     linking->inputs[input].name, function->name);
-}
-
-static int move_symbol(struct linking *linking, uint32_t input, uint8_t symbol, uint32_t *index)
-{
-    const struct map *map = &linking->maps[input];
-    if (symbol == WEFT_PTX_SYMBOL_VARIABLE)
-        *index = map->variables[*index];
-    if (symbol != WEFT_PTX_SYMBOL_FUNCTION)
-        return 0;
-    *index = map->functions[*index];
-    return check_function(linking, *index, input);
-}
-
-static int move_operand(struct linking *linking, uint32_t input, struct weft_ptx_operand *operand)
-{
-    int rc = 0;
-    bool named = operand->kind == WEFT_PTX_OPERAND_SYMBOL ||
-                 (operand->kind == WEFT_PTX_OPERAND_ADDRESS && !operand->register_base);
-    if (named)
-        rc = move_symbol(linking, input, operand->symbol, &operand->index);
-    /* Elements are simple operands and have none themselves. */
-    for (uint32_t i = 0; rc == 0 && operand->elements && i < operand->element_count; i++)
-        if (operand->elements[i].kind == WEFT_PTX_OPERAND_SYMBOL)
-            rc = move_symbol(linking, input, operand->elements[i].symbol,
-                             &operand->elements[i].index);
-    return rc;
-}
-
-static int move_call(struct linking *linking, uint32_t input, struct weft_ptx_call *call)
-{
-    int rc = move_operand(linking, input, &call->target);
-    for (uint32_t i = 0; rc == 0 && i < call->return_count; i++)
-        rc = move_operand(linking, input, &call->returns[i]);
-    for (uint32_t i = 0; rc == 0 && i < call->argument_count; i++)
-        rc = move_operand(linking, input, &call->arguments[i]);
-    if (call->prototype != WEFT_PTX_NONE)
-        call->prototype = linking->maps[input].functions[call->prototype];
-    return rc;
-}
-
-/* The relocations are copied: the records of two variables may share them. */
-static int move_relocations(struct linking *linking, uint32_t input,
-                            struct weft_ptx_variable *variable)
-{
-    if (variable->relocation_count == 0)
-        return 0;
-    struct weft_ptx_relocation *moved =
-        weft_ptx_arena_copy(linking->module->memory, variable->relocations,
-                            variable->relocation_count * sizeof(*moved));
-    if (!moved)
-        return weft_fail(linking->err, WEFT_ENOMEM, "no memory to link");
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < variable->relocation_count; i++)
-        rc = move_symbol(linking, input, moved[i].symbol, &moved[i].index);
-    variable->relocations = moved;
-    return rc;
-}
-
-static int move_body(struct linking *linking, uint32_t input, struct weft_ptx_function *function)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < function->variable_count; i++)
-        rc = move_relocations(linking, input, &function->variables[i]);
-    for (uint32_t i = 0; rc == 0 && i < function->insn_count; i++) {
-        struct weft_ptx_insn *insn = &function->insns[i];
-        for (uint32_t j = 0; rc == 0 && j < insn->operand_count; j++)
-            rc = move_operand(linking, input, &insn->operands[j]);
-        if (rc == 0 && insn->call)
-            rc = move_call(linking, input, insn->call);
-    }
-    return rc;
-}
-
-/* An .alias has the very body of the function that it stands for. */
-static bool body_is_moved(const struct weft_ptx_module *module, uint32_t index)
-{
-    const struct weft_ptx_function *function = &module->functions[index];
-    for (uint32_t i = 0; i < index; i++)
-        if (module->functions[i].insns == function->insns &&
-            module->functions[i].variables == function->variables)
-            return true;
-    return false;
-}
-
-static int move_all(struct linking *linking)
+/* Bodies are told theirs when they are read. */
+static int tell_places(struct linking *linking)
 {
     struct weft_ptx_module *module = linking->module;
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < module->variable_count; i++)
-        rc = move_relocations(linking, linking->variable_inputs[i], &module->variables[i]);
-    for (uint32_t i = 0; rc == 0 && i < module->function_count; i++) {
-        struct weft_ptx_function *function = &module->functions[i];
-        bool empty = function->insn_count == 0 && function->variable_count == 0;
-        if (!empty && !body_is_moved(module, i))
-            rc = move_body(linking, linking->function_inputs[i], function);
-    }
+        rc = weft_ptx_places_move_variable(&linking->places[linking->variable_inputs[i]],
+                                           &module->variables[i], module->memory, linking->err);
+    for (uint32_t i = 0; i < module->input_count; i++)
+        module->inputs[i]->unread->places = &linking->places[i];
     return rc;
 }
 
 /* -- the frame --------------------------------------------------------------------------------- */
 
+static int check_inputs(struct linking *linking)
+{
+    const struct weft_ptx_module *module = linking->module;
+    if (module->input_count == 0 || module->input_count > WEFT_PTX_LINK_INPUTS_MAX)
+        return weft_fail(linking->err, WEFT_ERANGE, "%u inputs to link; 1 to %d can be",
+                         module->input_count, WEFT_PTX_LINK_INPUTS_MAX);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < module->input_count; i++)
+        rc = WEFT_CHECK(module->inputs[i]->unread, linking->err);
+    return rc;
+}
+
 /* The result runs where the most demanding input runs. */
 static int merge_heads(struct linking *linking)
 {
     struct weft_ptx_module *module = linking->module;
-    for (uint32_t i = 0; i < linking->input_count; i++) {
-        const struct weft_ptx_module *input = linking->inputs[i].module;
+    for (uint32_t i = 0; i < module->input_count; i++) {
+        const struct weft_ptx_module *input = module->inputs[i];
         if (i && input->address_bits != module->address_bits)
             return weft_fail(linking->err, WEFT_EINVAL, "%s has addresses of %u bits, %s of %u",
                              linking->inputs[0].name, module->address_bits, linking->inputs[i].name,
@@ -375,87 +280,88 @@ static int merge_heads(struct linking *linking)
     return 0;
 }
 
+static bool make_places(struct linking *linking, uint32_t input)
+{
+    struct weft_ptx_arena *memory = linking->module->memory;
+    const struct weft_ptx_module *module = linking->module->inputs[input];
+    struct weft_ptx_places *places = &linking->places[input];
+    const char *name = linking->inputs[input].name;
+    *places = (struct weft_ptx_places){
+        .input = weft_ptx_arena_copy(memory, name, strlen(name) + 1),
+        .result = linking->module,
+        .functions = weft_ptx_arena_alloc(memory, module->function_count * sizeof(uint32_t)),
+        .variables = weft_ptx_arena_alloc(memory, module->variable_count * sizeof(uint32_t)),
+    };
+    return places->input && places->functions && places->variables;
+}
+
 /* Room for all symbols of all inputs, before those that are one are made one. */
 static bool make_room(struct linking *linking)
 {
-    struct weft_ptx_arena *scratch = &linking->scratch, *memory = linking->module->memory;
+    struct weft_ptx_module *module = linking->module;
+    struct weft_ptx_arena *scratch = &linking->scratch, *memory = module->memory;
     uint64_t functions = 0, variables = 0;
-    linking->maps = weft_ptx_arena_alloc(scratch, linking->input_count * sizeof(struct map));
-    for (uint32_t i = 0; linking->maps && i < linking->input_count; i++) {
-        const struct weft_ptx_module *input = linking->inputs[i].module;
-        struct map *map = &linking->maps[i];
-        map->functions = weft_ptx_arena_alloc(scratch, input->function_count * sizeof(uint32_t));
-        map->variables = weft_ptx_arena_alloc(scratch, input->variable_count * sizeof(uint32_t));
-        if (!map->functions || !map->variables)
+    linking->places = weft_ptx_arena_alloc(memory, module->input_count * sizeof(*linking->places));
+    for (uint32_t i = 0; linking->places && i < module->input_count; i++) {
+        if (!make_places(linking, i))
             return false;
-        functions += input->function_count;
-        variables += input->variable_count;
+        functions += module->inputs[i]->function_count;
+        variables += module->inputs[i]->variable_count;
     }
-    if (!linking->maps || functions >= WEFT_PTX_NONE || variables >= WEFT_PTX_NONE)
+    if (!linking->places || functions >= WEFT_PTX_NONE || variables >= WEFT_PTX_NONE)
         return false;
     linking->function_inputs = weft_ptx_arena_alloc(scratch, functions * sizeof(uint32_t));
     linking->variable_inputs = weft_ptx_arena_alloc(scratch, variables * sizeof(uint32_t));
-    struct weft_ptx_module *module = linking->module;
     module->functions = weft_ptx_arena_alloc(memory, functions * sizeof(*module->functions));
     module->variables = weft_ptx_arena_alloc(memory, variables * sizeof(*module->variables));
     return linking->function_inputs && linking->variable_inputs && module->functions &&
-           module->variables && weft_ptx_names_init(&linking->names, memory);
+           module->variables && weft_ptx_names_init(&linking->names, scratch);
 }
 
 static int link_all(struct linking *linking)
 {
-    int rc = merge_heads(linking);
+    uint32_t count = linking->module->input_count;
+    int rc = check_inputs(linking);
+    if (rc == 0)
+        rc = merge_heads(linking);
     if (rc == 0 && !make_room(linking))
-        rc = weft_fail(linking->err, WEFT_ENOMEM, "no memory to link");
-    for (uint32_t i = 0; rc == 0 && i < linking->input_count; i++)
+        rc = no_memory(linking);
+    for (uint32_t i = 0; rc == 0 && i < count; i++)
         rc = share_symbols(linking, i);
-    for (uint32_t i = 0; rc == 0 && i < linking->input_count; i++)
+    for (uint32_t i = 0; rc == 0 && i < count; i++)
         keep_private(linking, i);
-    return rc ? rc : move_all(linking);
+    return rc ? rc : tell_places(linking);
 }
 
-static struct weft_ptx_module *create_empty(void)
+/* The modules are the result's from here on, or where there is no memory nobody's. */
+static int take_over(struct linking *linking, uint32_t count)
 {
-    struct weft_ptx_arena *memory = calloc(1, sizeof(*memory));
-    struct weft_ptx_module *module = memory ? weft_ptx_arena_alloc(memory, sizeof(*module)) : NULL;
-    if (!module)
-        free(memory);
-    else
-        module->memory = memory;
-    return module;
-}
-
-/* What was chosen of the inputs lies in their memory, which the result keeps. */
-static void take_over(struct weft_ptx_module *module, struct weft_ptx_link_input *inputs,
-                      uint32_t count)
-{
+    struct weft_ptx_module *module = linking->module, **taken = NULL;
+    if (module)
+        taken = weft_ptx_arena_alloc(module->memory, count * sizeof(struct weft_ptx_module *));
     for (uint32_t i = 0; i < count; i++) {
-        struct weft_ptx_arena *memory = inputs[i].module->memory;
-        weft_ptx_arena_absorb(module->memory, memory);
-        free(memory);
-        inputs[i].module = NULL;
+        struct weft_ptx_module *input = weft_steal(linking->inputs[i].module);
+        if (taken)
+            taken[i] = input;
+        else
+            weft_ptx_destroy(input);
     }
+    if (!taken)
+        return no_memory(linking);
+    module->inputs = taken;
+    module->input_count = count;
+    return 0;
 }
 
 int weft_ptx_link(struct weft_ptx_module **out, struct weft_ptx_link_input *inputs, uint32_t count,
                   struct weft_err *err)
 {
-    struct linking linking = {.inputs = inputs, .input_count = count, .err = err};
-    linking.module = create_empty();
-    if (!linking.module) {
-        for (uint32_t i = 0; i < count; i++)
-            weft_ptx_destroy(weft_steal(inputs[i].module));
-        return weft_fail(err, WEFT_ENOMEM, "no memory to link");
-    }
-    int rc = 0;
-    if (count == 0 || count > WEFT_PTX_LINK_INPUTS_MAX)
-        rc = weft_fail(err, WEFT_ERANGE, "%u inputs to link; 1 to %d can be", count,
-                       WEFT_PTX_LINK_INPUTS_MAX);
-    else
+    struct linking linking = {.inputs = inputs, .module = weft_ptx_module_create(), .err = err};
+    int rc = take_over(&linking, count);
+    if (rc == 0)
         rc = link_all(&linking);
     weft_ptx_names_finish(&linking.names);
     weft_ptx_arena_finish(&linking.scratch);
-    take_over(linking.module, inputs, count);
     if (rc)
         weft_ptx_destroy(linking.module);
     else

@@ -12,15 +12,17 @@
 bool weft_ptx_is_device_runtime(const char *name);
 
 struct weft_ptx_link_input {
-    const char *name;               /* for messages; borrowed */
+    const char *name;               /* for messages; borrowed for the call */
     struct weft_ptx_module *module; /* owned; NULL after the call, also where it failed */
 };
 
-/* Takes `inputs[count]` over; they have been read whole, by weft_ptx_parse. Strong definitions win
- * over weak ones, the first of several weak ones counts. Errors: WEFT_EEXIST, two strong
- * definitions; WEFT_ENOENT, nowhere defined and used, and not of what the device itself offers;
- * WEFT_EINVAL, two modules disagree about a symbol; WEFT_ERANGE; WEFT_ENOMEM. Their text names the
- * symbol and the inputs. */
+/* Takes `inputs[count]` over: read by weft_ptx_parse_heads, and none of their bodies since. Bodies
+ * of the result are read late, each by the parser of its input, and then told where its symbols
+ * are. Strong definitions win over weak ones, the first of several weak ones counts. Errors:
+ * WEFT_EEXIST, two strong definitions; WEFT_ENOENT, nowhere defined, not of what the device itself
+ * offers, and used by a variable (where a body uses it, weft_ptx_read_body says so); WEFT_EINVAL,
+ * two modules disagree about a symbol; WEFT_ERANGE; WEFT_ENOMEM. Their text names the symbol and
+ * the inputs. */
 int weft_ptx_link(struct weft_ptx_module **out, struct weft_ptx_link_input *inputs, uint32_t count,
                   struct weft_err *err);
 

@@ -116,12 +116,6 @@ static void parse_alias(struct weft_ptx_parser *parser)
     alias_of.linkage = linkage;
     weft_ptx_parser_check_redeclaration(parser, &at, &functions[from->index], &alias_of);
     functions[from->index] = alias_of;
-    if (!functions[to->index].deferred)
-        return;
-    functions[from->index].deferred = weft_ptx_arena_copy(
-        parser->memory, functions[to->index].deferred, sizeof(struct weft_ptx_deferred));
-    if (!functions[from->index].deferred)
-        weft_ptx_parser_no_memory(parser);
 }
 
 static enum weft_ptx_linkage parse_linkage(struct weft_ptx_parser *parser)
@@ -199,7 +193,7 @@ static void parser_destroy(struct weft_ptx_parser *parser)
     free(parser);
 }
 
-static struct weft_ptx_module *module_create(void)
+struct weft_ptx_module *weft_ptx_module_create(void)
 {
     struct weft_ptx_arena *memory = calloc(1, sizeof(*memory));
     struct weft_ptx_module *module = memory ? weft_ptx_arena_alloc(memory, sizeof(*module)) : NULL;
@@ -214,6 +208,8 @@ void weft_ptx_destroy(struct weft_ptx_module *module)
 {
     if (!module)
         return;
+    for (uint32_t i = 0; i < module->input_count; i++)
+        weft_ptx_destroy(module->inputs[i]);
     parser_destroy(module->unread);
     struct weft_ptx_arena *memory = module->memory; /* which holds the module itself */
     weft_ptx_arena_finish(memory);
@@ -257,7 +253,7 @@ static int parse(struct weft_ptx_module **out, const char *text, size_t size, bo
         return weft_fail(err, WEFT_ERANGE,
                          "ptx:1:1: the text has %zu bytes, at most %zu can be read", size,
                          WEFT_PTX_TEXT_BYTES_MAX);
-    struct weft_ptx_module *module = module_create();
+    struct weft_ptx_module *module = weft_ptx_module_create();
     struct weft_ptx_parser *parser = module ? parser_create(module, err) : NULL;
     if (parser && defers)
         text = weft_ptx_arena_copy(module->memory, text, size);

@@ -13,6 +13,7 @@
 #include "softgpu/ptx/form.h"
 #include "softgpu/ptx/lexer.h"
 #include "softgpu/ptx/names.h"
+#include "softgpu/ptx/places.h"
 #include "softgpu/ptx/ptx.h"
 
 /* Text above this is refused: positions have 32 bits, and no compiler comes near it. */
@@ -65,14 +66,15 @@ struct weft_ptx_declaration {
     uint32_t align; /* 0: not stated */
 };
 
-/* Where a body lies that is read late, and what became of it. */
+/* Where a body lies that is read late, and what became of it. Functions that have one body share
+ * it: an .alias, and what was linked. */
 struct weft_ptx_deferred {
+    struct weft_ptx_parser *parser;      /* borrowed: its module's */
     struct weft_ptx_lexer lexer;         /* stands behind `open` */
     struct weft_ptx_token open;          /* its '{' */
-    uint32_t function;                   /* whose body it is: for an .alias another's */
+    uint32_t function;                   /* of the parser's module: whose body it is */
     uint32_t visible;                    /* what the module had declared before it */
     uint32_t prototype, prototype_count; /* functions kept for its .callprototypes */
-    bool read;                           /* the parser's lock */
     const struct weft_err *failure;      /* the parser's lock; why it cannot be read */
 };
 
@@ -92,6 +94,7 @@ struct weft_ptx_parser {
     struct weft_ptx_arena *memory; /* the module's */
     struct weft_ptx_names names;
     struct weft_ptx_module *module;
+    const struct weft_ptx_places *places; /* borrowed; NULL: the module was not linked */
     struct weft_ptx_vector variables, functions, files;
     struct weft_ptx_builder builder;
     struct weft_ptx_vector initialiser, relocations;
@@ -101,6 +104,9 @@ struct weft_ptx_parser {
     bool defers;              /* bodies are read late */
     pthread_mutex_t lock; /* of a parser that defers: guards all of it once the heads are read */
 };
+
+/* module.c: an empty one, or NULL when there is no memory. */
+struct weft_ptx_module *weft_ptx_module_create(void);
 
 /* parser.c: tokens and failures. */
 bool weft_ptx_parser_failed(const struct weft_ptx_parser *parser);
@@ -179,6 +185,10 @@ void weft_ptx_parser_bind_parameters(struct weft_ptx_parser *parser,
 /* What the builder gathered becomes the body of `function`. */
 void weft_ptx_parser_finish_body(struct weft_ptx_parser *parser,
                                  struct weft_ptx_function *function);
+/* What a record that was kept for a .callprototype is told of it. That it is a prototype, and so
+ * nothing else, others may be reading: that stays as it is. */
+void weft_ptx_prototype_fill(struct weft_ptx_function *slot,
+                             const struct weft_ptx_function *prototype);
 /* LABEL: .callprototype …; the label has been read. */
 void weft_ptx_parser_prototype(struct weft_ptx_parser *parser, struct weft_ptx_name *label,
                                const struct weft_ptx_token *at);

@@ -466,6 +466,7 @@ struct weft_ptx_function {
     /* Private to the parser; where it is not NULL, weft_ptx_read_body comes before a look at
      * registers, variables and instructions. */
     struct weft_ptx_deferred *deferred;
+    bool read; /* its lock: they are there */
 };
 
 /* A source file, by .file. */
@@ -486,6 +487,9 @@ struct weft_ptx_module {
     void *memory; /* private to the parser: all of the above lives there */
     /* Private: the parser that reads what was deferred, with its lock; NULL: nothing was. */
     struct weft_ptx_parser *unread;
+    /* Private: what it was linked of, owned, whose parsers read its bodies. */
+    struct weft_ptx_module **inputs;
+    uint32_t input_count;
 };
 
 enum weft_ptx_special {
@@ -506,9 +510,12 @@ int weft_ptx_parse_heads(struct weft_ptx_module **out, const char *text, size_t 
                          struct weft_err *err);
 /* Has the body of a function read, once; does nothing where that is done or there is none. Of a
  * body with an error the error, each time. Any thread: a lock of the module is held meanwhile,
- * under which no other is taken. Errors as weft_ptx_parse. */
+ * under which no other is taken. Errors as weft_ptx_parse; of a module that was linked they begin
+ * with the input's name, and WEFT_ENOENT is a function that the body uses and no input defines. */
 int weft_ptx_read_body(const struct weft_ptx_module *module, uint32_t function,
                        struct weft_err *err);
+/* The same for all bodies, up to the first with an error. */
+int weft_ptx_read_bodies(const struct weft_ptx_module *module, struct weft_err *err);
 void weft_ptx_destroy(struct weft_ptx_module *module);
 /* The name of the source file with that number; NULL. */
 const char *weft_ptx_file_name(const struct weft_ptx_module *module, uint32_t number);

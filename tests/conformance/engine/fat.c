@@ -7,6 +7,7 @@
 #include "check.h"
 
 #define FAT_BYTES_MAX 8192
+#define LONG_TEXT_BYTES (80 << 10) /* of such a text bodies are read late */
 #define FLAGS 0x11
 #define FLAG_LZ4 0x2000
 #define FLAG_ZSTD 0x8000
@@ -151,6 +152,34 @@ static void check_linked(void)
     OK(cuLibraryUnload(library));
 }
 
+/* Of long linked texts an error in a body is told where its kernel is asked for, and the others
+ * run; who wants a log is told at once. */
+static void check_linked_late(void)
+{
+    static struct fat stub, first, second;
+    static char text[sizeof(caller) + LONG_TEXT_BYTES];
+    const void *linked[] = {first.bytes, second.bytes, NULL};
+    struct wrapper wrapper = {0x466243b1u, 2, stub.bytes, linked};
+    char log[256] = "";
+    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+    void *values[] = {log, (void *)sizeof(log)};
+    CUmodule module;
+    CUfunction function;
+    snprintf(text, sizeof(text), "%s.visible .entry bad() {%*s nonsense;\n}\n", caller,
+             LONG_TEXT_BYTES - 64, "");
+    begin(&first);
+    add(&first, 1, 75, FLAGS | FLAG_ZSTD, text, 64);
+    begin(&second);
+    add(&second, 1, 75, FLAGS, callee, 64);
+    CHECK(run(&wrapper) == 77);
+    OK(cuModuleLoadData(&module, &wrapper));
+    for (int i = 0; i < 2; i++)
+        EXPECT(cuModuleGetFunction(&function, module, "bad"), CUDA_ERROR_INVALID_PTX);
+    OK(cuModuleUnload(module));
+    EXPECT(cuModuleLoadDataEx(&module, &wrapper, 2, options, values), CUDA_ERROR_INVALID_PTX);
+    CHECK(strncmp(log, "fat binary 1: ptx:15:", 21) == 0 && strstr(log, "nonsense"));
+}
+
 /* Kernels that launch kernels are refused, the others of such a program run. */
 static void check_device_runtime(void)
 {
@@ -233,6 +262,7 @@ int main(int argc, char **argv)
     start(PTX_HEAD);
     check_choice(&fat);
     check_linked();
+    check_linked_late();
     check_device_runtime();
     check_refused(&fat);
     check_damaged(&fat, argc > 1 ? strtoul(argv[1], NULL, 10) : 0);
