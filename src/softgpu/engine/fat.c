@@ -48,13 +48,19 @@ CUresult weft_soft_fat_read_one(char **text, size_t *text_bytes, const void *ima
 /* What nvcc links beside a program whose kernels launch kernels: NVIDIA's device runtime, written
  * for what drivers have inside. Known by a variable of its own. It is left out, so that the
  * program's other kernels run and those that need it are refused by name. */
-static bool is_device_runtime(const void *image)
+static bool is_device_runtime(const char *text)
+{
+    return strstr(text, "__CNPRT_VERSION_NUMBER__");
+}
+
+/* The same where its PTX is for newer devices. */
+static bool is_newer_device_runtime(const void *image)
 {
     _cleanup_free_ char *text = NULL;
     size_t bytes;
     return weft_soft_fat_read_one(&text, &bytes, image, SIZE_MAX, UINT32_MAX, NULL) ==
                CUDA_SUCCESS &&
-           strstr(text, "__CNPRT_VERSION_NUMBER__");
+           is_device_runtime(text);
 }
 
 static CUresult gather(struct weft_soft_linked_texts *texts, const void *image, uint32_t sm,
@@ -62,12 +68,16 @@ static CUresult gather(struct weft_soft_linked_texts *texts, const void *image, 
 {
     char name[32], *text;
     size_t bytes;
-    if (is_device_runtime(image))
-        return CUDA_SUCCESS;
-    snprintf(name, sizeof(name), "fat binary %u", texts->count + 1);
     CUresult result = weft_soft_fat_read_one(&text, &bytes, image, SIZE_MAX, sm, err);
+    if (result == CUDA_ERROR_NO_BINARY_FOR_GPU && is_newer_device_runtime(image))
+        return CUDA_SUCCESS;
     if (result)
         return result;
+    if (is_device_runtime(text)) {
+        free(text);
+        return CUDA_SUCCESS;
+    }
+    snprintf(name, sizeof(name), "fat binary %u", texts->count + 1);
     int rc = weft_soft_linked_texts_add(texts, name, text, bytes, err);
     return rc ? result_of(rc) : CUDA_SUCCESS;
 }

@@ -180,8 +180,9 @@ static void check_linked_late(void)
     CHECK(strncmp(log, "fat binary 1: ptx:15:", 21) == 0 && strstr(log, "nonsense"));
 }
 
-/* Kernels that launch kernels are refused, the others of such a program run. */
-static void check_device_runtime(void)
+/* Kernels that launch kernels are refused, the others of such a program run: also where NVIDIA's
+ * device runtime, whose PTX is for `sm`, is for newer devices. */
+static void check_device_runtime(uint32_t sm)
 {
     static struct fat stub, first, second, third, runtime;
     const void *linked[] = {first.bytes, runtime.bytes, second.bytes, third.bytes, NULL};
@@ -192,7 +193,7 @@ static void check_device_runtime(void)
     add(&first, 1, 75, FLAGS, launcher, 64);
     begin(&runtime);
     add(&runtime, 2, 75, FLAGS, "\177ELF", 64);
-    add(&runtime, 1, 90, FLAGS | FLAG_LZ4, device_runtime, 64);
+    add(&runtime, 1, sm, FLAGS | FLAG_LZ4, device_runtime, 64);
     begin(&second);
     add(&second, 1, 75, FLAGS, caller, 64);
     begin(&third);
@@ -263,7 +264,8 @@ int main(int argc, char **argv)
     check_choice(&fat);
     check_linked();
     check_linked_late();
-    check_device_runtime();
+    check_device_runtime(75);
+    check_device_runtime(90);
     check_refused(&fat);
     check_damaged(&fat, argc > 1 ? strtoul(argv[1], NULL, 10) : 0);
     CHECK(run((begin(&fat), add(&fat, 1, 60, FLAGS, PTX_OF("sm_60", "60"), 64), fat.bytes)) == 60);
