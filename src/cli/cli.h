@@ -131,6 +131,7 @@ struct weft_cli_program {
     char **argv;
     const char *library_dir;
     const char *socket;
+    const char *tenant;
     bool own_runtime; /* our libcudart stands in front: NVIDIA's works with NVIDIA's driver alone;
                        * and NVRTC is asked for PTX */
     uint32_t mps_percent;  /* of the SMs, that MPS is asked for; 0: nothing */

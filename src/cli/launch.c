@@ -15,6 +15,8 @@
 
 #define PUMP_FRAMES_MAX 1024 /* reports printed before signals are looked at again */
 #define SYNC_TIMEOUT_MS 2000
+#define REJOIN_PAUSE_MS 100
+#define REJOIN_TRIES_MAX 100 /* where the program has failed, and weftd could say why */
 /* Before the program is started again, doubled each time up to 6.4 s. */
 #define RESTART_PAUSE_MS 100u
 #define RESTART_DOUBLINGS_MAX 6u
@@ -29,7 +31,10 @@ struct launch {
     int signals;            /* owned signalfd */
     struct weft_link *link; /* borrowed; its fd is -1 once weftd is gone */
     struct weft_inbox inbox;
-    bool synced; /* a DONE has come */
+    const char *tenant; /* borrowed */
+    uint32_t syncs;     /* RUN_SYNC that a DONE has not answered yet */
+    bool rejoining;     /* a new weftd was asked whether it knows us */
+    bool forgotten;     /* it does not */
     bool ended;
     int status; /* as waitpid has it, once ended */
 };
@@ -136,6 +141,22 @@ static void take_report(struct launch *launch)
         weft_cli_say("%s", report.text);
 }
 
+static void take_done(struct launch *launch)
+{
+    launch->syncs -= launch->syncs > 0;
+    if (launch->rejoining && !launch->ended)
+        weft_cli_say("weftd is back");
+    launch->rejoining = false;
+}
+
+static void leave(struct launch *launch)
+{
+    weft_link_close(launch->link);
+    weft_inbox_finish(&launch->inbox);
+    weft_inbox_init(&launch->inbox, 0);
+    launch->syncs = 0;
+}
+
 /* Takes what weftd has sent. Its loss is no reason to end the program, which goes on under its last
  * policy. */
 static void pump_daemon(struct launch *launch)
@@ -149,14 +170,15 @@ static void pump_daemon(struct launch *launch)
         if (launch->inbox.header.type == WEFT_WIRE_REPORT)
             take_report(launch);
         else if (launch->inbox.header.type == WEFT_WIRE_DONE)
-            launch->synced = true;
+            take_done(launch);
+        else if (launch->inbox.header.type == WEFT_WIRE_ERROR && launch->rejoining)
+            launch->forgotten = true;
         weft_inbox_next(&launch->inbox);
     }
-    if (rc < 0) {
-        if (!launch->ended)
-            weft_cli_say("weftd is gone (%s); the program goes on under its last limits", err.text);
-        weft_link_close(launch->link);
-    }
+    if (rc < 0 && !launch->ended && !launch->rejoining)
+        weft_cli_say("weftd is gone (%s); the program goes on under its last limits", err.text);
+    if (rc < 0 || launch->forgotten)
+        leave(launch);
 }
 
 /* Looks what became of the program: its end, or a stop that the shell must see in us. */
@@ -202,27 +224,55 @@ static void pump_signals(struct launch *launch)
     look_at_child(launch);
 }
 
+static int send_message(struct launch *launch, struct weft_packet *packet, enum weft_wire_type type)
+{
+    if (launch->link->fd < 0 || weft_packet_seal(packet, type, 0, NULL))
+        return -WEFT_ECONN;
+    return weft_link_send(launch->link, packet, NULL, 0, SYNC_TIMEOUT_MS, NULL);
+}
+
+static int ask_sync(struct launch *launch)
+{
+    struct weft_packet packet;
+    weft_packet_init(&packet);
+    int rc = send_message(launch, &packet, WEFT_WIRE_RUN_SYNC);
+    launch->syncs += rc == 0;
+    return rc;
+}
+
+/* Looks whether weftd's next life is there, and says which run this is. */
+static void rejoin(struct launch *launch)
+{
+    struct weft_wire_resume resume = {0};
+    struct weft_packet packet;
+    if (launch->forgotten || weft_process_start_time(getpid(), &resume.start_ticks, NULL) ||
+        weft_cli_connect(launch->link, NULL))
+        return;
+    snprintf(resume.tenant, sizeof(resume.tenant), "%s", launch->tenant);
+    weft_packet_init(&packet);
+    weft_wire_resume_encode(&resume, &packet.body);
+    launch->rejoining = true;
+    if (send_message(launch, &packet, WEFT_WIRE_RESUME) || ask_sync(launch))
+        leave(launch);
+}
+
 static void supervise(struct launch *launch)
 {
     look_at_child(launch);
     while (!launch->ended) {
         struct pollfd wait[] = {
             {.fd = launch->signals, .events = POLLIN},
-            {.fd = launch->link->fd, .events = POLLIN}, /* ignored once it is -1 */
+            {.fd = launch->link->fd, .events = POLLIN}, /* ignored while it is -1 */
         };
-        if (poll(wait, WEFT_ARRAY_COUNT(wait), -1) < 0 && errno != EINTR)
+        bool alone = launch->link->fd < 0 && !launch->forgotten;
+        if (poll(wait, WEFT_ARRAY_COUNT(wait), alone ? REJOIN_PAUSE_MS : -1) < 0 && errno != EINTR)
             return;
+        if (alone)
+            rejoin(launch);
         if (wait[1].revents)
             pump_daemon(launch);
         pump_signals(launch);
     }
-}
-
-static int send_message(struct launch *launch, struct weft_packet *packet, enum weft_wire_type type)
-{
-    if (launch->link->fd < 0 || weft_packet_seal(packet, type, 0, NULL))
-        return -WEFT_ECONN;
-    return weft_link_send(launch->link, packet, NULL, 0, SYNC_TIMEOUT_MS, NULL);
 }
 
 static void tell_child(struct launch *launch)
@@ -234,16 +284,41 @@ static void tell_child(struct launch *launch)
     send_message(launch, &packet, WEFT_WIRE_RUN_CHILD);
 }
 
+/* False where a signal came that asks the program to end. */
+static bool pause_for(struct launch *launch, uint32_t pause_ms)
+{
+    struct pollfd wait = {.fd = launch->signals, .events = POLLIN};
+    struct signalfd_siginfo info;
+    uint64_t until_ns = weft_clock_ns() + pause_ms * 1000000ull, now_ns;
+    while (!launch->told_to_end && (now_ns = weft_clock_ns()) < until_ns) {
+        if (poll(&wait, 1, (int)((until_ns - now_ns) / 1000000) + 1) <= 0)
+            continue;
+        while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+            note_signal(launch, info.ssi_signo);
+    }
+    return !launch->told_to_end;
+}
+
+/* Only weftd, which is on its way perhaps, knows whether it is to be started again. */
+static void find_weftd(struct launch *launch, bool may_start_again)
+{
+    int tries = may_start_again && launch->status ? REJOIN_TRIES_MAX : 1;
+    for (int i = 0; i < tries && launch->link->fd < 0 && !launch->forgotten; i++) {
+        rejoin(launch);
+        if (launch->link->fd < 0 && i + 1 < tries && !pause_for(launch, REJOIN_PAUSE_MS))
+            return;
+    }
+}
+
 /* The program's last reports may still be on their way through weftd: asks for them, and waits a
  * bounded time. */
-static void sync_reports(struct launch *launch)
+static void sync_reports(struct launch *launch, bool may_start_again)
 {
-    struct weft_packet packet;
-    weft_packet_init(&packet);
-    if (send_message(launch, &packet, WEFT_WIRE_RUN_SYNC))
+    find_weftd(launch, may_start_again);
+    if (ask_sync(launch))
         return;
     uint64_t deadline_ns = weft_clock_ns() + SYNC_TIMEOUT_MS * 1000000ull;
-    while (!launch->synced && launch->link->fd >= 0 && weft_clock_ns() < deadline_ns) {
+    while (launch->syncs && launch->link->fd >= 0 && weft_clock_ns() < deadline_ns) {
         struct pollfd wait = {.fd = launch->link->fd, .events = POLLIN};
         if (poll(&wait, 1, SYNC_TIMEOUT_MS) > 0)
             pump_daemon(launch);
@@ -292,12 +367,12 @@ static int run_once(struct launch *launch, const struct weft_cli_program *progra
                     const sigset_t *mask)
 {
     launch->xid = 0;
-    launch->synced = launch->ended = false;
+    launch->ended = false;
     int number = start(launch, program, mask);
     if (number)
         return cannot_start(program->argv[0], number);
     supervise(launch);
-    sync_reports(launch);
+    sync_reports(launch, program->restarts_max > 0);
     if (WIFSIGNALED(launch->status))
         return WEFT_CLI_RUN_SIGNALLED + WTERMSIG(launch->status);
     return WEXITSTATUS(launch->status);
@@ -319,21 +394,12 @@ static bool starts_again(struct launch *launch, uint32_t tries, uint32_t tries_m
     weft_cli_say("Xid %u (%s) was not the program's doing: starting it again, %u of %u",
                  xid->number, xid->text, tries + 1, tries_max);
     uint32_t pause_ms = RESTART_PAUSE_MS << WEFT_MIN(tries, RESTART_DOUBLINGS_MAX);
-    struct pollfd wait = {.fd = launch->signals, .events = POLLIN};
-    struct signalfd_siginfo info;
-    uint64_t until_ns = weft_clock_ns() + pause_ms * 1000000ull, now_ns;
-    while (!launch->told_to_end && (now_ns = weft_clock_ns()) < until_ns) {
-        if (poll(&wait, 1, (int)((until_ns - now_ns) / 1000000) + 1) <= 0)
-            continue;
-        while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-            note_signal(launch, info.ssi_signo);
-    }
-    return !launch->told_to_end;
+    return pause_for(launch, pause_ms);
 }
 
 int weft_cli_launch(const struct weft_cli_program *program, struct weft_link *link)
 {
-    struct launch launch = {.link = link};
+    struct launch launch = {.link = link, .tenant = program->tenant};
     sigset_t mask;
     _cleanup_fd_ int signals = open_signals(&mask);
     launch.signals = signals;

@@ -140,6 +140,7 @@ static int run(const struct run_options *asked, char **program)
     int status = weft_cli_launch(&(struct weft_cli_program){.argv = program,
                                                             .library_dir = library_dir,
                                                             .socket = ready.socket,
+                                                            .tenant = ready.tenant,
                                                             .own_runtime = ready.soft,
                                                             .mps_percent = ready.mps_percent,
                                                             .restarts_max = restarts_max},

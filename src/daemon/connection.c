@@ -133,6 +133,18 @@ void weft_daemon_connection_drain(struct weft_daemon_connection *connection)
     connection->daemon->drains--;
 }
 
+void weft_daemon_connection_drain_strangers(struct weft_daemon_tenant *tenant, pid_t pid)
+{
+    struct weft_daemon_connection *next;
+    if (tenant->listener)
+        weft_daemon_listener_take(tenant->listener);
+    for (struct weft_daemon_connection *c = tenant->daemon->connections; c; c = next) {
+        next = c->next;
+        if (c->tenant == tenant && !c->process && !c->closing && (pid == 0 || c->peer.pid == pid))
+            weft_daemon_connection_drain(c);
+    }
+}
+
 /* Sends as much of the queue as the socket takes. */
 static void flush(struct weft_daemon_connection *connection)
 {

@@ -135,7 +135,9 @@ struct weft_daemon_process {
     uint32_t slot;                           /* PROGRAM: in the tenant's ledger */
     uint32_t device_slots[WEFT_DEVICES_MAX]; /* PROGRAM: in each device's ledger; 0 is none */
     int arena_fds[WEFT_DEVICES_MAX];         /* PROGRAM: owned; -1 is none */
-    struct weft_daemon_share *shares;        /* PROGRAM: owned; files that others may have too */
+    struct weft_wire_report *held;           /* RUNNER: owned; what came while it had no socket */
+    uint32_t held_count;
+    struct weft_daemon_share *shares; /* PROGRAM: owned; files that others may have too */
     uint32_t share_count;
     /* PROGRAM, of native devices: what the driver takes beside what was asked for, what our slot of
      * the ledger holds for that, and what the process held when a sample was begun. */
@@ -254,6 +256,8 @@ int weft_daemon_listener_create(struct weft_daemon *daemon, struct weft_daemon_t
 /* The same for a socket that somebody else made, and keeps. Takes `fd` over. */
 int weft_daemon_listener_adopt(struct weft_daemon *daemon, int fd, const char *path,
                                struct weft_daemon_listener **out, struct weft_err *err);
+/* Takes the connections that wait there now. */
+void weft_daemon_listener_take(struct weft_daemon_listener *listener);
 /* Removes the socket's file too, unless it is somebody else's. */
 void weft_daemon_listener_destroy(struct weft_daemon_listener *listener);
 
@@ -268,6 +272,9 @@ void weft_daemon_connection_close(struct weft_daemon_connection *connection);
 /* Reads ahead: serves what has already arrived, where something must come after it. Does nothing
  * while a frame of this connection is served. */
 void weft_daemon_connection_drain(struct weft_daemon_connection *connection);
+/* The same of all of the tenant's that have not said whose they are; `pid` unless 0: of it alone.
+ */
+void weft_daemon_connection_drain_strangers(struct weft_daemon_tenant *tenant, pid_t pid);
 /* Queue a message. `fds` are duplicated. An answer that cannot be queued closes the connection. */
 void weft_daemon_connection_send(struct weft_daemon_connection *connection,
                                  struct weft_packet *packet, enum weft_wire_type type,
@@ -423,6 +430,9 @@ int weft_daemon_process_grant(struct weft_daemon_process *process, struct weft_e
 /* Its connection is closed: what it held comes back soon if it has executed another program, else
  * when it is gone. */
 void weft_daemon_process_hung_up(struct weft_daemon_process *process);
+/* It goes on over another connection than the one that it had, if any. */
+void weft_daemon_process_resume(struct weft_daemon_process *process,
+                                struct weft_daemon_connection *connection);
 /* Settles all that it held; the tenant is not touched. */
 void weft_daemon_process_destroy(struct weft_daemon_process *process);
 /* A process of that number says hello. Where it held something as another program, before an exec,

@@ -41,11 +41,9 @@ static void turn_away(struct weft_daemon_listener *listener, const char *reason)
     daemon->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+void weft_daemon_listener_take(struct weft_daemon_listener *listener)
 {
-    struct weft_daemon_listener *listener = poll->data;
-    (void)events;
-    for (int i = 0; status == 0 && i < ACCEPTS_A_TURN; i++) {
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct weft_err err = {0};
         struct weft_link link;
         int rc = weft_unix_accept(listener->fd, &link, &err);
@@ -59,6 +57,13 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         else
             weft_link_close(&link);
     }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)events;
+    if (status == 0)
+        weft_daemon_listener_take(poll->data);
 }
 
 static void on_closed(uv_handle_t *handle)

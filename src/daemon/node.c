@@ -103,10 +103,22 @@ static int adopt_control(struct weft_daemon *daemon, int fd, struct weft_err *er
     return rc ? rc : weft_daemon_listener_adopt(daemon, fd, path, &daemon->control, err);
 }
 
+/* What has arrived is audited and handed on: programs say nothing twice. */
+static void drain_all(struct weft_daemon *daemon)
+{
+    struct weft_daemon_connection *next;
+    for (struct weft_daemon_connection *c = daemon->connections; c; c = next) {
+        next = c->next;
+        if (c->process && c->process->role == WEFT_DAEMON_PROGRAM)
+            weft_daemon_connection_drain(c);
+    }
+}
+
 static void stop(struct weft_daemon *daemon)
 {
     if (daemon->stopping)
         return;
+    drain_all(daemon);
     daemon->stopping = true;
     weft_daemon_listener_destroy(daemon->control);
     daemon->control = NULL;

@@ -265,6 +265,30 @@ void weft_daemon_process_hung_up(struct weft_daemon_process *process)
         uv_timer_start(&daemon->look, on_look, LOOK_DELAY_MS, 0);
 }
 
+void weft_daemon_process_resume(struct weft_daemon_process *process,
+                                struct weft_daemon_connection *connection)
+{
+    struct weft_daemon_connection *old = process->connection;
+    process->connection = connection;
+    connection->process = process;
+    set_silent(process, false);
+    if (old) {
+        old->process = NULL;
+        weft_daemon_connection_close(old);
+    }
+}
+
+/* They may have arrived and not been read, or over a socket that has not said whose it is. */
+static void hear_last_words(struct weft_daemon_process *process)
+{
+    if (process->tenant->daemon->stopping)
+        return;
+    if (!process->connection && process->silent)
+        weft_daemon_connection_drain_strangers(process->tenant, process->pid);
+    if (process->connection)
+        weft_daemon_connection_drain(process->connection);
+}
+
 static void unlink_process(struct weft_daemon_process *process)
 {
     struct weft_daemon_process **link = &process->tenant->processes;
@@ -280,9 +304,7 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
     /* Explicitly and first: a forked child of ours could still have the descriptor open, and what
      * follows may look at the leases again. */
     epoll_ctl(daemon->leases_fd, EPOLL_CTL_DEL, process->pidfd, NULL);
-    /* Its last words may have arrived and not been read. */
-    if (process->connection && !daemon->stopping)
-        weft_daemon_connection_drain(process->connection);
+    hear_last_words(process);
     /* Programs outlive a daemon that is told to end, and keep what they hold. */
     if (!daemon->stopping) {
         weft_daemon_reconcile_forget(process);
@@ -302,6 +324,7 @@ void weft_daemon_process_destroy(struct weft_daemon_process *process)
         weft_daemon_connection_close(process->connection);
     }
     close(process->pidfd);
+    free(process->held);
     free(process);
 }
 

@@ -7,6 +7,7 @@
 #include "util/log.h"
 
 #define ANCESTORS_MAX 64
+#define HELD_REPORTS_MAX 16 /* for one `weft run` */
 
 /* Decodes the connection's frame as NAME; on failure the peer is told and `rc` is not 0. */
 #define DECODE(connection, name, message, err)                         \
@@ -153,12 +154,22 @@ static int serve_hello(struct weft_daemon_connection *connection, struct weft_er
     return 0;
 }
 
-static void hand_report(const struct weft_daemon_process *runner,
-                        const struct weft_wire_report *report)
+/* Until it has found our socket, which is that of a new life. */
+static void hold_report(struct weft_daemon_process *runner, const struct weft_wire_report *report)
+{
+    if (!runner->held)
+        runner->held = calloc(HELD_REPORTS_MAX, sizeof(*runner->held));
+    if (runner->held && runner->held_count < HELD_REPORTS_MAX)
+        runner->held[runner->held_count++] = *report;
+}
+
+static void hand_report(struct weft_daemon_process *runner, const struct weft_wire_report *report)
 {
     struct weft_packet packet;
-    if (!runner->connection)
+    if (!runner->connection) {
+        hold_report(runner, report);
         return;
+    }
     weft_packet_init(&packet);
     weft_wire_report_encode(report, &packet.body);
     weft_daemon_connection_send(runner->connection, &packet, WEFT_WIRE_REPORT, NULL, 0);
@@ -178,7 +189,7 @@ static int serve_report(struct weft_daemon_connection *connection, struct weft_e
              report.text);
     if (report.error)
         weft_daemon_audit_fault(connection->process, &report);
-    const struct weft_daemon_process *runner = find_runner(tenant, connection->process->runner_pid);
+    struct weft_daemon_process *runner = find_runner(tenant, connection->process->runner_pid);
     if (runner) {
         hand_report(runner, &report);
         return 0;
@@ -189,6 +200,44 @@ static int serve_report(struct weft_daemon_connection *connection, struct weft_e
         if (p->role == WEFT_DAEMON_RUNNER)
             hand_report(p, &report);
     }
+    return 0;
+}
+
+static struct weft_daemon_process *find_lease(const struct weft_daemon_tenant *tenant, pid_t pid,
+                                              const struct weft_wire_resume *resume,
+                                              enum weft_daemon_role role)
+{
+    for (struct weft_daemon_process *p = tenant->processes; p; p = p->next) {
+        if (p->pid == pid && p->role == role && p->slot == resume->slot &&
+            p->start_ticks == resume->start_ticks)
+            return p;
+    }
+    return NULL;
+}
+
+static int serve_resume(struct weft_daemon_connection *connection, struct weft_err *err)
+{
+    struct weft_wire_resume resume;
+    int rc = DECODE(connection, resume, &resume, err);
+    if (rc)
+        return rc;
+    if (connection->process)
+        return weft_fail(err, WEFT_EPROTO, "a RESUME of who has said who it is");
+    bool program = connection->by_tenant_socket;
+    const struct weft_daemon_tenant *tenant =
+        program ? connection->tenant : weft_daemon_tenant_find(connection->daemon, resume.tenant);
+    struct weft_daemon_process *process =
+        tenant ? find_lease(tenant, connection->peer.pid, &resume,
+                            program ? WEFT_DAEMON_PROGRAM : WEFT_DAEMON_RUNNER)
+               : NULL;
+    if (!process)
+        return weft_fail(err, WEFT_ENOENT, "no lease of process %d in tenant %s is known",
+                         (int)connection->peer.pid, resume.tenant);
+    weft_daemon_process_resume(process, connection);
+    uint32_t held_count = process->held_count;
+    process->held_count = 0;
+    for (uint32_t i = 0; i < held_count; i++)
+        hand_report(process, &process->held[i]);
     return 0;
 }
 
@@ -278,6 +327,7 @@ static int serve_run_sync(struct weft_daemon_connection *connection, struct weft
     if (!runner || runner->role != WEFT_DAEMON_RUNNER)
         return weft_fail(err, WEFT_EPROTO, "a RUN_SYNC before RUN_BEGIN");
     struct weft_daemon_connection *next;
+    weft_daemon_connection_drain_strangers(runner->tenant, 0);
     for (struct weft_daemon_connection *c = connection->daemon->connections; c; c = next) {
         next = c->next;
         if (c->process && c->process->tenant == runner->tenant &&
@@ -457,6 +507,7 @@ void weft_daemon_serve(struct weft_daemon_connection *connection)
         [WEFT_WIRE_SHARE] = serve_share,
         [WEFT_WIRE_TENANT_ADD] = serve_tenant_add,
         [WEFT_WIRE_TENANT_REMOVE] = serve_tenant_remove,
+        [WEFT_WIRE_RESUME] = serve_resume,
     };
     struct weft_err err = {0};
     uint16_t type = connection->inbox.header.type;

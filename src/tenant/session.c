@@ -1,4 +1,5 @@
 #include "tenant/session.h"
+#include "tenant/session_report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,8 +99,7 @@ static int take_device(struct weft_inbox *inbox, size_t *next, const struct weft
     return rc;
 }
 
-/* Of a file in memory; 0 where it cannot be told. */
-static uint64_t file_number(int fd)
+uint64_t weft_session_file_number(int fd)
 {
     struct statx found;
     return statx(fd, "", AT_EMPTY_PATH, STATX_INO, &found) ? 0 : found.stx_ino;
@@ -137,7 +137,7 @@ static int take_grants(struct weft_session *session, struct weft_inbox *inbox, s
     memcpy(session->tenant, welcome.tenant, sizeof(session->tenant));
     session->slot = welcome.slot;
     session->minor = inbox->header.minor;
-    session->tenant_id = file_number(inbox->fds[0]);
+    session->tenant_id = weft_session_file_number(inbox->fds[0]);
     session->ledger_fd = weft_steal_fd(&inbox->fds[0]);
     session->policy_fd = weft_steal_fd(&inbox->fds[1]);
     rc = map_ledger(session, session->ledger_fd, err);
@@ -197,7 +197,10 @@ int weft_session_open(struct weft_session *session, struct weft_err *err)
     if (rc)
         return not_ready(rc, err);
     opened.fd = link.fd;
-    rc = exchange(&opened, &link, err);
+    opened.socket_file = weft_session_file_number(opened.fd);
+    opened.unsent = weft_session_unsent_create();
+    snprintf(opened.path, sizeof(opened.path), "%s", path);
+    rc = opened.unsent ? exchange(&opened, &link, err) : weft_fail(err, WEFT_ENOMEM, "the session");
     if (rc) {
         weft_session_close(&opened);
         return weft_wrap(err, not_ready(rc, err), "weftd at %s", path);
@@ -225,6 +228,7 @@ void weft_session_close(struct weft_session *session)
         munmap((void *)session->policy, sizeof(*session->policy));
     if (session->ledger)
         munmap(session->ledger, session->ledger_bytes);
+    weft_session_unsent_destroy(session->unsent);
     /* A zeroed session has descriptor 0, which is not its own. */
     if (session->ledger || session->fd > 0)
         close_descriptor(&session->fd);
@@ -233,36 +237,6 @@ void weft_session_close(struct weft_session *session)
     if (session->policy_fd > 0)
         close_descriptor(&session->policy_fd);
     *session = (struct weft_session){.fd = -1, .ledger_fd = -1, .policy_fd = -1};
-}
-
-static void send_report(struct weft_session *session, const struct weft_wire_report *report)
-{
-    struct weft_packet packet;
-    if (session->fd < 0)
-        return;
-    weft_packet_init(&packet);
-    weft_wire_report_encode(report, &packet.body);
-    if (weft_packet_seal(&packet, WEFT_WIRE_REPORT, 0, NULL))
-        return;
-    /* One send of at most 1 KiB goes as a whole or not at all, so threads need no lock; what does
-     * not go is dropped. */
-    ssize_t sent = send(session->fd, packet.bytes, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent;
-}
-
-void weft_session_report(struct weft_session *session, const char *text)
-{
-    struct weft_wire_report report = {0};
-    snprintf(report.text, sizeof(report.text), "%s", text);
-    send_report(session, &report);
-}
-
-void weft_session_fault(struct weft_session *session, uint32_t device,
-                        const struct weft_device_fault *fault)
-{
-    struct weft_wire_report report = {.error = fault->error, .device = device, .xid = fault->xid};
-    snprintf(report.text, sizeof(report.text), "%s", fault->text);
-    send_report(session, &report);
 }
 
 /* A frame that is small goes as a whole or not at all, so threads need no lock. */

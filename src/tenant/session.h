@@ -13,8 +13,13 @@
 #include <weft/backend.h>
 #include <weft/err.h>
 
+#define WEFT_SESSION_PATH_BYTES 108 /* a unix socket's can be no longer */
+
 struct weft_session {
-    int fd; /* owned; -1 is none */
+    int fd;                             /* owned; -1 is none; atomic */
+    uint64_t socket_file;               /* which socket that is */
+    struct weft_session_unsent *unsent; /* owned; what weftd is to be told yet */
+    char path[WEFT_SESSION_PATH_BYTES]; /* of the tenant's socket */
     char tenant[65];
     size_t device_count;
     struct weft_device_grant devices[WEFT_DEVICES_MAX]; /* descriptors owned */
@@ -35,8 +40,8 @@ struct weft_session {
 int weft_session_open(struct weft_session *session, struct weft_err *err);
 /* Closes our copies. weftd gives back what the process held only when the process is gone. */
 void weft_session_close(struct weft_session *session);
-/* A sentence for a person; weft run prints it. Never blocks; dropped where
- * the daemon is away. Any thread. */
+/* A sentence for a person; weft run prints it. Where weftd is away a thread tells its next life.
+ * Any thread. */
 void weft_session_report(struct weft_session *session, const char *text);
 /* The same of a fault that ends a context on the tenant's device; `text` may be empty. */
 void weft_session_fault(struct weft_session *session, uint32_t device,

@@ -412,3 +412,19 @@ int weft_wire_tenant_remove_decode(struct weft_reader reader, uint16_t minor,
     weft_read_text(&reader, message->tenant, sizeof(message->tenant));
     return finish(&reader, minor, "TENANT_REMOVE", err);
 }
+
+void weft_wire_resume_encode(const struct weft_wire_resume *message, struct weft_writer *writer)
+{
+    weft_write_text(writer, message->tenant);
+    weft_write_u32(writer, message->slot);
+    weft_write_u64(writer, message->start_ticks);
+}
+
+int weft_wire_resume_decode(struct weft_reader reader, uint16_t minor,
+                            struct weft_wire_resume *message, struct weft_err *err)
+{
+    weft_read_text(&reader, message->tenant, sizeof(message->tenant));
+    message->slot = weft_read_u32(&reader);
+    message->start_ticks = weft_read_u64(&reader);
+    return finish(&reader, minor, "RESUME", err);
+}

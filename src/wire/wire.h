@@ -22,7 +22,7 @@
 
 #define WEFT_WIRE_MAGIC 0x54464557u /* "WEFT" */
 #define WEFT_WIRE_MAJOR 1
-#define WEFT_WIRE_MINOR 6
+#define WEFT_WIRE_MINOR 7
 #define WEFT_WIRE_HEADER_BYTES 16
 
 #define WEFT_WIRE_FDS_MAX (2 + 2 * WEFT_DEVICES_MAX)
@@ -35,23 +35,24 @@
 #define WEFT_WIRE_DEVICE_BYTES 65 /* how a person names a device */
 
 /* X(NAME, number, largest payload). */
-#define WEFT_WIRE_TYPES(X)                   \
-    X(ERROR, 1, WEFT_WIRE_REQUEST_MAX)       \
-    X(HELLO, 2, WEFT_WIRE_REQUEST_MAX)       \
-    X(WELCOME, 3, WEFT_WIRE_REQUEST_MAX)     \
-    X(REPORT, 4, WEFT_WIRE_REQUEST_MAX)      \
-    X(RUN_BEGIN, 5, WEFT_WIRE_REQUEST_MAX)   \
-    X(RUN_READY, 6, WEFT_WIRE_REQUEST_MAX)   \
-    X(RUN_CHILD, 7, WEFT_WIRE_REQUEST_MAX)   \
-    X(RUN_SYNC, 8, WEFT_WIRE_REQUEST_MAX)    \
-    X(DONE, 9, WEFT_WIRE_REQUEST_MAX)        \
-    X(QUERY, 10, WEFT_WIRE_REQUEST_MAX)      \
-    X(ANSWER, 11, WEFT_WIRE_ANSWER_MAX)      \
-    X(SET, 12, WEFT_WIRE_REQUEST_MAX)        \
-    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)      \
-    X(SHARE, 14, WEFT_WIRE_REQUEST_MAX)      \
-    X(TENANT_ADD, 15, WEFT_WIRE_REQUEST_MAX) \
-    X(TENANT_REMOVE, 16, WEFT_WIRE_REQUEST_MAX)
+#define WEFT_WIRE_TYPES(X)                      \
+    X(ERROR, 1, WEFT_WIRE_REQUEST_MAX)          \
+    X(HELLO, 2, WEFT_WIRE_REQUEST_MAX)          \
+    X(WELCOME, 3, WEFT_WIRE_REQUEST_MAX)        \
+    X(REPORT, 4, WEFT_WIRE_REQUEST_MAX)         \
+    X(RUN_BEGIN, 5, WEFT_WIRE_REQUEST_MAX)      \
+    X(RUN_READY, 6, WEFT_WIRE_REQUEST_MAX)      \
+    X(RUN_CHILD, 7, WEFT_WIRE_REQUEST_MAX)      \
+    X(RUN_SYNC, 8, WEFT_WIRE_REQUEST_MAX)       \
+    X(DONE, 9, WEFT_WIRE_REQUEST_MAX)           \
+    X(QUERY, 10, WEFT_WIRE_REQUEST_MAX)         \
+    X(ANSWER, 11, WEFT_WIRE_ANSWER_MAX)         \
+    X(SET, 12, WEFT_WIRE_REQUEST_MAX)           \
+    X(FAULT, 13, WEFT_WIRE_REQUEST_MAX)         \
+    X(SHARE, 14, WEFT_WIRE_REQUEST_MAX)         \
+    X(TENANT_ADD, 15, WEFT_WIRE_REQUEST_MAX)    \
+    X(TENANT_REMOVE, 16, WEFT_WIRE_REQUEST_MAX) \
+    X(RESUME, 17, WEFT_WIRE_REQUEST_MAX)
 
 enum weft_wire_type {
 #define X(name, number, maximum) WEFT_WIRE_##name = number,
@@ -185,6 +186,14 @@ struct weft_wire_tenant_remove {
     char tenant[WEFT_WIRE_TENANT_BYTES];
 };
 
+/* A program to its tenant's socket, or `weft run` to weftd: weftd, or its former life, knows me;
+ * this is my socket now. Not answered, but where weftd knows no such lease. Since minor 7. */
+struct weft_wire_resume {
+    char tenant[WEFT_WIRE_TENANT_BYTES];
+    uint32_t slot;        /* in the tenant's ledger; 0: of `weft run` */
+    uint64_t start_ticks; /* as in HELLO */
+};
+
 /* The largest payload of a type; 0 for a type that is not known. */
 uint32_t weft_wire_payload_max(uint16_t type);
 /* "HELLO"; "unknown" for a type that is not. */
@@ -219,6 +228,7 @@ WEFT_WIRE_CODEC(fault);
 WEFT_WIRE_CODEC(share);
 WEFT_WIRE_CODEC(tenant_add);
 WEFT_WIRE_CODEC(tenant_remove);
+WEFT_WIRE_CODEC(resume);
 #undef WEFT_WIRE_CODEC
 
 #endif

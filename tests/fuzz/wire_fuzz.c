@@ -41,21 +41,22 @@ static const struct weft_link_ops memory_ops = {.name = "memory", .receive = rec
 
 /* Encoded again, a message of our own minor has the bytes that it came from; one of an older minor
  * has these and the fields that came since, one of a newer minor loses what we do not know. */
-#define TYPES(X)              \
-    X(ERROR, error)           \
-    X(HELLO, hello)           \
-    X(WELCOME, welcome)       \
-    X(REPORT, report)         \
-    X(RUN_BEGIN, run_begin)   \
-    X(RUN_READY, run_ready)   \
-    X(RUN_CHILD, run_child)   \
-    X(DONE, done)             \
-    X(QUERY, query)           \
-    X(SET, set)               \
-    X(FAULT, fault)           \
-    X(SHARE, share)           \
-    X(TENANT_ADD, tenant_add) \
-    X(TENANT_REMOVE, tenant_remove)
+#define TYPES(X)                    \
+    X(ERROR, error)                 \
+    X(HELLO, hello)                 \
+    X(WELCOME, welcome)             \
+    X(REPORT, report)               \
+    X(RUN_BEGIN, run_begin)         \
+    X(RUN_READY, run_ready)         \
+    X(RUN_CHILD, run_child)         \
+    X(DONE, done)                   \
+    X(QUERY, query)                 \
+    X(SET, set)                     \
+    X(FAULT, fault)                 \
+    X(SHARE, share)                 \
+    X(TENANT_ADD, tenant_add)       \
+    X(TENANT_REMOVE, tenant_remove) \
+    X(RESUME, resume)
 
 static void check_frame(const struct weft_inbox *inbox)
 {

@@ -1,6 +1,7 @@
 """Peers that are not ours, not of our version, or not in order. Breaks when one of them can hang or fell the other side."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import struct
@@ -11,8 +12,8 @@ import threading
 import place
 
 SOFT = ("run", "--gpu", "soft")
-ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER, FAULT = 1, 2, 4, 5, 8, 10, 11, 13
-MINOR = 6  # of the protocol that weftd speaks
+ERROR, HELLO, REPORT, RUN_BEGIN, RUN_SYNC, QUERY, ANSWER, FAULT, RESUME = 1, 2, 4, 5, 8, 10, 11, 13, 17
+MINOR = 7  # of the protocol that weftd speaks
 
 
 def frame(kind, payload=b"", magic=b"WEFT", major=1, minor=0, fds=0, length=None):
@@ -205,6 +206,32 @@ class BadClientTest(place.PlaceTest):
         self.assertIn("before HELLO", self.refusal(frame(REPORT, struct.pack("<I", 0) + text(b"x"))))
         begin = frame(RUN_BEGIN, text(b"u") + struct.pack("<QI", 0, 0))
         self.assertIn("inside a tenant", self.refusal(begin, path="tenants/t.sock"))
+
+    def test_a_lease_of_somebody_else_is_not_resumed(self):
+        program = self.begin("run", "--gpu", "soft", "--tenant", "v", self.client, "open", "wait")
+        pid = int(self.wait_line(program, "waiting"))
+        ticks = {who: int(pathlib.Path(f"/proc/{who}/stat").read_text().rpartition(")")[2].split()[19])
+                 for who in (pid, program.pid, os.getpid())}
+        for path, tenant, slot in (("tenants/v.sock", b"v", 1), ("tenants/t.sock", b"v", 1), ("weftd.sock", b"v", 0), ("weftd.sock", b"v", 1),
+                                   ("weftd.sock", b"x", 0), ("tenants/v.sock", b"v", 0xffffffff)):
+            for start in ticks.values():
+                said = frame(RESUME, text(tenant) + struct.pack("<IQ", slot, start), minor=MINOR)
+                self.assertIn("no lease of process", self.refusal(said, path=path))
+        hello = frame(HELLO, struct.pack("<Q", 0) + text(b"1"))
+        again = frame(RESUME, text(b"t") + struct.pack("<IQ", 1, ticks[os.getpid()]), minor=MINOR)
+        with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+            for each in (first, second):
+                each.settimeout(place.PATIENCE_S)
+                each.connect(str(self.dir / "tenants" / "t.sock"))
+            first.sendall(hello)
+            welcome = first.recv(65536)
+            slot = struct.unpack_from("<I", welcome, 16)[0]
+            again = frame(RESUME, text(b"t") + struct.pack("<IQ", slot, ticks[os.getpid()]), minor=MINOR)
+            first.sendall(again)
+            self.assertIn(b"who has said who it is", first.recv(65536))
+            second.sendall(again + frame(QUERY, b"\1"))
+            self.assertEqual(second.recv(10), b"WEFT" + struct.pack("<HHH", 1, MINOR, ANSWER))
+            self.assertEqual(first.recv(1), b"", "the lease has one socket")
 
     def audited(self):
         return [json.loads(line) for line in (self.dir / "state" / "faults.jsonl").read_text().splitlines()]

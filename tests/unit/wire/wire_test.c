@@ -83,6 +83,8 @@ static const struct weft_wire_tenant_add tenant_add_message = {
     .owner = 1000};
 static const struct weft_wire_tenant_remove tenant_remove_message = {.force = true,
                                                                      .tenant = "bob"};
+static const struct weft_wire_resume resume_message = {
+    .tenant = "bob", .slot = 3, .start_ticks = 0x1122334455667788};
 
 /* X(name, the bytes of name_message in hexadecimal). */
 #define SAMPLES(X)                                                                      \
@@ -109,7 +111,8 @@ static const struct weft_wire_tenant_remove tenant_remove_message = {.force = tr
                   "0000000000000000000000006400000003000000102700006400000000000000"    \
                   "010200000007000000080000000100000009000000"                          \
                   "0100000000000000000000000000")                                       \
-    X(tenant_remove, "010300626f62")
+    X(tenant_remove, "010300626f62")                                                    \
+    X(resume, "0300626f62030000008877665544332211")
 
 struct sample {
     const char *name, *hex;
