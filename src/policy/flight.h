@@ -1,7 +1,9 @@
 /* How much work of a tenant may be on its way on a device that cannot stop a kernel: bounded by
  * time, since a bound by count lets long kernels hold everybody up and short ones run dry. The
  * bound is eight times what it takes to see that work has ended, at least two kernels, and between
- * WEFT_FLIGHT_LEAST_NS and WEFT_FLIGHT_MOST_NS; a kernel of which nothing is known goes alone.
+ * WEFT_FLIGHT_LEAST_NS and WEFT_FLIGHT_MOST_NS; a kernel of which nothing is known goes alone, and
+ * so does one that takes WEFT_FLIGHT_LONG_NS: beside such a time the moment for which the device
+ * stands still is short, and what is on its way counts against no cap before it has ended.
  *
  * Lengths are learnt from what was measured, by kernel; they grow fast and shrink slowly, since a
  * guess that is too short costs the others more than one that is too long costs the tenant.
@@ -17,6 +19,7 @@
 #define WEFT_FLIGHT_FIRST_NS 1000000ull /* of a kernel of which nothing is known */
 #define WEFT_FLIGHT_LEAST_NS 200000ull
 #define WEFT_FLIGHT_MOST_NS 1000000ull
+#define WEFT_FLIGHT_LONG_NS 30000000ull
 #define WEFT_FLIGHT_LATENCIES 8
 
 struct weft_flight_kernel {

@@ -60,6 +60,8 @@ static void the_bound_is_of_time(void **state)
         weft_flight_learn_latency(&flight, 10000 * MICROSECOND);
     assert_int_equal(fill(1), 50);
     assert_int_equal(fill(2), 2);
+    weft_flight_learn(&flight, 3, WEFT_FLIGHT_LONG_NS);
+    assert_int_equal(fill(3), 1);
     assert_int_equal(flight.in_flight + flight.in_flight_ns, 0);
 }
 
