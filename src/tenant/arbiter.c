@@ -71,17 +71,19 @@ static void note_flights(void *context, uint32_t ordinal, uint32_t count)
         __atomic_store_n(&own_process(device)->in_flight, count, __ATOMIC_SEQ_CST);
 }
 
-/* Kernels on their way of all processes that want the device: the tenant's, or anybody's. */
+/* Kernels on their way of other processes of the tenant, or of anybody, that want the device. */
 static bool has_flights(const struct weft_soft_device *device, bool of_anybody)
 {
     const struct weft_device_page *page = device->page;
-    uint32_t own = own_process(device)->tenant;
+    const struct weft_device_process *own = own_process(device);
     for (uint32_t word = 0; word < WEFT_DEVICE_SLOT_WORDS; word++) {
         uint64_t bits = __atomic_load_n(&device->time->turns.wanting[word], __ATOMIC_SEQ_CST);
         for (; bits; bits &= bits - 1) {
             const struct weft_device_process *process =
                 &page->processes[word * 64 + (uint32_t)__builtin_ctzll(bits)];
-            if ((of_anybody || __atomic_load_n(&process->tenant, __ATOMIC_RELAXED) == own) &&
+            bool is_partner = process != own &&
+                              __atomic_load_n(&process->tenant, __ATOMIC_RELAXED) == own->tenant;
+            if ((of_anybody || is_partner) &&
                 __atomic_load_n(&process->in_flight, __ATOMIC_SEQ_CST))
                 return true;
         }
@@ -89,7 +91,7 @@ static bool has_flights(const struct weft_soft_device *device, bool of_anybody)
     return false;
 }
 
-static bool is_busy(void *context)
+static bool others_are_busy(void *context)
 {
     (void)context;
     for (size_t i = 0; i < arbiter.device_count; i++) {
@@ -165,13 +167,13 @@ int weft_arbiter_open(const struct weft_device_grant *devices, size_t device_cou
     }
     *out = (struct weft_gate_arbiter){
         .device_count = has_words() ? (uint32_t)place_count : 0,
-        .has_looker = true,
+        .has_threads = true,
         .is_free = is_free,
         .want = want,
         .ask = ask,
         .charge = charge,
         .note_flights = note_flights,
-        .is_busy = is_busy,
+        .others_are_busy = others_are_busy,
         .now_ns = now_ns,
         .sleep = sleep_for,
     };

@@ -17,20 +17,137 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static struct fake_stream *stream_of(CUstream stream)
+{
+    return &fake.streams[(uintptr_t)stream % FAKE_STREAMS];
+}
+
+static void begin_kernel(struct fake_stream *stream, const struct fake_op *op)
+{
+    uint64_t begin_ns = larger(op->at_ns, stream->end_ns);
+    if (!fake.overlaps)
+        begin_ns = larger(begin_ns, fake.free_ns);
+    if (begin_ns > fake.free_ns)
+        fake.idle_ns += begin_ns - fake.free_ns;
+    stream->end_ns = begin_ns + op->time_ns;
+    fake.free_ns = larger(fake.free_ns, stream->end_ns);
+    fake.own_ns += op->time_ns;
+    fake.begun++;
+    fake.last_us = op->time_ns / MICROSECOND;
+}
+
+/* False where the stream has to wait. */
+static bool come_to(struct fake_stream *stream, const struct fake_op *op)
+{
+    switch (op->kind) {
+    case FAKE_KERNEL:
+        begin_kernel(stream, op);
+        break;
+    case FAKE_EVENT:
+        fake.events_ns[op->event] = larger(op->at_ns, stream->end_ns);
+        break;
+    case FAKE_WAIT:
+        if ((int32_t)(__atomic_load_n(op->word, __ATOMIC_ACQUIRE) - op->value) < 0)
+            return false;
+        stream->end_ns = larger(stream->end_ns, fake.now_ns);
+        break;
+    case FAKE_WRITE:
+        assert_true(fake.write_count < FAKE_WRITES);
+        fake.writes[fake.write_count++] =
+            (struct fake_write){larger(op->at_ns, stream->end_ns), op->word, op->value};
+        break;
+    }
+    return true;
+}
+
+/* What the device and its streams come to by now. */
+static void update(void)
+{
+    uint32_t kept = 0;
+    for (size_t i = 0; i < FAKE_STREAMS; i++) {
+        struct fake_stream *stream = &fake.streams[i];
+        while (stream->count && come_to(stream, &stream->ops[stream->first])) {
+            stream->first = (stream->first + 1) % FAKE_OPS;
+            stream->count--;
+        }
+    }
+    for (uint32_t i = 0; i < fake.write_count; i++) {
+        const struct fake_write *write = &fake.writes[i];
+        if (write->at_ns <= fake.now_ns)
+            __atomic_store_n(write->word, write->value, __ATOMIC_RELEASE);
+        else
+            fake.writes[kept++] = *write;
+    }
+    fake.write_count = kept;
+}
+
+static void give(CUstream handle, struct fake_op op)
+{
+    struct fake_stream *stream = stream_of(handle);
+    assert_true(stream->count < FAKE_OPS);
+    op.at_ns = fake.now_ns;
+    stream->ops[(stream->first + stream->count++) % FAKE_OPS] = op;
+    update();
+}
+
 static CUresult run(unsigned int time_us, CUstream stream)
 {
-    uint64_t *end_ns = &fake.stream_ns[(uintptr_t)stream % FAKE_STREAMS];
+    uint64_t time_ns = time_us == UINT32_MAX ? FAKE_FOREVER : time_us * MICROSECOND;
     if (fake.refused)
         return fake.refused;
     fake.launches++;
     fake.now_ns += LAUNCH_NS;
-    uint64_t begin_ns = larger(fake.now_ns, fake.overlaps ? *end_ns : fake.free_ns);
-    uint64_t time_ns = time_us == UINT32_MAX ? FAKE_FOREVER : time_us * MICROSECOND;
-    if (begin_ns > fake.free_ns)
-        fake.idle_ns += begin_ns - fake.free_ns;
-    *end_ns = begin_ns + time_ns;
-    fake.free_ns = larger(fake.free_ns, *end_ns);
-    fake.own_ns += time_ns;
+    give(stream, (struct fake_op){.kind = FAKE_KERNEL, .time_ns = time_ns});
+    return CUDA_SUCCESS;
+}
+
+static CUresult wait_value(CUstream stream, CUdeviceptr address, cuuint32_t value,
+                           unsigned int flags)
+{
+    assert_int_equal(flags, CU_STREAM_WAIT_VALUE_GEQ);
+    assert_false(fake.is_captured[(uintptr_t)stream % FAKE_STREAMS]);
+    if (fake.cannot_wait)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    give(stream, (struct fake_op){
+                     .kind = FAKE_WAIT, .word = (uint32_t *)(uintptr_t)address, .value = value});
+    return CUDA_SUCCESS;
+}
+
+static CUresult write_value(CUstream stream, CUdeviceptr address, cuuint32_t value,
+                            unsigned int flags)
+{
+    (void)flags;
+    if (fake.cannot_wait)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    give(stream, (struct fake_op){
+                     .kind = FAKE_WRITE, .word = (uint32_t *)(uintptr_t)address, .value = value});
+    return CUDA_SUCCESS;
+}
+
+static CUresult host_register(void *memory, size_t bytes, unsigned int flags)
+{
+    (void)memory, (void)bytes;
+    assert_int_equal(flags, CU_MEMHOSTREGISTER_DEVICEMAP);
+    assert_int_equal(fake.mode, CU_STREAM_CAPTURE_MODE_RELAXED);
+    return CUDA_SUCCESS;
+}
+
+static CUresult host_address(CUdeviceptr *address, void *memory, unsigned int flags)
+{
+    (void)flags;
+    *address = (CUdeviceptr)(uintptr_t)memory;
+    return CUDA_SUCCESS;
+}
+
+/* As a driver it waits for all work, and would wait for ever. */
+static CUresult ctx_destroy(CUcontext context)
+{
+    assert_ptr_equal(context, fake.context);
+    update();
+    for (size_t i = 0; i < FAKE_STREAMS; i++)
+        assert_int_equal(fake.streams[i].count, 0);
+    fake.destroyed++;
+    fake.write_count = 0;
     return CUDA_SUCCESS;
 }
 
@@ -83,7 +200,8 @@ static CUresult event_record(CUevent event, CUstream stream)
     uintptr_t index = (uintptr_t)stream % FAKE_STREAMS;
     assert_false(fake.is_captured[index]);
     fake.records++;
-    fake.events_ns[(uintptr_t)event] = larger(fake.now_ns, fake.stream_ns[index]);
+    fake.events_ns[(uintptr_t)event] = UINT64_MAX;
+    give(stream, (struct fake_op){.kind = FAKE_EVENT, .event = (uintptr_t)event});
     return CUDA_SUCCESS;
 }
 
@@ -93,6 +211,7 @@ static CUresult event_query(CUevent event)
     assert_int_equal(fake.mode, CU_STREAM_CAPTURE_MODE_RELAXED);
     if (fake.lost)
         return fake.lost;
+    update();
     return fake.events_ns[(uintptr_t)event] <= fake.now_ns ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
@@ -177,10 +296,10 @@ static void note_flights(void *context, uint32_t device, uint32_t count)
     fake.in_flight = count;
 }
 
-static bool is_busy(void *context)
+static bool others_are_busy(void *context)
 {
     (void)context;
-    return fake.in_flight || fake.other_is_busy;
+    return fake.other_is_busy;
 }
 
 static void charge(void *context, uint32_t device, uint64_t time_ns)
@@ -201,6 +320,7 @@ static void step(void)
 {
     uint64_t wait_ns = 0;
     fake.now_ns += STEP_NS;
+    update();
     bool busy = fake.free_ns > fake.now_ns;
     if (fake.neighbour_ns && !busy && judge(&fake.neighbour, &wait_ns) == WEFT_SHARE_RUN) {
         fake.idle_ns += fake.now_ns - fake.free_ns - STEP_NS / 2;
@@ -224,6 +344,25 @@ static void sleep_for(void *context, uint32_t device, uint64_t most_ns)
         step();
 }
 
+static void pass(uint64_t time_ns, void (*look)(void))
+{
+    for (uint64_t end_ns = fake.now_ns + time_ns; fake.now_ns < end_ns;) {
+        update();
+        look();
+        sleep_for(NULL, 0, STEP_NS);
+    }
+}
+
+void fake_gpu_pass(uint64_t time_ns)
+{
+    pass(time_ns, weft_gate_look);
+}
+
+void fake_gpu_pass_stuck(uint64_t time_ns)
+{
+    pass(time_ns, weft_gate_let_through);
+}
+
 void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
 {
     const struct weft_share_terms own = {weight, WEFT_SHARE_CLASS_DEFAULT, cap_e4, 2},
@@ -235,7 +374,7 @@ void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
                                               .ask = ask,
                                               .charge = charge,
                                               .note_flights = note_flights,
-                                              .is_busy = is_busy,
+                                              .others_are_busy = others_are_busy,
                                               .now_ns = now,
                                               .sleep = sleep_for};
     fake = (struct fake_gpu){.now_ns = SECOND,
@@ -258,6 +397,11 @@ void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
     table->cuThreadExchangeStreamCaptureMode = exchange_mode;
     table->cuCtxGetCurrent = get_current;
     table->cuCtxGetDevice = get_device;
+    table->cuStreamWaitValue32_v2 = table->cuStreamWaitValue32_v2_ptsz = wait_value;
+    table->cuStreamWriteValue32_v2 = table->cuStreamWriteValue32_v2_ptsz = write_value;
+    table->cuMemHostRegister_v2 = host_register;
+    table->cuMemHostGetDevicePointer_v2 = host_address;
+    table->cuCtxDestroy_v2 = ctx_destroy;
     weft_gate_install(table, &arbiter);
 }
 

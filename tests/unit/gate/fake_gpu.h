@@ -1,6 +1,7 @@
-/* A GPU that cannot stop a kernel, in virtual time, behind the calls that the gate makes; a
- * neighbour that always has work for it; and an arbiter over policy/share.h between the two. Only
- * launches, and sleeps of who is held, let time pass. */
+/* A GPU that cannot stop a kernel, in virtual time, behind the calls that the gate makes; its
+ * streams wait for words in host memory, and write to them; a neighbour that always has work for
+ * it; and an arbiter over policy/share.h between the two. Only launches, and sleeps of who is held,
+ * let time pass. */
 #ifndef WEFT_TESTS_UNIT_GATE_FAKE_GPU_H
 #define WEFT_TESTS_UNIT_GATE_FAKE_GPU_H
 
@@ -17,13 +18,42 @@
 #define SECOND 1000000000ull
 #define FAKE_STREAMS 8
 #define FAKE_EVENTS 1024
+#define FAKE_OPS 1024 /* of a stream at once */
+#define FAKE_WRITES 4096
 #define FAKE_FOREVER (UINT64_MAX / 4)
 
+/* What a stream was given and has not come to. */
+struct fake_op {
+    enum { FAKE_KERNEL, FAKE_EVENT, FAKE_WAIT, FAKE_WRITE } kind;
+    uint64_t at_ns; /* when it was given */
+    uint64_t time_ns;
+    uintptr_t event;
+    uint32_t *word, value;
+};
+
+struct fake_stream {
+    struct fake_op ops[FAKE_OPS];
+    uint32_t first, count;
+    uint64_t end_ns; /* when what it came to has ended */
+};
+
+/* The stream comes to it then. */
+struct fake_write {
+    uint64_t at_ns;
+    uint32_t *word, value;
+};
+
 struct fake_gpu {
-    uint64_t now_ns, free_ns;         /* when all that was launched has ended */
-    uint64_t own_ns;                  /* that our kernels took */
-    uint64_t idle_ns;                 /* that nobody's did */
-    uint64_t stream_ns[FAKE_STREAMS]; /* when what was launched there has ended */
+    uint64_t now_ns, free_ns; /* when all that was launched has ended */
+    uint64_t own_ns;          /* that our kernels took */
+    uint64_t idle_ns;         /* that nobody's did */
+    struct fake_stream streams[FAKE_STREAMS];
+    struct fake_write writes[FAKE_WRITES];
+    uint32_t write_count;
+    bool cannot_wait; /* streams cannot wait for words */
+    uint32_t begun;   /* kernels that the device has been given by their streams */
+    uint64_t last_us; /* of these the last one's time */
+    uint32_t destroyed;
     bool is_captured[FAKE_STREAMS];
     bool overlaps; /* kernels of several streams run at once */
     uint64_t events_ns[FAKE_EVENTS];
@@ -46,5 +76,9 @@ extern struct fake_gpu fake;
 void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4);
 CUresult fake_gpu_launch(struct weft_cuda *table, uintptr_t function, uintptr_t stream,
                          uint64_t time_us);
+/* Time passes, and the gate looks. */
+void fake_gpu_pass(uint64_t time_ns);
+/* The same, but that the driver is stuck: only what calls nothing of it looks. */
+void fake_gpu_pass_stuck(uint64_t time_ns);
 
 #endif
