@@ -336,8 +336,7 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
     if (error)
         weft_soft_context_fail(context, error);
     weft_soft_grid_settle(slice);
-    /* What may start now keeps the tenant's place: nobody else is let through between two kernels.
-     */
+    /* What may start now keeps the tenant's place between two kernels. */
     weft_soft_scheduler_settle();
 }
 
