@@ -3,7 +3,7 @@ neighbour; when a neighbour's results are wrong meanwhile; or when the audit has
 import json
 import os
 
-from rig import ECC, FAILED, ILLEGAL_ADDRESS, SUCCESS, TIMEOUT, Program, SoftTest, main
+from rig import ECC, FAILED, ILLEGAL_ADDRESS, SUCCESS, TIMEOUT, Program, SoftTest, main, until
 
 # What is injected into one process, and what its context gets.
 INJECTED = {"8": TIMEOUT, "13": FAILED, "31": ILLEGAL_ADDRESS, "32": FAILED, "43": FAILED, "45": FAILED, "48": ECC, "94": ECC, "109": TIMEOUT}
@@ -24,6 +24,11 @@ class IsolateTest(SoftTest):
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [line for line in lines if line["event"] == event]
 
+    def await_audit(self):
+        """What was audited once a line is there: weftd hears of a fault beside the program that meets it."""
+        until(self.audit, "the audit has a line")
+        return self.audit()
+
     def expect_one(self, error, kind, xid=None):
         """Only alice's context has ended, and the audit says so."""
         for _ in range(3):
@@ -33,7 +38,7 @@ class IsolateTest(SoftTest):
         self.assertEqual(self.alice.do("destroy", "make", "squares"), SUCCESS)
         self.alice.finish()
         self.assertEqual((self.bob.do("squares"), self.other.do("squares")), (SUCCESS, SUCCESS))
-        lines = self.audit()
+        lines = self.await_audit()
         self.assertEqual(len(lines), 1, lines)
         expected = {"kind": kind, "error": error, "xid": xid, "tenant": "alice", "uid": os.getuid(), "pid": pid, "device": "soft=small"}
         self.assertEqual({key: lines[0][key] for key in expected}, expected)
@@ -68,7 +73,7 @@ class IsolateTest(SoftTest):
     def test_a_tenant_that_is_named(self):
         self.soft("inject", "small", "ecc", "--tenant", "bob")
         self.assertEqual((self.bob.do("allocate"), self.alice.do("squares"), self.other.do("squares")), (ECC, SUCCESS, SUCCESS))
-        self.assertEqual([line["tenant"] for line in self.audit()], ["bob"])
+        self.assertEqual([line["tenant"] for line in self.await_audit()], ["bob"])
         injected = self.audit("injected")
         self.assertEqual([(line["xid"], line["tenant"], line["by_uid"]) for line in injected], [(48, "bob", os.getuid())])
 
