@@ -398,7 +398,7 @@ int weft_config_load(const char *path, struct weft_config *config, struct weft_e
     if (there && !text)
         return weft_fail(err, errno == ENOENT ? WEFT_ENOENT : WEFT_EIO, "%s: %s", read.path,
                          strerror(errno));
-    return weft_config_parse(read.path, text ? text : "", config, err);
+    return weft_config_parse(there ? read.path : "", text ? text : "", config, err);
 }
 
 void weft_config_finish(struct weft_config *config)
