@@ -16,6 +16,7 @@
 #include "policy/gpus.h"
 #include "policy/ledger.h"
 #include "policy/page.h"
+#include "policy/place.h"
 #include "policy/pressure.h"
 #include "policy/reconcile.h"
 #include "policy/room.h"
@@ -61,6 +62,7 @@ struct weft_daemon_device {
     struct weft_device_time *time;        /* in the page */
     struct weft_device_space *space;      /* soft: in the page */
     uint64_t configured_bytes;            /* promised in a configuration that is being checked */
+    struct weft_place_device planned;     /* by its tenants that are not there yet */
     enum weft_pressure pressure;          /* of its memory */
     void *card;                           /* native: the management library's */
     uint64_t used_bytes;                  /* native: in all, at the last look; or UNKNOWN */
@@ -96,6 +98,9 @@ struct weft_daemon_tenant {
     struct weft_access change; /* who may change it */
     struct weft_limits limits;
     struct weft_limits configured; /* by the configuration, when `limits` was last taken from it */
+    /* While a configuration is checked. */
+    const struct weft_limits *planned; /* borrowed: what it would have; NULL: what it has */
+    bool ends;                         /* it would be gone */
     uint32_t device_count;
     struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
     uint64_t ended_time_ns[WEFT_DEVICES_MAX];      /* device time of processes that are gone */
@@ -386,14 +391,11 @@ int weft_daemon_configure(struct weft_daemon *daemon, const struct weft_config *
                           struct weft_err *err);
 /* Reads the configuration again. What is wrong with it is logged, and changes nothing. */
 void weft_daemon_reload(struct weft_daemon *daemon);
-/* Whether this machine has what the configuration gives out, and no living tenant is in its way;
- * makes nothing but soft devices. Errors name file and line. */
+/* Whether this machine has what the configuration gives out to all of its tenants together, beside
+ * those that live and are not of it, and no living tenant is in its way; makes nothing but soft
+ * devices. Errors name file and line. */
 int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
                              struct weft_err *err);
-/* Whether the devices are there and have what the limits say; makes nothing but soft devices. */
-int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
-                                        const struct weft_config_tenant *configured,
-                                        struct weft_err *err);
 /* WEFT_EEXIST where there is one of that name. `uid` is who asks, and may; `rule` what binds him.
  */
 int weft_daemon_tenant_add(struct weft_daemon *daemon, const struct weft_wire_tenant_add *add,
@@ -516,6 +518,9 @@ int weft_daemon_device_match(const struct weft_daemon_tenant *tenant,
 int weft_daemon_place(struct weft_daemon *daemon, const struct weft_gpu_list *list, uint32_t wanted,
                       const struct weft_limits *limits, struct weft_daemon_device **devices,
                       uint32_t *count, struct weft_err *err);
+/* For a configuration that is being checked: the devices have this tenant, too. */
+void weft_daemon_place_plan(struct weft_daemon_device *const *devices, uint32_t count,
+                            const struct weft_limits *limits);
 /* The soft device of that profile and number, made where it is not there. */
 int weft_daemon_device_soft(struct weft_daemon *daemon, const char *profile, uint32_t index,
                             struct weft_daemon_device **out, struct weft_err *err);

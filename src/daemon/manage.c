@@ -217,31 +217,21 @@ static int add_promised(struct weft_daemon_device *const *devices, uint32_t coun
     return rc;
 }
 
-int weft_daemon_tenant_check_configured(struct weft_daemon *daemon,
-                                        const struct weft_config_tenant *configured,
-                                        struct weft_err *err)
-{
-    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
-    uint32_t count;
-    int rc = resolve(daemon, configured, devices, &count, err);
-    if (rc == 0)
-        rc = add_promised(devices, count, configured->limits.guarantee_bytes, err);
-    const struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
-    if (rc || !tenant || !tenant->processes || has_devices(tenant, devices, count))
-        return rc;
-    return weft_fail(err, WEFT_EBUSY,
-                     "it has processes on other devices, and they cannot move; end them first");
-}
-
 /* The configuration's limits hold from when they change there; `weft set` holds over them until
  * then. */
+static bool keeps_limits(const struct weft_daemon_tenant *tenant,
+                         const struct weft_limits *configured)
+{
+    return tenant->origin == WEFT_TENANT_OF_CONFIGURATION &&
+           memcmp(&tenant->configured, configured, sizeof(*configured)) == 0;
+}
+
 static int apply_limits(struct weft_daemon_tenant *tenant, const struct weft_limits *configured,
                         struct weft_err *err)
 {
     struct weft_limits limits = weft_limits_default();
     char note[WEFT_WIRE_TEXT_BYTES];
-    bool same = tenant->origin == WEFT_TENANT_OF_CONFIGURATION &&
-                memcmp(&tenant->configured, configured, sizeof(*configured)) == 0;
+    bool same = keeps_limits(tenant, configured);
     int rc = same ? 0 : weft_limits_change(&limits, configured, err);
     limits.given = (1u << WEFT_LIMIT_COUNT) - 1;
     if (rc == 0 && !same)
@@ -289,13 +279,14 @@ static int configure(struct weft_daemon *daemon, const struct weft_config_tenant
                                               &tenant, err);
 }
 
-static bool is_configured(const struct weft_config *config, const char *name)
+static const struct weft_config_tenant *find_configured(const struct weft_config *config,
+                                                        const char *name)
 {
     for (size_t i = 0; i < config->tenant_count; i++) {
         if (strcmp(config->tenants[i].name, name) == 0)
-            return true;
+            return &config->tenants[i];
     }
-    return false;
+    return NULL;
 }
 
 /* Errors name the line that the tenant stands on. */
@@ -322,7 +313,8 @@ static void let_go_of_others(struct weft_daemon *daemon, const struct weft_confi
     struct weft_daemon_tenant *next;
     for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = next) {
         next = tenant->next;
-        if (tenant->origin == WEFT_TENANT_OF_CONFIGURATION && !is_configured(config, tenant->name))
+        if (tenant->origin == WEFT_TENANT_OF_CONFIGURATION &&
+            !find_configured(config, tenant->name))
             let_go(tenant);
     }
 }
@@ -378,6 +370,62 @@ static size_t count_new(struct weft_daemon *daemon, const struct weft_config *co
     return count;
 }
 
+/* A tenant that lives, as it would be with the configuration. */
+static void plan_living(struct weft_daemon_tenant *tenant, const struct weft_config *config)
+{
+    const struct weft_config_tenant *configured = find_configured(config, tenant->name);
+    bool keeps = false;
+    if (configured && weft_daemon_device_match(tenant, &configured->gpus, &keeps, NULL) == 0 &&
+        keeps)
+        tenant->planned =
+            keeps_limits(tenant, &configured->limits) ? &tenant->limits : &configured->limits;
+    else if (!tenant->processes)
+        tenant->ends = configured || tenant->origin == WEFT_TENANT_OF_CONFIGURATION;
+    /* What it has by command or by a run stays promised. */
+    for (uint32_t i = 0; i < tenant->device_count && !configured && !tenant->ends; i++)
+        tenant->devices[i]->configured_bytes += tenant->limits.guarantee_bytes;
+}
+
+static void begin_plan(struct weft_daemon *daemon, const struct weft_config *config)
+{
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next)
+        plan_living(tenant, config);
+}
+
+/* As if nothing had been asked. */
+static void end_plan(struct weft_daemon *daemon)
+{
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        tenant->planned = NULL;
+        tenant->ends = false;
+    }
+    for (size_t i = 0; i < daemon->device_count; i++) {
+        daemon->devices[i]->configured_bytes = 0;
+        daemon->devices[i]->planned = (struct weft_place_device){0};
+    }
+}
+
+/* One tenant, beside those before it and those that live. */
+static int check_configured(struct weft_daemon *daemon, const struct weft_config_tenant *configured,
+                            struct weft_err *err)
+{
+    struct weft_daemon_device *devices[WEFT_DEVICES_MAX];
+    uint32_t count;
+    const struct weft_daemon_tenant *tenant = weft_daemon_tenant_find(daemon, configured->name);
+    const struct weft_limits *limits =
+        tenant && tenant->planned ? tenant->planned : &configured->limits;
+    int rc = resolve(daemon, configured, devices, &count, err);
+    if (rc == 0)
+        rc = add_promised(devices, count, limits->guarantee_bytes, err);
+    bool keeps = tenant && has_devices(tenant, devices, count);
+    if (rc == 0 && !keeps)
+        weft_daemon_place_plan(devices, count, &configured->limits);
+    if (rc || !tenant || !tenant->processes || keeps)
+        return rc;
+    return weft_fail(err, WEFT_EBUSY,
+                     "it has processes on other devices, and they cannot move; end them first");
+}
+
 int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_config *config,
                              struct weft_err *err)
 {
@@ -387,12 +435,12 @@ int weft_daemon_config_check(struct weft_daemon *daemon, const struct weft_confi
     int failed = check_rules(daemon, config, err);
     if (failed)
         return failed;
-    for (size_t i = 0; i < daemon->device_count; i++)
-        daemon->devices[i]->configured_bytes = 0;
-    for (size_t i = 0; i < config->tenant_count; i++) {
-        int rc = weft_daemon_tenant_check_configured(daemon, &config->tenants[i], err);
-        if (rc)
-            return fail_at(config, &config->tenants[i], rc, err);
+    begin_plan(daemon, config);
+    for (size_t i = 0; failed == 0 && i < config->tenant_count; i++) {
+        failed = check_configured(daemon, &config->tenants[i], err);
+        if (failed)
+            failed = fail_at(config, &config->tenants[i], failed, err);
     }
-    return 0;
+    end_plan(daemon);
+    return failed;
 }

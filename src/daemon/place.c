@@ -26,27 +26,34 @@ static uint32_t booked_e4(const struct weft_limits *limits)
     return least == WEFT_COMPUTE_WHOLE ? 0 : least;
 }
 
-static void add_tenant(struct weft_place_device *measured, const struct weft_daemon_tenant *tenant,
-                       uint32_t index)
+static void add(struct weft_place_device *measured, const struct weft_limits *limits, uint64_t held)
 {
-    uint32_t booked = booked_e4(&tenant->limits);
-    uint64_t promised = promised_bytes(&tenant->limits),
-             held = weft_ledger_total(tenant->ledger, index);
+    uint32_t booked = booked_e4(limits);
+    uint64_t promised = promised_bytes(limits);
     measured->tenants++;
     measured->booked_e4 += booked;
     measured->open_tenants += booked == 0;
     measured->claimed_bytes += WEFT_MAX(promised, held);
 }
 
+void weft_daemon_place_plan(struct weft_daemon_device *const *devices, uint32_t count,
+                            const struct weft_limits *limits)
+{
+    for (uint32_t i = 0; i < count; i++)
+        add(&devices[i]->planned, limits, 0);
+}
+
 static struct weft_place_device measure(const struct weft_daemon *daemon,
                                         const struct weft_daemon_device *device)
 {
-    struct weft_place_device measured = {.memory_bytes = device->memory_bytes,
-                                         .outside_bytes = weft_daemon_reconcile_outside(device)};
+    struct weft_place_device measured = device->planned;
+    measured.memory_bytes = device->memory_bytes;
+    measured.outside_bytes = weft_daemon_reconcile_outside(device);
     for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
-        for (uint32_t i = 0; i < tenant->device_count; i++) {
+        const struct weft_limits *limits = tenant->planned ? tenant->planned : &tenant->limits;
+        for (uint32_t i = 0; i < tenant->device_count && !tenant->ends; i++) {
             if (tenant->devices[i] == device)
-                add_tenant(&measured, tenant, i);
+                add(&measured, limits, weft_ledger_total(tenant->ledger, i));
         }
     }
     return measured;

@@ -133,6 +133,11 @@ class PlacementTest(place.PlaceTest):
         self.env["WEFT_SOCKET"] = str(control)
         chosen = {name: [self.number(device["device"]) for device in tenant["devices"]] for name, tenant in self.ps().items()}
         self.assertEqual(chosen, {"a": [0, 1], "b": [2, 3]})
+        with config.open("a") as more:
+            more.write("  c:\n    gpus: 1\n    gpu: soft=smallx4\n    memory: 1G\n  d: {gpus: 1, gpu: soft=smallx4, memory: 3G}\n")
+        checked = subprocess.run([self.weftd, "--config", str(config), "--check-config"], env=self.env, text=True, capture_output=True)
+        self.assertEqual(checked.returncode, 1, "together they want more than there is, though each alone would fit")
+        self.assertIn("weft.yaml:15: tenants.d: --gpus 1: not so many devices have 3.0 GiB left: soft small has 0 B of 4.0 GiB left", checked.stderr)
         for line, text in (("gpus: none", "weft.yaml:4: tenants.a.gpus"), ("placement: high", "weft.yaml:4: tenants.a.placement")):
             config.write_text(f"tenants:\n  a:\n    gpu: soft=smallx4\n    {line}\n")
             checked = subprocess.run([self.weftd, "--config", str(config), "--check-config"], env=self.env, text=True,

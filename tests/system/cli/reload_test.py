@@ -127,6 +127,38 @@ class ReloadTest(place.PlaceTest):
         self.reload("tenants:\n  a: {gpu: soft=t4}\n")
         self.assertEqual(self.ps()["a"]["devices"][0]["name"], "weft soft t4")
 
+    def test_promises_to_others_count(self):
+        """What tenants of runs and commands are guaranteed, and what `weft set` has changed, is not given out a second time."""
+        self.serve("tenants:\n  a: {gpu: soft, memory: '512M:1G'}\n")
+        self.assertEqual(self.call("tenant", "add", "added", "--gpu", "soft", "--memory", "1G:1G").returncode, 0)
+        run = self.begin("run", "--gpu", "soft", "--tenant", "run", "--memory", "1G:2G", self.client, "open", "wait")
+        self.wait_line(run, "waiting")
+        for guarantee, good in (("1537M", False), ("1536M", True), ("2G", False)):
+            text = f"tenants:\n  a: {{gpu: soft, memory: '512M:1G'}}\n  b: {{gpu: soft, memory: '{guarantee}:2G'}}\n"
+            told = self.reload(text, "is read again" if good else "stays as it was")
+            if not good:
+                self.assertIn("weft.yaml:3: tenants.b: --memory: with this guarantee", told)
+            self.assertEqual("b" in self.ps(), guarantee != "1537M")
+        self.reload("tenants:\n  a: {gpu: soft, memory: '512M:1G'}\n")
+        self.assertEqual(self.call("set", "a", "--memory", "1G:1G").returncode, 0)
+        text = "tenants:\n  a: {{gpu: soft, memory: '{}:1G'}}\n  b: {{gpu: soft, memory: '1536M:2G'}}\n"
+        self.assertIn("weft.yaml:3: tenants.b", self.reload(text.format("512M"), "stays as it was"))
+        self.reload(text.format("511M"))
+        self.assertEqual(self.ps()["a"]["devices"][0]["memory_guarantee_bytes"], 511 * MIB, "a changed entry holds over what was set")
+
+    def test_those_that_end_give_room(self):
+        self.serve("tenants:\n  a: {gpu: 'soft=smallx2', gpus: 1, memory: '3G:4G'}\n  b: {gpu: 'soft=smallx2', gpus: 1, memory: '3G:4G'}\n")
+        told = self.reload("tenants:\n  a: {gpu: 'soft=smallx2', gpus: 1, memory: '3G:4G'}\n  b: {gpu: 'soft=smallx2', gpus: 1, memory: '3G:4G'}\n"
+                           "  c: {gpu: 'soft=smallx2', gpus: 1, memory: '2G:4G'}\n", "stays as it was")
+        self.assertIn("weft.yaml:4: tenants.c: --gpus 1: not so many devices have 2.0 GiB left", told)
+        held = self.inside("b", "wait")
+        self.wait_line(held, "waiting")
+        self.reload("tenants:\n  c: {gpu: 'soft=smallx2', gpus: 1, memory: '4G:4G'}\n")
+        self.assertEqual(set(self.ps()), {"b", "c"})
+        self.assertNotEqual(self.ps()["b"]["devices"][0]["device"], self.ps()["c"]["devices"][0]["device"])
+        self.reload("tenants:\n  c: {gpu: 'soft=smallx2', gpus: 1, memory: '4G:4G'}\n  d: {gpu: soft, memory: '4G:4G'}\n",
+                    "stays as it was")
+
     def test_operators_and_added_tenants(self):
         self.serve("tenants: {}\n")
         self.assertEqual(self.call("tenant", "add", "mine", "--gpu", "soft").returncode, 0)
