@@ -119,6 +119,7 @@ static void stop(struct weft_daemon *daemon)
     if (daemon->stopping)
         return;
     drain_all(daemon);
+    weft_daemon_record_times(daemon);
     daemon->stopping = true;
     weft_daemon_listener_destroy(daemon->control);
     daemon->control = NULL;

@@ -107,6 +107,7 @@ static void on_look(uv_timer_t *timer)
 {
     struct weft_daemon *daemon = timer->data;
     weft_daemon_pressure_look(daemon);
+    weft_daemon_record_times(daemon);
     if (!daemon->tenants)
         uv_timer_stop(timer);
 }

@@ -13,7 +13,7 @@
 #include "util/log.h"
 
 #define RECORD_MAGIC 0x63657277u /* "wrec" */
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 
 static void read_boot(char boot[WEFT_RECORD_BOOT_BYTES])
 {
@@ -163,6 +163,7 @@ void weft_daemon_record_process(struct weft_daemon_process *process)
         if (record->processes[i].pid)
             continue;
         process->record = &record->processes[i];
+        memset(process->record->time_ns, 0, sizeof(process->record->time_ns));
     }
     entry = process->record;
     if (!entry) {
@@ -176,6 +177,28 @@ void weft_daemon_record_process(struct weft_daemon_process *process)
     memcpy(entry->device_slots, process->device_slots, sizeof(entry->device_slots));
     __atomic_store_n(&entry->role, (uint32_t)process->role, __ATOMIC_RELEASE);
     __atomic_store_n(&entry->pid, (uint32_t)process->pid, __ATOMIC_RELEASE);
+}
+
+static void record_times(const struct weft_daemon_process *process)
+{
+    const struct weft_daemon_tenant *tenant = process->tenant;
+    for (uint32_t i = 0; process->record && i < tenant->device_count; i++) {
+        const struct weft_device_page *page = tenant->devices[i]->page;
+        uint32_t slot = process->device_slots[i];
+        if (page && slot)
+            process->record->time_ns[i] =
+                __atomic_load_n(&page->processes[slot].device_time_ns, __ATOMIC_RELAXED);
+    }
+}
+
+void weft_daemon_record_times(struct weft_daemon *daemon)
+{
+    for (const struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        if (tenant->record)
+            record_clocks(tenant);
+        for (const struct weft_daemon_process *p = tenant->processes; p; p = p->next)
+            record_times(p);
+    }
 }
 
 void weft_daemon_record_forget(struct weft_daemon_process *process)

@@ -25,6 +25,7 @@ struct weft_record_process {
     uint32_t runner_pid;
     uint32_t slot;
     uint32_t device_slots[WEFT_DEVICES_MAX];
+    uint64_t time_ns[WEFT_DEVICES_MAX]; /* device time that it had at the last look */
 };
 
 struct weft_record_device {
@@ -71,6 +72,9 @@ void weft_daemon_record_remove(const struct weft_daemon *daemon, const char *nam
 void weft_daemon_record_tenant(struct weft_daemon_tenant *tenant);
 void weft_daemon_record_process(struct weft_daemon_process *process);
 void weft_daemon_record_forget(struct weft_daemon_process *process);
+/* Notes what all processes have used so far: a device's page is gone with the last who has it open.
+ */
+void weft_daemon_record_times(struct weft_daemon *daemon);
 /* Adds the device time of a dead process to the tenant's, once, wherever weftd dies meanwhile.
  * `slot_recorded` is the process' slot in its record, which becomes 0; NULL where it has none. */
 void weft_daemon_record_time(struct weft_daemon_tenant *tenant, uint32_t index,

@@ -162,15 +162,18 @@ static void recover_process(struct weft_daemon_tenant *tenant, struct weft_recor
     weft_daemon_process_hung_up(process);
 }
 
-/* It died while nobody looked. What it held comes back with the slots that nobody claims. */
+/* It died while nobody looked. What it held comes back with the slots that nobody claims. Its
+ * device time is in the device's page, unless nobody was left who had that open: then what the last
+ * life saw of it counts. */
 static void bury(struct weft_daemon_tenant *tenant, struct weft_record_process *recorded)
 {
     for (uint32_t i = 0; i < tenant->device_count; i++) {
         const struct weft_device_page *page = tenant->devices[i]->page;
         uint32_t slot = recorded->device_slots[i];
-        if (page && slot && slot < WEFT_LEDGER_SLOTS && recorded->role == WEFT_DAEMON_PROGRAM)
-            weft_daemon_record_time(tenant, i, &recorded->device_slots[i],
-                                    page->processes[slot].device_time_ns);
+        if (!page || !slot || slot >= WEFT_LEDGER_SLOTS || recorded->role != WEFT_DAEMON_PROGRAM)
+            continue;
+        uint64_t used_ns = WEFT_MAX(page->processes[slot].device_time_ns, recorded->time_ns[i]);
+        weft_daemon_record_time(tenant, i, &recorded->device_slots[i], used_ns);
     }
     recorded->pid = 0;
 }
@@ -347,5 +350,6 @@ void weft_daemon_recover(struct weft_daemon *daemon)
         weft_log(WEFT_LOG_INFO, "weftd", "tenant %s goes on", tenant->name);
         weft_daemon_tenant_check(tenant);
     }
+    weft_daemon_record_times(daemon);
     weft_daemon_ceiling_divide(daemon);
 }

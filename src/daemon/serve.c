@@ -349,6 +349,7 @@ static int serve_query(struct weft_daemon_connection *connection, struct weft_er
     weft_daemon_process_catch_up(connection->daemon);
     if (connection->by_tenant_socket && !connection->tenant)
         return weft_fail(err, WEFT_ENOENT, "this socket's tenant is gone");
+    weft_daemon_record_times(connection->daemon); /* what is told once stays so */
     if (query.kind == WEFT_WIRE_QUERY_PS)
         answer = weft_daemon_view_ps(connection->daemon, connection->tenant);
     else if (query.kind == WEFT_WIRE_QUERY_LS)

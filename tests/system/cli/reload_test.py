@@ -190,6 +190,28 @@ class ReloadTest(place.PlaceTest):
             self.start()
             self.assertEqual(self.ps(), before)
 
+    def test_what_was_used_outlives_who_dies_while_nobody_is_there(self):
+        """The device's page is gone with its last process."""
+        self.serve("tenants:\n  a: {gpu: soft}\n  b: {gpu: 'soft,soft=t4'}\n")
+        for turn, how in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
+            programs = [self.inside(name, f"time={time_ns}", "wait") for name, time_ns in
+                        (("a", 5000000), ("a", 7000000), ("b", 11000000))]
+            for program in programs:
+                self.wait_line(program, "waiting")
+            before = {name: [{**device, "memory_used_bytes": 0} for device in entry["devices"]] for name, entry in self.ps().items()}
+            self.daemon.send_signal(how)
+            self.daemon.wait()
+            if turn == 2:  # one is left that has the page
+                programs.pop(0)
+            for program in programs:
+                program.kill()
+                program.wait()
+            self.start()
+            after = {name: [{**device, "memory_used_bytes": 0} for device in entry["devices"]] for name, entry in self.ps().items()}
+            self.assertEqual(after, before)
+            self.assertEqual(after["a"][0]["time_used_s"], round(0.012 * (turn + 1), 6))
+            self.assertEqual(after["b"][0]["device_time_s"], round(0.023 * (turn + 1), 6))
+
 
 if __name__ == "__main__":
     place.main()
