@@ -1,7 +1,7 @@
 /* The gate's inner header: its one state, and what its parts offer one another.
- *   gate.c       the calls, and when a launch waits   gate_lane.c     a context's work, measured
- *   gate_hold.c  what waits in streams                gate_thread.c   our threads
- *   gate_context.c  the end of contexts
+ *   gate_calls.c  the calls that launch            gate_pass.c     when a launch waits, and where
+ *   gate_hold.c   what waits, until it may go on   gate_lane.c     a context's work, measured
+ *   gate_thread.c our threads                      gate_context.c  the end of contexts
  * Lock order: `lock`, which is held while the driver is called, > `queue`, which never is, nor
  * while anybody waits: a call of the driver may last until a held launch has gone through. What
  * says "both" is changed under both and read under either. */
@@ -26,6 +26,20 @@
 struct weft_gate_stream {
     CUstream handle;
     bool per_thread; /* the default stream is the thread's own */
+};
+
+/* A launch, whichever call it came by. */
+#define WEFT_GATE_DIMENSIONS 7
+struct weft_gate_launch {
+    CUresult (*call)(const struct weft_gate_launch *launch); /* the driver's */
+    struct weft_gate_stream stream;
+    CUfunction function;
+    CUgraphExec graph;                        /* NULL: a kernel */
+    unsigned int shape[WEFT_GATE_DIMENSIONS]; /* of grid and block, and the shared bytes */
+    void **params, **extra;
+    const CUlaunchConfig *config;
+    CUDA_LAUNCH_PARAMS *parts; /* on several devices, each in a stream; NULL: on one */
+    unsigned int part_count, flags;
 };
 
 enum weft_gate_stage {
@@ -150,6 +164,10 @@ void weft_gate_thread_need_looker(void);
 /* Whether there is one who lets through. */
 bool weft_gate_thread_need_granter(void);
 
+/* Makes the launch when all that it is made of may be given to the driver. */
+CUresult weft_gate_pass(const struct weft_gate_launch *launch);
+
+void weft_gate_calls_install(struct weft_cuda *table);
 void weft_gate_context_install(struct weft_cuda *table);
 
 #endif

@@ -173,6 +173,60 @@ static CUresult configured(const CUlaunchConfig *config, CUfunction f, void **pa
     return run(config->gridDimX, config->hStream);
 }
 
+static CUresult single(CUfunction f)
+{
+    (void)f;
+    return run(10, NULL);
+}
+
+static CUresult grid(CUfunction f, int width, int height)
+{
+    (void)f, (void)height;
+    return run((unsigned int)width, NULL);
+}
+
+static CUresult grid_async(CUfunction f, int width, int height, CUstream stream)
+{
+    (void)f, (void)height;
+    return run((unsigned int)width, stream);
+}
+
+static CUresult on_devices(CUDA_LAUNCH_PARAMS *parts, unsigned int count, unsigned int flags)
+{
+    (void)flags;
+    for (unsigned int i = 0; i < count; i++) {
+        CUresult rc = run(parts[i].gridDimX, parts[i].hStream);
+        if (rc)
+            return rc;
+    }
+    return CUDA_SUCCESS;
+}
+
+/* Streams from the middle on are of the second context. */
+static CUresult stream_context(CUstream stream, CUcontext *context)
+{
+    *context = (CUcontext)((uintptr_t)stream < FAKE_STREAMS / 2 ? (uintptr_t)1 : (uintptr_t)2);
+    return CUDA_SUCCESS;
+}
+
+static CUcontext below;
+
+static CUresult push_current(CUcontext context)
+{
+    assert_null(below);
+    below = fake.context;
+    fake.context = context;
+    return CUDA_SUCCESS;
+}
+
+static CUresult pop_current(CUcontext *context)
+{
+    *context = fake.context;
+    fake.context = below;
+    below = NULL;
+    return CUDA_SUCCESS;
+}
+
 /* A graph's handle says how long it takes, in microseconds. */
 static CUresult graph(CUgraphExec graph, CUstream stream)
 {
@@ -388,6 +442,13 @@ void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
     table->cuLaunchCooperativeKernel = table->cuLaunchCooperativeKernel_ptsz = cooperative;
     table->cuLaunchKernelEx = table->cuLaunchKernelEx_ptsz = configured;
     table->cuGraphLaunch = table->cuGraphLaunch_ptsz = graph;
+    table->cuLaunch = single;
+    table->cuLaunchGrid = grid;
+    table->cuLaunchGridAsync = grid_async;
+    table->cuLaunchCooperativeKernelMultiDevice = on_devices;
+    table->cuStreamGetCtx = stream_context;
+    table->cuCtxPushCurrent_v2 = push_current;
+    table->cuCtxPopCurrent_v2 = pop_current;
     table->cuEventCreate = event_create;
     table->cuEventDestroy_v2 = event_destroy;
     table->cuEventRecord = table->cuEventRecord_ptsz = event_record;
