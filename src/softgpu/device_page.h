@@ -10,6 +10,7 @@
 #define WEFT_SOFTGPU_DEVICE_PAGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "policy/ledger.h"
@@ -120,6 +121,17 @@ static inline uint64_t weft_device_room_offset(void)
 {
     return (weft_device_space_offset() + sizeof(struct weft_device_space) + 4095) & ~(uint64_t)4095;
 }
+
+/* Where a process stands among those of a device: all that it takes turns with them by. */
+struct weft_soft_turns;
+struct weft_device_place {
+    struct weft_device_page *page; /* mapped */
+    size_t page_bytes;
+    uint32_t slot;                         /* the process' own, in the page's ledger */
+    struct weft_device_time *time;         /* in the page; NULL where its weftd knows of none */
+    const struct weft_device_space *space; /* the same */
+    struct weft_soft_turns *turns;         /* the process' own state; see engine/turn.h */
+};
 
 /* Wakes up to `most` of those who wait for an SM and may have that one; returns how many. */
 int weft_device_page_wake(struct weft_device_page *page, uint32_t sm, int most);

@@ -38,21 +38,23 @@ static int map_page(struct weft_soft_device *device, int fd, struct weft_err *er
     void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return weft_fail(err, WEFT_ENOMEM, "map the device page: %s", strerror(errno));
-    device->page = memory;
-    device->page_bytes = (size_t)status.st_size;
-    if (device->page->minor >= 2 &&
-        device->page_bytes >= weft_device_time_offset() + sizeof(struct weft_device_time))
-        device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
-    if (device->page->minor >= 4 &&
-        device->page_bytes >= weft_device_space_offset() + sizeof(struct weft_device_space))
-        device->space = (struct weft_device_space *)((char *)memory + weft_device_space_offset());
-    return check_page(device->page, err);
+    device->place.page = memory;
+    device->place.page_bytes = (size_t)status.st_size;
+    if (device->place.page->minor >= 2 &&
+        device->place.page_bytes >= weft_device_time_offset() + sizeof(struct weft_device_time))
+        device->place.time =
+            (struct weft_device_time *)((char *)memory + weft_device_time_offset());
+    if (device->place.page->minor >= 4 &&
+        device->place.page_bytes >= weft_device_space_offset() + sizeof(struct weft_device_space))
+        device->place.space =
+            (struct weft_device_space *)((char *)memory + weft_device_space_offset());
+    return check_page(device->place.page, err);
 }
 
 /* What of the device's SMs the tenant has now. */
 static uint32_t count_sms(const struct weft_soft_device *device)
 {
-    const struct weft_space_set *set = weft_soft_space_of(device);
+    const struct weft_space_set *set = weft_soft_space_of(&device->place);
     uint32_t sm_count = device->profile->sm_count;
     return set ? weft_space_count(set, sm_count) : sm_count;
 }
@@ -60,7 +62,7 @@ static uint32_t count_sms(const struct weft_soft_device *device)
 static int open_device(struct weft_soft_device *device, const struct weft_device_grant *grant,
                        struct weft_err *err)
 {
-    device->slot = grant->slot;
+    device->place.slot = grant->slot;
     device->arena_fd = grant->arena_fd;
     memcpy(device->uuid, grant->uuid, sizeof(device->uuid));
     char name[WEFT_PROFILE_BYTES + 1] = {0};
@@ -69,8 +71,8 @@ static int open_device(struct weft_soft_device *device, const struct weft_device
     if (!device->profile)
         return weft_fail(err, WEFT_EINVAL, "the soft device's profile \"%s\" is not known", name);
     device->slice = weft_soft_profile_slice(device->profile);
-    device->turns = weft_soft_turns_create();
-    if (!device->turns)
+    device->place.turns = weft_soft_turns_create();
+    if (!device->place.turns)
         return weft_fail(err, WEFT_ENOMEM, "no memory for a soft device");
     if (grant->slot >= WEFT_LEDGER_SLOTS)
         return weft_fail(err, WEFT_EPROTO, "slot %u is not in the device page", grant->slot);
@@ -79,8 +81,8 @@ static int open_device(struct weft_soft_device *device, const struct weft_device
         return rc;
     device->sm_count = count_sms(device);
     struct weft_ledger *ledger;
-    rc = weft_ledger_open(&ledger, (char *)device->page + WEFT_DEVICE_LEDGER_OFFSET,
-                          device->page_bytes - WEFT_DEVICE_LEDGER_OFFSET, err);
+    rc = weft_ledger_open(&ledger, (char *)device->place.page + WEFT_DEVICE_LEDGER_OFFSET,
+                          device->place.page_bytes - WEFT_DEVICE_LEDGER_OFFSET, err);
     if (rc == 0)
         weft_ledger_account_init(&device->account, ledger, grant->slot);
     return rc;
@@ -89,9 +91,9 @@ static int open_device(struct weft_soft_device *device, const struct weft_device
 static void close_devices(void)
 {
     for (size_t i = 0; i < weft_soft.device_count; i++) {
-        weft_soft_turns_destroy(weft_soft.devices[i].turns);
-        if (weft_soft.devices[i].page)
-            munmap(weft_soft.devices[i].page, weft_soft.devices[i].page_bytes);
+        weft_soft_turns_destroy(weft_soft.devices[i].place.turns);
+        if (weft_soft.devices[i].place.page)
+            munmap(weft_soft.devices[i].place.page, weft_soft.devices[i].place.page_bytes);
     }
     memset(weft_soft.devices, 0, sizeof(weft_soft.devices));
     weft_soft.device_count = 0;

@@ -29,21 +29,15 @@
 struct weft_cuda;
 struct weft_soft_memory;
 struct weft_soft_stream;
-struct weft_soft_turns;
 
 /* One granted device. Immutable after open, but for what names its lock. */
 struct weft_soft_device {
     uint32_t ordinal;
-    uint32_t slot; /* ours, in the page's ledger */
     const struct weft_soft_profile *profile;
-    struct weft_device_page *page; /* mapped, owned */
-    size_t page_bytes;
-    uint32_t slice;                        /* warp instructions that a worker runs at once */
-    struct weft_device_time *time;         /* in the page; NULL where its weftd knows of none */
-    const struct weft_device_space *space; /* the same */
-    uint32_t sm_count;             /* that the program is told of: what its tenant had at first */
-    struct weft_soft_turns *turns; /* the engine half's, owned: see engine/turn.h */
-    /* Of the device's ledger; its limit is page->memory_ceiling_bytes. */
+    struct weft_device_place place; /* ours; the page and the turns are owned */
+    uint32_t slice;                 /* warp instructions that a worker runs at once */
+    uint32_t sm_count;              /* that the program is told of: what its tenant had at first */
+    /* Of the device's ledger; its limit is the page's memory_ceiling_bytes. */
     struct weft_ledger_account account;
     uint8_t uuid[WEFT_UUID_BYTES];
     int arena_fd; /* borrowed from the grant */
@@ -108,17 +102,18 @@ extern struct weft_soft_driver weft_soft;
 /* The device time that one kernel of our tenant may take, as it is now; 0: no limit. */
 static inline uint64_t weft_soft_timeout_us(const struct weft_soft_device *device)
 {
-    uint32_t line =
-        __atomic_load_n(&device->page->processes[device->slot].tenant, __ATOMIC_RELAXED);
-    if (!device->time || line >= WEFT_DEVICE_TENANTS)
+    uint32_t line = __atomic_load_n(&device->place.page->processes[device->place.slot].tenant,
+                                    __ATOMIC_RELAXED);
+    if (!device->place.time || line >= WEFT_DEVICE_TENANTS)
         return 0;
-    return __atomic_load_n(&device->time->tenants[line].kernel_timeout_us, __ATOMIC_RELAXED);
+    return __atomic_load_n(&device->place.time->tenants[line].kernel_timeout_us, __ATOMIC_RELAXED);
 }
 
 /* The same with the watchdog's, whichever is less. */
 static inline uint32_t weft_soft_watchdog_us(const struct weft_soft_device *device)
 {
-    uint32_t limit_us = weft_soft.has_watchdog ? weft_soft.watchdog_us : device->page->watchdog_us;
+    uint32_t limit_us =
+        weft_soft.has_watchdog ? weft_soft.watchdog_us : device->place.page->watchdog_us;
     uint64_t timeout_us = weft_soft_timeout_us(device);
     bool sooner = timeout_us && timeout_us <= UINT32_MAX && (!limit_us || timeout_us < limit_us);
     return sooner ? (uint32_t)timeout_us : limit_us;

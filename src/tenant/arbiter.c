@@ -12,72 +12,71 @@
 /* Who may go on and has too much on its way looks so often whether some of it has ended. */
 #define LOOK_NS 50000ull
 
-/* The CUDA ABI passes no context, so there is one a process. Of a device turns take the page, the
- * slot and what is the process' own, and nothing that only soft devices have. */
+/* The CUDA ABI passes no context, so there is one a process. */
 static struct {
-    struct weft_soft_device devices[WEFT_DEVICES_MAX]; /* the tenant's; pages mapped, owned */
+    struct weft_device_place places[WEFT_DEVICES_MAX]; /* on the tenant's devices; pages owned */
     size_t device_count;
-    uint32_t places[WEFT_DEVICES_MAX]; /* by ordinal */
+    uint32_t by_ordinal[WEFT_DEVICES_MAX]; /* which of them */
 } arbiter;
 
-static struct weft_soft_device *device_at(uint32_t ordinal)
+static struct weft_device_place *place_at(uint32_t ordinal)
 {
-    return &arbiter.devices[arbiter.places[ordinal]];
+    return &arbiter.places[arbiter.by_ordinal[ordinal]];
 }
 
-static struct weft_device_process *own_process(const struct weft_soft_device *device)
+static struct weft_device_process *own_process(const struct weft_device_place *place)
 {
-    return &device->page->processes[device->slot];
+    return &place->page->processes[place->slot];
 }
 
 static bool is_free(void *context, uint32_t ordinal)
 {
     (void)context;
-    return weft_soft_turn_is_free(device_at(ordinal));
+    return weft_soft_turn_is_free(place_at(ordinal));
 }
 
 static void want(void *context, uint32_t ordinal, bool wants)
 {
     (void)context;
     if (wants)
-        weft_soft_turn_want(device_at(ordinal));
+        weft_soft_turn_want(place_at(ordinal));
     else
-        weft_soft_turn_leave(device_at(ordinal));
+        weft_soft_turn_leave(place_at(ordinal));
 }
 
 static bool ask(void *context, uint32_t ordinal)
 {
     (void)context;
-    return weft_soft_turn_is_ours(device_at(ordinal), WEFT_SLICE_AT_KERNEL);
+    return weft_soft_turn_is_ours(place_at(ordinal), WEFT_SLICE_AT_KERNEL);
 }
 
 static void charge(void *context, uint32_t ordinal, uint64_t time_ns)
 {
     (void)context;
-    struct weft_soft_device *device = device_at(ordinal);
-    if (!device->time)
+    struct weft_device_place *place = place_at(ordinal);
+    if (!place->time)
         return;
-    __atomic_fetch_add(&own_process(device)->device_time_ns, time_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&own_process(place)->device_time_ns, time_ns, __ATOMIC_RELAXED);
     if (time_ns)
-        weft_soft_turn_kernel_ended(device, time_ns);
-    weft_soft_turn_charge(device, time_ns);
+        weft_soft_turn_kernel_ended(place, time_ns);
+    weft_soft_turn_charge(place, time_ns);
 }
 
 static void note_flights(void *context, uint32_t ordinal, uint32_t count)
 {
     (void)context;
-    const struct weft_soft_device *device = device_at(ordinal);
-    if (device->time)
-        __atomic_store_n(&own_process(device)->in_flight, count, __ATOMIC_SEQ_CST);
+    const struct weft_device_place *place = place_at(ordinal);
+    if (place->time)
+        __atomic_store_n(&own_process(place)->in_flight, count, __ATOMIC_SEQ_CST);
 }
 
 /* Kernels on their way of other processes of the tenant, or of anybody, that want the device. */
-static bool has_flights(const struct weft_soft_device *device, bool of_anybody)
+static bool has_flights(const struct weft_device_place *place, bool of_anybody)
 {
-    const struct weft_device_page *page = device->page;
-    const struct weft_device_process *own = own_process(device);
+    const struct weft_device_page *page = place->page;
+    const struct weft_device_process *own = own_process(place);
     for (uint32_t word = 0; word < WEFT_DEVICE_SLOT_WORDS; word++) {
-        uint64_t bits = __atomic_load_n(&device->time->turns.wanting[word], __ATOMIC_SEQ_CST);
+        uint64_t bits = __atomic_load_n(&place->time->turns.wanting[word], __ATOMIC_SEQ_CST);
         for (; bits; bits &= bits - 1) {
             const struct weft_device_process *process =
                 &page->processes[word * 64 + (uint32_t)__builtin_ctzll(bits)];
@@ -95,7 +94,7 @@ static bool others_are_busy(void *context)
 {
     (void)context;
     for (size_t i = 0; i < arbiter.device_count; i++) {
-        if (arbiter.devices[i].time && has_flights(&arbiter.devices[i], false))
+        if (arbiter.places[i].time && has_flights(&arbiter.places[i], false))
             return true;
     }
     return false;
@@ -113,18 +112,18 @@ static uint64_t now_ns(void *context)
 static void sleep_for(void *context, uint32_t ordinal, uint64_t most_ns)
 {
     (void)context;
-    struct weft_soft_device *device = device_at(ordinal);
-    if (!has_flights(device, true) && !weft_soft_turn_is_ours(device, WEFT_SLICE_AT_KERNEL)) {
-        weft_soft_turn_wait(device, WEFT_SLICE_AT_KERNEL, most_ns);
+    struct weft_device_place *place = place_at(ordinal);
+    if (!has_flights(place, true) && !weft_soft_turn_is_ours(place, WEFT_SLICE_AT_KERNEL)) {
+        weft_soft_turn_wait(place, WEFT_SLICE_AT_KERNEL, most_ns);
         return;
     }
-    weft_soft_turn_look_around(device);
+    weft_soft_turn_look_around(place);
     const struct timespec pause = {.tv_nsec = (long)WEFT_MIN(most_ns, LOOK_NS)};
     nanosleep(&pause, NULL);
 }
 
 /* A page without the words of time, or of another version, binds nobody here. */
-static void map_page(struct weft_soft_device *device, const struct weft_device_grant *grant)
+static void map_page(struct weft_device_place *place, const struct weft_device_grant *grant)
 {
     struct statx found; /* fstat would need a glibc over our floor */
     size_t wanted = weft_device_time_offset() + sizeof(struct weft_device_time);
@@ -135,17 +134,17 @@ static void map_page(struct weft_soft_device *device, const struct weft_device_g
     void *memory = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, grant->page_fd, 0);
     if (memory == MAP_FAILED)
         return;
-    device->page = memory;
-    device->page_bytes = wanted;
-    device->slot = grant->slot;
-    if (device->page->magic == WEFT_DEVICE_MAGIC && device->page->major == WEFT_DEVICE_MAJOR)
-        device->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
+    place->page = memory;
+    place->page_bytes = wanted;
+    place->slot = grant->slot;
+    if (place->page->magic == WEFT_DEVICE_MAGIC && place->page->major == WEFT_DEVICE_MAJOR)
+        place->time = (struct weft_device_time *)((char *)memory + weft_device_time_offset());
 }
 
 static bool has_words(void)
 {
     for (size_t i = 0; i < arbiter.device_count; i++) {
-        if (arbiter.devices[i].time)
+        if (arbiter.places[i].time)
             return true;
     }
     return false;
@@ -158,12 +157,12 @@ int weft_arbiter_open(const struct weft_device_grant *devices, size_t device_cou
     weft_arbiter_drop_after_fork();
     arbiter.device_count = device_count;
     for (size_t i = 0; i < place_count; i++)
-        arbiter.places[i] = places[i];
+        arbiter.by_ordinal[i] = places[i];
     for (size_t i = 0; i < device_count; i++) {
-        arbiter.devices[i].turns = weft_soft_turns_create();
-        if (!arbiter.devices[i].turns)
+        arbiter.places[i].turns = weft_soft_turns_create();
+        if (!arbiter.places[i].turns)
             return weft_fail(err, WEFT_ENOMEM, "no memory for a device's turns");
-        map_page(&arbiter.devices[i], &devices[i]);
+        map_page(&arbiter.places[i], &devices[i]);
     }
     *out = (struct weft_gate_arbiter){
         .device_count = has_words() ? (uint32_t)place_count : 0,
@@ -183,9 +182,9 @@ int weft_arbiter_open(const struct weft_device_grant *devices, size_t device_cou
 void weft_arbiter_drop_after_fork(void)
 {
     for (size_t i = 0; i < arbiter.device_count; i++) {
-        weft_soft_turns_destroy(arbiter.devices[i].turns);
-        if (arbiter.devices[i].page)
-            munmap(arbiter.devices[i].page, arbiter.devices[i].page_bytes);
+        weft_soft_turns_destroy(arbiter.places[i].turns);
+        if (arbiter.places[i].page)
+            munmap(arbiter.places[i].page, arbiter.places[i].page_bytes);
     }
     memset(&arbiter, 0, sizeof(arbiter));
 }

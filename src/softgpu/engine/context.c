@@ -131,7 +131,7 @@ static CUresult furnish_context(struct weft_soft_context *context)
 CUresult weft_soft_context_create(struct weft_soft_device *device, uint32_t flags, bool primary,
                                   struct weft_soft_context **out)
 {
-    if (__atomic_load_n(&device->page->state, __ATOMIC_ACQUIRE) != WEFT_SOFT_HEALTHY)
+    if (__atomic_load_n(&device->place.page->state, __ATOMIC_ACQUIRE) != WEFT_SOFT_HEALTHY)
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     struct weft_soft_context *context = allocate_context();
     if (!context)

@@ -110,7 +110,7 @@ CUresult weft_soft_device_get(CUdevice ordinal, struct weft_soft_device **out)
         return CUDA_ERROR_NOT_INITIALIZED;
     if (ordinal < 0 || (size_t)ordinal >= weft_soft.device_count)
         return CUDA_ERROR_INVALID_DEVICE;
-    const struct weft_device_page *page = weft_soft.devices[ordinal].page;
+    const struct weft_device_page *page = weft_soft.devices[ordinal].place.page;
     if (__atomic_load_n(&page->state, __ATOMIC_ACQUIRE) == WEFT_SOFT_LOST)
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     *out = &weft_soft.devices[ordinal];

@@ -15,16 +15,16 @@ uint64_t weft_soft_device_time_retired(const struct weft_soft_profile *profile, 
 
 void weft_soft_device_time_add(struct weft_soft_device *device, uint64_t retired)
 {
-    struct weft_device_process *process = &device->page->processes[device->slot];
+    struct weft_device_process *process = &device->place.page->processes[device->place.slot];
     uint64_t before = __atomic_fetch_add(&process->retired, retired, __ATOMIC_RELAXED);
     /* The difference of two roundings of one sum, so that no fraction is ever lost. */
     uint64_t time_ns =
         time_ns_of(device->profile, before + retired) - time_ns_of(device->profile, before);
     __atomic_fetch_add(&process->device_time_ns, time_ns, __ATOMIC_RELAXED);
-    weft_soft_turn_charge(device, time_ns);
+    weft_soft_turn_charge(&device->place, time_ns);
 }
 
 void weft_soft_device_time_kernel(struct weft_soft_device *device, uint64_t retired)
 {
-    weft_soft_turn_kernel_ended(device, time_ns_of(device->profile, retired));
+    weft_soft_turn_kernel_ended(&device->place, time_ns_of(device->profile, retired));
 }

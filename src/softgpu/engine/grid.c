@@ -43,12 +43,12 @@ static void list_if_runnable(struct weft_soft_grid *grid)
     if (runnable) {
         queue(grid);
         atomic_fetch_add(&weft_soft_scheduler.ready_count, 1);
-        weft_soft_turn_expect(device);
+        weft_soft_turn_expect(&device->place);
         weft_soft_worker_wake();
     } else {
         weft_soft_list_remove(&grid->ready);
         atomic_fetch_sub(&weft_soft_scheduler.ready_count, 1);
-        weft_soft_turn_forget(device);
+        weft_soft_turn_forget(&device->place);
     }
 }
 

@@ -6,20 +6,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "softgpu/soft.h"
+#include "softgpu/device_page.h"
 
 /* In the page; NULL where weftd knows of no shares. */
-static inline const struct weft_space_set *weft_soft_space_of(const struct weft_soft_device *device)
+static inline const struct weft_space_set *weft_soft_space_of(const struct weft_device_place *place)
 {
-    uint32_t line =
-        __atomic_load_n(&device->page->processes[device->slot].tenant, __ATOMIC_RELAXED);
-    return device->space && line < WEFT_DEVICE_TENANTS ? &device->space->sets[line] : NULL;
+    uint32_t line = __atomic_load_n(&place->page->processes[place->slot].tenant, __ATOMIC_RELAXED);
+    return place->space && line < WEFT_DEVICE_TENANTS ? &place->space->sets[line] : NULL;
 }
 
 /* Whether some tenant of the device has not all of its SMs. */
-static inline bool weft_soft_space_is_divided(const struct weft_soft_device *device)
+static inline bool weft_soft_space_is_divided(const struct weft_device_place *place)
 {
-    return device->space && __atomic_load_n(&device->space->limited, __ATOMIC_RELAXED) != 0;
+    return place->space && __atomic_load_n(&place->space->limited, __ATOMIC_RELAXED) != 0;
 }
 
 #endif

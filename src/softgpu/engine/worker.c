@@ -83,10 +83,10 @@ static void want(struct worker *worker, struct weft_soft_device *device)
     if (worker->wanted == device)
         return;
     if (worker->wanted)
-        weft_soft_turn_leave(worker->wanted);
+        weft_soft_turn_leave(&worker->wanted->place);
     worker->wanted = device;
     if (device)
-        weft_soft_turn_want(device);
+        weft_soft_turn_want(&device->place);
 }
 
 static void give_up_device(struct worker *worker)
@@ -107,14 +107,15 @@ static enum weft_slice_point point_of(const struct worker *worker, struct weft_s
 static bool take_turn(struct worker *worker, struct weft_soft_device *device,
                       enum weft_slice_point point, uint64_t wait_ns)
 {
-    if (!weft_soft_turn_wait(device, point, wait_ns))
+    if (!weft_soft_turn_wait(&device->place, point, wait_ns))
         return false;
-    worker->sm.allowed = weft_soft_space_of(device);
-    if (!weft_soft_sm_acquire(&worker->sm, device->page, device->slot, worker->number, wait_ns)) {
-        weft_soft_turn_look_around(device);
+    worker->sm.allowed = weft_soft_space_of(&device->place);
+    if (!weft_soft_sm_acquire(&worker->sm, device->place.page, device->place.slot, worker->number,
+                              wait_ns)) {
+        weft_soft_turn_look_around(&device->place);
         return false;
     }
-    if (weft_soft_turn_is_ours(device, point))
+    if (weft_soft_turn_is_ours(&device->place, point))
         return true;
     weft_soft_sm_release(&worker->sm);
     return false;
@@ -166,8 +167,8 @@ static bool pick(struct worker *worker, struct weft_soft_slice *slice)
 /* Whether somebody waits for the SM that the worker holds, or for the turn of its tenant to end. */
 static bool others_wait(const struct worker *worker)
 {
-    return worker->device &&
-           (weft_soft_sm_wanted(&worker->sm) || weft_soft_turn_somebody_waits(worker->device));
+    return worker->device && (weft_soft_sm_wanted(&worker->sm) ||
+                              weft_soft_turn_somebody_waits(&worker->device->place));
 }
 
 static void search_without_lock(struct worker *worker)
@@ -256,7 +257,7 @@ static bool goes_on(struct worker *worker, struct weft_soft_slice *slice, uint32
         return false;
     return atomic_load_explicit(&weft_soft_scheduler.ready_count, memory_order_relaxed) == 0 &&
            !weft_soft_sm_wanted(&worker->sm) &&
-           weft_soft_turn_is_ours(worker->device, WEFT_SLICE_IN_KERNEL);
+           weft_soft_turn_is_ours(&worker->device->place, WEFT_SLICE_IN_KERNEL);
 }
 
 /* Blocks of the grid, one after the other, until the slice is used up or one has to stop. */
@@ -329,7 +330,7 @@ static void run_slice(struct worker *worker, struct weft_soft_slice *slice)
         weft_soft_injected_tell(context);
     }
     if (weft_soft_sm_wanted(&worker->sm) ||
-        !weft_soft_turn_is_ours(worker->device, point_after(slice, outcome)))
+        !weft_soft_turn_is_ours(&worker->device->place, point_after(slice, outcome)))
         give_up_sm(worker);
     weft_soft_scheduler_lock();
     worker->stalls = outcome == WEFT_EXEC_STALLED ? worker->stalls + 1 : 0;

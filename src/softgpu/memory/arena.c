@@ -9,7 +9,7 @@
 
 static bool charge(struct weft_soft_device *device, uint64_t bytes)
 {
-    uint64_t limit = __atomic_load_n(&device->page->memory_ceiling_bytes, __ATOMIC_RELAXED);
+    uint64_t limit = __atomic_load_n(&device->place.page->memory_ceiling_bytes, __ATOMIC_RELAXED);
     return weft_ledger_charge(&device->account, 0, bytes, limit) == 0;
 }
 

@@ -188,7 +188,7 @@ static CUresult mem_get_info(size_t *free_bytes, size_t *total)
     if (!free_bytes || !total)
         return CUDA_ERROR_INVALID_VALUE;
     struct weft_soft_device *device = context->device;
-    uint64_t ceiling = __atomic_load_n(&device->page->memory_ceiling_bytes, __ATOMIC_RELAXED);
+    uint64_t ceiling = __atomic_load_n(&device->place.page->memory_ceiling_bytes, __ATOMIC_RELAXED);
     uint64_t held = weft_ledger_total(device->account.ledger, 0);
     *free_bytes = ceiling > held ? ceiling - held : 0;
     *total = device->profile->memory_bytes;

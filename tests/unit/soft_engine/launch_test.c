@@ -248,7 +248,7 @@ static void counts_what_it_retires(void **state)
 {
     (void)state;
     const struct weft_device_process *process =
-        &weft_soft.devices[0].page->processes[weft_soft.devices[0].slot];
+        &weft_soft.devices[0].place.page->processes[weft_soft.devices[0].place.slot];
     uint64_t before = __atomic_load_n(&process->retired, __ATOMIC_RELAXED);
     uint64_t before_ns = __atomic_load_n(&process->device_time_ns, __ATOMIC_RELAXED);
     uint32_t *word = rig_word();

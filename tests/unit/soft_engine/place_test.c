@@ -34,7 +34,7 @@ int main(void)
     /* Two tenants, one of whom never wants anything. */
     shared.turns.sharers = 2;
     rig_open(1);
-    weft_soft.devices[0].time = &shared;
+    weft_soft.devices[0].place.time = &shared;
     const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_its_place_between_kernels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@
 /* Two processes, of tenants 1 and 2, on one device. */
 static struct weft_device_page *page;
 static struct weft_device_time *shared;
-static struct weft_soft_device a, b;
+static struct weft_device_place a, b;
 
 static void set_terms(uint32_t tenant, uint32_t weight, uint32_t cap_e4, uint32_t sequence)
 {
@@ -46,9 +46,9 @@ static int set_up(void **state)
     page->processes[70].tenant = 2;
     set_terms(1, 100, WEFT_SHARE_CAP_WHOLE, 2);
     set_terms(2, 100, WEFT_SHARE_CAP_WHOLE, 2);
-    a = (struct weft_soft_device){
+    a = (struct weft_device_place){
         .slot = 1, .page = page, .time = shared, .turns = weft_soft_turns_create()};
-    b = (struct weft_soft_device){
+    b = (struct weft_device_place){
         .slot = 70, .page = page, .time = shared, .turns = weft_soft_turns_create()};
     assert_true(a.turns && b.turns);
     return 0;
@@ -62,7 +62,7 @@ static int tear_down(void **state)
     return munmap(page, sizeof(*page) + sizeof(*shared));
 }
 
-static bool is_ours(struct weft_soft_device *device)
+static bool is_ours(struct weft_device_place *device)
 {
     return weft_soft_turn_is_ours(device, WEFT_SLICE_AT_KERNEL);
 }

@@ -35,16 +35,16 @@ static void open_device(struct weft_soft_device *device, uint32_t ordinal, const
     device->profile = weft_soft_profile_find(profile);
     assert_non_null(device->profile);
     device->sm_count = device->profile->sm_count;
-    device->page_bytes = WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes();
-    device->page = mmap(NULL, device->page_bytes, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_ptr_not_equal(device->page, MAP_FAILED);
-    device->page->memory_bytes = device->profile->memory_bytes;
-    device->page->memory_ceiling_bytes = device->profile->memory_bytes;
+    device->place.page_bytes = WEFT_DEVICE_LEDGER_OFFSET + weft_ledger_bytes();
+    device->place.page = mmap(NULL, device->place.page_bytes, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(device->place.page, MAP_FAILED);
+    device->place.page->memory_bytes = device->profile->memory_bytes;
+    device->place.page->memory_ceiling_bytes = device->profile->memory_bytes;
     struct weft_ledger *ledger =
-        weft_ledger_format((char *)device->page + WEFT_DEVICE_LEDGER_OFFSET);
-    assert_int_equal(weft_ledger_slot_take(ledger, &device->slot, NULL), 0);
-    weft_ledger_account_init(&device->account, ledger, device->slot);
+        weft_ledger_format((char *)device->place.page + WEFT_DEVICE_LEDGER_OFFSET);
+    assert_int_equal(weft_ledger_slot_take(ledger, &device->place.slot, NULL), 0);
+    weft_ledger_account_init(&device->account, ledger, device->place.slot);
     memset(device->uuid, (int)ordinal + 1, sizeof(device->uuid));
     device->arena_fd = memfd_create("arena", MFD_CLOEXEC);
     assert_true(device->arena_fd >= 0);
@@ -88,7 +88,7 @@ void stub_close(void)
     weft_soft_memory_drop_after_fork(&weft_soft);
     for (size_t i = 0; i < weft_soft.device_count; i++) {
         close(weft_soft.devices[i].arena_fd);
-        munmap(weft_soft.devices[i].page, weft_soft.devices[i].page_bytes);
+        munmap(weft_soft.devices[i].place.page, weft_soft.devices[i].place.page_bytes);
     }
     free(weft_soft.calls);
     weft_soft.calls = NULL;
@@ -171,7 +171,7 @@ uint64_t stub_charged(size_t device)
 
 void stub_set_ceiling(size_t device, uint64_t bytes)
 {
-    weft_soft.devices[device].page->memory_ceiling_bytes = bytes;
+    weft_soft.devices[device].place.page->memory_ceiling_bytes = bytes;
 }
 
 uint64_t stub_backed_bytes(size_t device)
