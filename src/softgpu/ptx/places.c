@@ -40,6 +40,7 @@ static int move_symbol(const struct weft_ptx_places *places, uint8_t symbol, uin
     return check_function(places, &places->result->functions[*index], err);
 }
 
+/* Elements of an address may be vectors, whose elements are simple. */
 static int move_operand(const struct weft_ptx_places *places, struct weft_ptx_operand *operand,
                         struct weft_err *err)
 {
@@ -48,10 +49,8 @@ static int move_operand(const struct weft_ptx_places *places, struct weft_ptx_op
                  (operand->kind == WEFT_PTX_OPERAND_ADDRESS && !operand->register_base);
     if (named)
         rc = move_symbol(places, operand->symbol, &operand->index, err);
-    /* Elements are simple operands and have none themselves. */
     for (uint32_t i = 0; rc == 0 && operand->elements && i < operand->element_count; i++)
-        if (operand->elements[i].kind == WEFT_PTX_OPERAND_SYMBOL)
-            rc = move_symbol(places, operand->elements[i].symbol, &operand->elements[i].index, err);
+        rc = move_operand(places, &operand->elements[i], err);
     return rc;
 }
 
