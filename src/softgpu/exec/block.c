@@ -283,7 +283,7 @@ static void describe_fault(const struct weft_exec_block *block, const struct wef
         .function = function->name,
         .insn = source ? source->text : "ret",
         .line = source ? source->line : function->line,
-        .source_file = source ? weft_ptx_file_name(kernel->module, source->file) : NULL,
+        .source_file = source ? weft_ptx_file_name(kernel->module, function, source->file) : NULL,
         .source_line = source ? source->file_line : 0,
         .address = address,
     };

@@ -1,5 +1,6 @@
 /* Bodies that are read late: passed over with their module, and read for the first kernel that
- * reaches them, with the names that were known where they stand. */
+ * reaches them, with the names that were known where they stand. That of a module that was linked
+ * is read by the parser of its input, which is all that is locked meanwhile. */
 #include <string.h>
 
 #include "softgpu/ptx/parser.h"
@@ -92,7 +93,7 @@ static int parse_body(struct weft_ptx_parser *parser, const struct weft_ptx_defe
     return rc;
 }
 
-/* The records that the result of a link has of a body's .callprototypes. */
+/* What the body's .callprototypes say is said in the result's records of them too. */
 static void move_prototypes(const struct weft_ptx_places *places,
                             const struct weft_ptx_deferred *deferred)
 {
@@ -102,9 +103,9 @@ static void move_prototypes(const struct weft_ptx_places *places,
         weft_ptx_prototype_fill(&places->result->functions[places->functions[i]], &functions[i]);
 }
 
-/* Into the body's own memory, which is new: nobody else has seen it. */
-static int read_linked(const struct weft_ptx_deferred *deferred, struct weft_ptx_function *body,
-                       struct weft_err *err)
+/* With the places of the module that was linked, where one was: nobody else has seen the body. */
+static int make_body(const struct weft_ptx_deferred *deferred, struct weft_ptx_function *body,
+                     struct weft_err *err)
 {
     struct weft_ptx_parser *parser = deferred->parser;
     const struct weft_ptx_places *places = parser->places;
@@ -139,7 +140,7 @@ static int read_own(struct weft_ptx_function *function, struct weft_err *err)
                          deferred->failure->text);
     struct weft_err failure = {0};
     struct weft_ptx_function body = {0};
-    int rc = read_linked(deferred, &body, &failure);
+    int rc = make_body(deferred, &body, &failure);
     if (rc == 0)
         give_body(function, &body);
     else if (rc != -WEFT_ENOMEM) /* which may be over when somebody asks again */

@@ -1,5 +1,6 @@
 /* Linking in three steps: every symbol that other modules may see gets one place, then what is
- * private to its module gets places behind, and then all that was chosen is told the new places. */
+ * private to its module gets places behind, and then what was chosen is told the new places:
+ * variables at once, bodies when they are read. */
 #include "softgpu/ptx/link.h"
 
 #include <stdlib.h>
@@ -114,7 +115,7 @@ static int find_place(struct linking *linking, const char *name, enum weft_ptx_b
 static void put_function(struct linking *linking, uint32_t input, uint32_t index, uint32_t place)
 {
     struct weft_ptx_module *module = linking->module;
-    module->functions[place] = linking->module->inputs[input]->functions[index];
+    module->functions[place] = module->inputs[input]->functions[index];
     linking->function_inputs[place] = input;
     linking->places[input].functions[index] = place;
     module->function_count = WEFT_MAX(module->function_count, place + 1);
@@ -147,7 +148,7 @@ static int share_function(struct linking *linking, uint32_t input, uint32_t inde
 static void put_variable(struct linking *linking, uint32_t input, uint32_t index, uint32_t place)
 {
     struct weft_ptx_module *module = linking->module;
-    module->variables[place] = linking->module->inputs[input]->variables[index];
+    module->variables[place] = module->inputs[input]->variables[index];
     linking->variable_inputs[place] = input;
     linking->places[input].variables[index] = place;
     module->variable_count = WEFT_MAX(module->variable_count, place + 1);
@@ -228,9 +229,6 @@ static void keep_private(struct linking *linking, uint32_t input)
             put_variable(linking, input, i, linking->module->variable_count);
 }
 
-/* -- telling the new places ------------------------------------------------------------------- */
-
-/* Bodies are told theirs when they are read. */
 static int tell_places(struct linking *linking)
 {
     struct weft_ptx_module *module = linking->module;
@@ -242,8 +240,6 @@ static int tell_places(struct linking *linking)
         module->inputs[i]->unread->places = &linking->places[i];
     return rc;
 }
-
-/* -- the frame --------------------------------------------------------------------------------- */
 
 static int check_inputs(struct linking *linking)
 {

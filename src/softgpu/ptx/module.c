@@ -305,8 +305,11 @@ uint32_t weft_ptx_find_variable(const struct weft_ptx_module *module, const char
     return WEFT_PTX_NONE;
 }
 
-const char *weft_ptx_file_name(const struct weft_ptx_module *module, uint32_t number)
+const char *weft_ptx_file_name(const struct weft_ptx_module *module,
+                               const struct weft_ptx_function *function, uint32_t number)
 {
+    if (function->deferred) /* of an input, where the module was linked */
+        module = function->deferred->parser->module;
     for (uint32_t i = 0; i < module->file_count; i++)
         if (module->files[i].number == number)
             return module->files[i].name;

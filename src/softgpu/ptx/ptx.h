@@ -517,8 +517,9 @@ int weft_ptx_read_body(const struct weft_ptx_module *module, uint32_t function,
 /* The same for all bodies, up to the first with an error. */
 int weft_ptx_read_bodies(const struct weft_ptx_module *module, struct weft_err *err);
 void weft_ptx_destroy(struct weft_ptx_module *module);
-/* The name of the source file with that number; NULL. */
-const char *weft_ptx_file_name(const struct weft_ptx_module *module, uint32_t number);
+/* The name of the source file with that number, where a function of the module stands; NULL. */
+const char *weft_ptx_file_name(const struct weft_ptx_module *module,
+                               const struct weft_ptx_function *function, uint32_t number);
 
 /* Index of the function with that name, WEFT_PTX_NONE where there is none. Likewise variables. */
 uint32_t weft_ptx_find_function(const struct weft_ptx_module *module, const char *name);

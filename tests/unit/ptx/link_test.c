@@ -258,6 +258,24 @@ static void test_addresses(void **state)
     weft_ptx_destroy(module);
 }
 
+/* Each input counts its source files for itself. */
+static void test_files(void **state)
+{
+    static const char a[] =
+        MODULE_HEAD ".file 1 \"a.cu\"\n.visible .func fa() { .loc 1 7 0\n ret; }\n";
+    static const char b[] =
+        MODULE_HEAD ".visible .func fb() { .loc 1 8 0\n ret; }\n.file 1 \"b.cu\"\n";
+    struct weft_ptx_module *module = link_good(a, b);
+    const struct weft_ptx_function *fa = read(module, "fa"), *fb = read(module, "fb");
+    (void)state;
+    assert_int_equal(fa->insns[0].file_line, 7);
+    assert_string_equal(weft_ptx_file_name(module, fa, fa->insns[0].file), "a.cu");
+    assert_int_equal(fb->insns[0].file_line, 8);
+    assert_string_equal(weft_ptx_file_name(module, fb, fb->insns[0].file), "b.cu");
+    assert_null(weft_ptx_file_name(module, fb, 2));
+    weft_ptx_destroy(module);
+}
+
 /* What cannot be linked leaves nothing behind. */
 static void test_refused(void **state)
 {
@@ -338,8 +356,8 @@ int main(void)
         cmocka_unit_test(test_read_late), cmocka_unit_test(test_private),
         cmocka_unit_test(test_failing),   cmocka_unit_test(test_undefined),
         cmocka_unit_test(test_aliases),   cmocka_unit_test(test_prototypes),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
