@@ -41,7 +41,7 @@ static void start(void)
 {
     rig_open(DEVICES);
     for (size_t i = 0; i < DEVICES; i++)
-        weft_soft.devices[i].page->memory_ceiling_bytes = DEVICE_BYTES;
+        weft_soft.devices[i].place.page->memory_ceiling_bytes = DEVICE_BYTES;
     world.table = &cuda;
     world.nowhere = weft_soft.view.window_base + weft_soft.view.window_bytes - 4096;
     for (size_t i = 0; i < WEFT_CUDA_ENTRIES; i++)
