@@ -146,7 +146,7 @@ static void fill_evenly(struct weft_daemon_device *const *devices, uint64_t *cei
 static void set_ceiling(struct weft_daemon_device *device, uint64_t bytes)
 {
     __atomic_store_n(&device->page->memory_ceiling_bytes, bytes, __ATOMIC_RELEASE);
-    weft_room_set_capacity(device->room, bytes);
+    weft_daemon_room_set_capacity(device, bytes);
 }
 
 void weft_daemon_ceiling_divide(struct weft_daemon *daemon)

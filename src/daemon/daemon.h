@@ -68,6 +68,8 @@ struct weft_daemon_device {
     uint64_t used_bytes;                  /* native: in all, at the last look; or UNKNOWN */
     struct weft_reconcile_figure outside; /* native: of that not our tenants' */
     struct weft_room *room;               /* in the page; NULL: not made yet */
+    uint64_t capacity_bytes;              /* what the room was told; 0: nothing yet */
+    bool overwritten;                     /* the room was so at the last look */
 };
 
 /* A socket that is listened at. */
@@ -149,6 +151,7 @@ struct weft_daemon_process {
     struct weft_reconcile_figure driver[WEFT_DEVICES_MAX];
     uint64_t driver_charged[WEFT_DEVICES_MAX];
     uint64_t held_before[WEFT_DEVICES_MAX];
+    struct weft_room_look looks[WEFT_DEVICES_MAX]; /* PROGRAM: at its words in rooms */
 };
 
 /* Bytes on their way out. */
@@ -587,6 +590,9 @@ void weft_daemon_room_keep(struct weft_daemon_tenant *tenant);
 /* A process has its slot of the tenant's ledger, or has it no more. */
 void weft_daemon_room_begin(const struct weft_daemon_tenant *tenant, uint32_t slot);
 void weft_daemon_room_end(const struct weft_daemon_tenant *tenant, uint32_t slot);
+void weft_daemon_room_set_capacity(struct weft_daemon_device *device, uint64_t bytes);
+/* Puts right what programs wrote over in the rooms, which all of a device can. */
+void weft_daemon_room_mend(struct weft_daemon *daemon);
 /* For recover.c: once all tenants are there, an end to the seats that nobody has. */
 void weft_daemon_room_drop_unclaimed(struct weft_daemon *daemon, struct weft_daemon_device *device);
 /* WEFT_ERANGE where the device is promised more than it has. `others` is what of it is promised

@@ -99,7 +99,7 @@ static void format_page(struct weft_daemon_device *device, const struct weft_dae
     weft_ledger_account_init(&device->account, device->ledger, WEFT_LEDGER_DAEMON_SLOT);
     device->room = weft_room_format((char *)page + weft_device_room_offset());
     if (device->kind == WEFT_DEVICE_NATIVE)
-        weft_room_set_capacity(device->room, weft_daemon_reconcile_capacity(device));
+        weft_daemon_room_set_capacity(device, weft_daemon_reconcile_capacity(device));
 }
 
 static struct weft_daemon_device describe_soft(const struct weft_soft_profile *profile,
@@ -194,6 +194,7 @@ static int take_page(struct weft_daemon_device *device, int fd, struct weft_err 
     if (rc)
         return rc;
     device->page = memory;
+    device->overwritten = true; /* what the last life said last need not hold, which is no lie */
     device->page_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (device->page->magic != WEFT_DEVICE_MAGIC || device->page->major != WEFT_DEVICE_MAJOR ||
         memcmp(device->page->uuid, device->uuid, sizeof(device->uuid)) != 0 || device->page_fd < 0)

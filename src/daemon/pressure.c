@@ -106,6 +106,7 @@ void weft_daemon_pressure_look(struct weft_daemon *daemon)
 static void on_look(uv_timer_t *timer)
 {
     struct weft_daemon *daemon = timer->data;
+    weft_daemon_room_mend(daemon);
     weft_daemon_pressure_look(daemon);
     weft_daemon_record_times(daemon);
     if (!daemon->tenants)

@@ -123,7 +123,7 @@ static void act_on(struct weft_daemon *daemon, struct weft_daemon_device *device
     weft_reconcile_take(&device->outside, sample->used_bytes - WEFT_MIN(sample->used_bytes, ours));
     tell_outside(device);
     if (device->room)
-        weft_room_set_capacity(device->room, weft_daemon_reconcile_capacity(device));
+        weft_daemon_room_set_capacity(device, weft_daemon_reconcile_capacity(device));
 }
 
 static bool has_samples(struct weft_daemon *daemon)

@@ -120,3 +120,71 @@ void weft_daemon_room_drop_unclaimed(struct weft_daemon *daemon, struct weft_dae
             weft_room_line_drop(device->room, line);
     }
 }
+
+void weft_daemon_room_set_capacity(struct weft_daemon_device *device, uint64_t bytes)
+{
+    device->capacity_bytes = bytes;
+    weft_room_set_capacity(device->room, bytes);
+}
+
+static uint32_t slots_of(const struct weft_daemon_tenant *tenant)
+{
+    uint32_t slots = WEFT_LEDGER_DAEMON_SLOT + 1;
+    for (const struct weft_daemon_process *p = tenant->processes; p; p = p->next)
+        slots = WEFT_MAX(slots, p->slot + 1);
+    return slots;
+}
+
+/* The words of the tenant's processes, and of slots that none has. */
+static uint32_t mend_words(struct weft_daemon_tenant *tenant, uint32_t index)
+{
+    const struct weft_room_seat *seat = &tenant->seats[index];
+    uint64_t most = tenant->devices[index]->memory_bytes;
+    bool taken[WEFT_LEDGER_SLOTS] = {[WEFT_LEDGER_DAEMON_SLOT] = true};
+    uint32_t wrong = 0, slots = slots_of(tenant);
+    for (struct weft_daemon_process *p = tenant->processes; p; p = p->next) {
+        /* What cannot be is distrust.c's to act upon. */
+        if (p->slot && weft_ledger_slot_held(tenant->ledger, p->slot, index) <= most)
+            wrong += weft_room_mend_word(seat, p->slot, tenant->ledger, index, &p->looks[index]);
+        taken[p->slot] = true;
+    }
+    wrong += weft_room_mend_word(seat, WEFT_LEDGER_DAEMON_SLOT, tenant->ledger, index, NULL);
+    for (uint32_t slot = 0; slot < slots; slot++)
+        wrong += !taken[slot] && weft_room_mend_word(seat, slot, NULL, index, NULL);
+    return wrong;
+}
+
+static uint32_t mend_tenants(struct weft_daemon *daemon, struct weft_daemon_device *device)
+{
+    struct weft_room_terms terms[WEFT_DAEMON_TENANTS_MAX];
+    size_t count = 0;
+    uint32_t wrong = 0;
+    for (struct weft_daemon_tenant *tenant = daemon->tenants; tenant; tenant = tenant->next) {
+        for (uint32_t i = 0; i < tenant->device_count; i++) {
+            if (tenant->devices[i] != device || tenant->seats[i].room != device->room)
+                continue;
+            terms[count++] =
+                (struct weft_room_terms){.line = tenant->seats[i].line,
+                                         .slots = slots_of(tenant),
+                                         .id = tenant->record->ledger_inode,
+                                         .guarantee_bytes = tenant->limits.guarantee_bytes};
+            wrong += tenant->distrusted ? 0 : mend_words(tenant, i);
+        }
+    }
+    return wrong + weft_room_mend(device->room, terms, count, device->capacity_bytes,
+                                  device->pressure >= WEFT_PRESSURE_RESTRICT);
+}
+
+void weft_daemon_room_mend(struct weft_daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->device_count; i++) {
+        struct weft_daemon_device *device = daemon->devices[i];
+        uint32_t wrong = device->room ? mend_tenants(daemon, device) : 0;
+        if (wrong && !device->overwritten)
+            weft_log(WEFT_LOG_WARN, "weftd",
+                     "%s: %u words about what tenants hold and are guaranteed were written over by "
+                     "a program, and are put right",
+                     device->name, wrong);
+        device->overwritten = wrong != 0;
+    }
+}

@@ -487,6 +487,12 @@ static void renew_ledger(struct weft_daemon_tenant *tenant)
     }
     munmap(old, weft_ledger_bytes());
     close(old_fd);
+    /* The room knows a tenant by its ledger. */
+    weft_daemon_room_leave(tenant);
+    if (weft_daemon_room_enter(tenant, &err))
+        weft_log(WEFT_LOG_ERROR, "weftd", "tenant %s: %s", tenant->name, err.text);
+    else
+        weft_daemon_room_keep(tenant);
     tenant->distrusted = false;
 }
 

@@ -356,3 +356,10 @@ uint64_t weft_ledger_slot_held(const struct weft_ledger *ledger, uint32_t slot, 
         return 0;
     return entry_settled(ledger, slot, device).record.before;
 }
+
+uint64_t weft_ledger_slot_sequence(const struct weft_ledger *ledger, uint32_t slot, uint32_t device)
+{
+    if (slot >= WEFT_LEDGER_SLOTS || device >= WEFT_LEDGER_DEVICES)
+        return 0;
+    return load(&ledger->entries[slot][device].announced);
+}

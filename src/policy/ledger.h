@@ -80,5 +80,9 @@ void weft_ledger_discharge(struct weft_ledger_account *account, uint32_t device,
  * settled as above). Any process. */
 uint64_t weft_ledger_total(const struct weft_ledger *ledger, uint32_t device);
 uint64_t weft_ledger_slot_held(const struct weft_ledger *ledger, uint32_t slot, uint32_t device);
+/* The number of the slot's last announced change: the same before and after means that it announced
+ * none in between. */
+uint64_t weft_ledger_slot_sequence(const struct weft_ledger *ledger, uint32_t slot,
+                                   uint32_t device);
 
 #endif

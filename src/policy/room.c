@@ -15,6 +15,7 @@
 #define REFUSALS_MAX 3 /* who is refused so often without a charge of his own is refused */
 #define PAUSE_NS 20000
 #define PAUSE_STEPS 7
+#define LOOKS_MAX 10 /* at a word that shows too much and does not change */
 
 struct line {
     uint64_t id;
@@ -238,6 +239,81 @@ void weft_room_sit(const struct weft_room_seat *seat, struct weft_ledger_account
 static bool is_bound(const struct weft_room_seat *seat)
 {
     return seat->room && __atomic_load_n(&seat->room->guarantees, __ATOMIC_SEQ_CST) != 0;
+}
+
+static uint32_t mend(uint64_t *word, uint64_t value)
+{
+    if (load(word) == value)
+        return 0;
+    store(word, value);
+    return 1;
+}
+
+static uint32_t mend_half(uint32_t *word, uint32_t value)
+{
+    return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST) != value;
+}
+
+static uint32_t mend_line(struct weft_room *room, const struct weft_room_terms *terms)
+{
+    struct line *line = &room->lines[terms->line];
+    uint32_t slots = __atomic_load_n(&line->slots, __ATOMIC_SEQ_CST);
+    uint32_t wrong = mend(&line->id, terms->id);
+    if (slots < terms->slots || slots > WEFT_LEDGER_SLOTS)
+        wrong += mend_half(&line->slots, terms->slots);
+    return wrong + mend(&line->guarantee_bytes, terms->guarantee_bytes);
+}
+
+static uint32_t mend_free_line(struct weft_room *room, uint32_t line)
+{
+    const struct weft_room_terms free = {.line = line};
+    return mend_line(room, &free) + mend_half(&room->lines[line].slots, 0);
+}
+
+uint32_t weft_room_mend(struct weft_room *room, const struct weft_room_terms *terms, size_t count,
+                        uint64_t capacity_bytes, bool restricted)
+{
+    bool known[WEFT_ROOM_LINES] = {0};
+    uint32_t wrong = mend_half(&room->restricted, restricted), guarantees = 0, last = 0;
+    if (capacity_bytes)
+        wrong += mend(&room->capacity_bytes, capacity_bytes);
+    for (size_t i = 0; i < count; i++) {
+        if (terms[i].line == 0 || terms[i].line >= WEFT_ROOM_LINES)
+            continue;
+        known[terms[i].line] = true;
+        guarantees += terms[i].guarantee_bytes != 0;
+        last = WEFT_MAX(last, terms[i].line);
+        wrong += mend_line(room, &terms[i]);
+    }
+    uint32_t used = __atomic_load_n(&room->lines_used, __ATOMIC_SEQ_CST);
+    if (used <= last || used > WEFT_ROOM_LINES)
+        wrong += mend_half(&room->lines_used, last + 1);
+    for (uint32_t line = 1; line < WEFT_ROOM_LINES; line++)
+        wrong += known[line] ? 0 : mend_free_line(room, line);
+    return wrong + mend_half(&room->guarantees, guarantees);
+}
+
+bool weft_room_mend_word(const struct weft_room_seat *seat, uint32_t slot,
+                         const struct weft_ledger *ledger, uint32_t device,
+                         struct weft_room_look *look)
+{
+    uint64_t sequence, held, shown, *word = &seat->room->held[seat->line][slot];
+    if (!ledger)
+        return mend(word, 0) != 0;
+    /* The word first: a charge shows before it is announced, a giving back after it was made. */
+    sequence = weft_ledger_slot_sequence(ledger, slot, device);
+    shown = load(word);
+    held = weft_ledger_slot_held(ledger, slot, device);
+    if (weft_ledger_slot_sequence(ledger, slot, device) != sequence)
+        return false;
+    if (shown > held && look) {
+        bool same = look->shown == shown && look->sequence == sequence;
+        *look = (struct weft_room_look){shown, sequence, same ? look->looks + 1 : 0};
+    }
+    if (shown == held || (shown > held && (!look || look->looks < LOOKS_MAX)))
+        return false;
+    return __atomic_compare_exchange_n(word, &shown, held, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
 }
 
 static void pause_for(uint32_t slot, int attempt)

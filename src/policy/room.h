@@ -54,6 +54,29 @@ void weft_room_restrict(struct weft_room *room, bool restricted);
  * a promise that was given already is kept. */
 bool weft_room_promise(const struct weft_room_seat *seat, uint64_t bytes, bool anyhow);
 
+/* What the daemon knows of a line. */
+struct weft_room_terms {
+    uint32_t line;
+    uint32_t slots; /* one more than the highest that is in use */
+    uint64_t id, guarantee_bytes;
+};
+/* Puts right the words that are the daemon's alone: a line of `terms` is as it is there, any other
+ * is free, and 0 bytes of capacity leave that as it is. Returns how many were wrong. */
+uint32_t weft_room_mend(struct weft_room *room, const struct weft_room_terms *terms, size_t count,
+                        uint64_t capacity_bytes, bool restricted);
+/* What was seen of a process' word before. */
+struct weft_room_look {
+    uint64_t shown, sequence;
+    uint32_t looks;
+};
+/* Compares the word of a process with what its slot of the ledger holds on the device. It never
+ * shows less: then it is put right at once. More it shows for the moments of a change: then only
+ * when many looks in a row have seen the same, or never where `look` is NULL. A NULL ledger: nobody
+ * has the slot. True where it was wrong. */
+bool weft_room_mend_word(const struct weft_room_seat *seat, uint32_t slot,
+                         const struct weft_ledger *ledger, uint32_t device,
+                         struct weft_room_look *look);
+
 /* -- anybody's */
 
 /* 0 where the tenant has none. */

@@ -210,6 +210,16 @@ static int scribble(const char *argument)
     return 0;
 }
 
+/* Writes over all that tells the processes of device 0 what others hold and are guaranteed. */
+static int wipe_room(const char *argument)
+{
+    enum { HEAD_BYTES = 16 }; /* magic, version and size */
+    memset((char *)session.seats[0].room + HEAD_BYTES, atoi(argument),
+           weft_room_bytes() - HEAD_BYTES);
+    printf("wiped\n");
+    return 0;
+}
+
 /* Claims to hold so much more than it may, with a ledger that is well formed. */
 static int overdraw(const char *argument)
 {
@@ -238,6 +248,7 @@ static const struct {
     {"kill", kill_self},    {"wait", wait_line},
     {"exit", leave},        {"scribble", scribble},
     {"overdraw", overdraw}, {"closefrom", close_descriptors},
+    {"wipe", wipe_room},
 };
 
 /* Each argument is STEP or STEP=VALUE. */

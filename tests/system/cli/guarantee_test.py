@@ -70,6 +70,28 @@ class GuaranteeTest(place.PlaceTest):
         self.assertIn("all but 1.0 GiB", result.stderr)
         self.assertEqual(self.call("run", "--gpu", "soft", "--tenant", "alice", "--memory", "1G:3G", "true").returncode, 0)
 
+    def test_a_program_that_writes_over_the_room(self):
+        """It cannot be kept from that; but it is put right, from what weftd knows and from the tenants' own ledgers."""
+        alice, _ = self.open_tenant("alice", "1G:2G", f"charge={GIB // 2}", "wait", f"charge={GIB // 2}")
+        self.assertEqual(self.charged(alice, GIB // 2), ["ok"])
+        dora, _ = self.open_tenant("dora", None, f"charge={GIB}")
+        self.assertEqual(self.charged(dora, GIB), ["ok"])
+        bob = self.begin("run", "--gpu", "soft", "--tenant", "bob", self.client, "open", "wait", "wipe=0", "wait", "wipe=255", "wait")
+        self.wait_line(bob, "waiting")
+
+        def answers(size):
+            return self.call("run", "--gpu", "soft", self.client, "open", f"charge={size}").stdout
+        for others in ("refused", "ok"):
+            self.go_on(bob)
+            self.wait_line(bob, "waiting")
+            # dora's 1 GiB and alice's guarantee are taken: 2 GiB are left, of which bob said that it is all, and then that it is nothing.
+            place.until(lambda: "refused" in answers(2 * GIB + 1) and "ok" in answers(GIB), f"{others} is right again")
+        alice.stdin.write("go\n")
+        self.go_on(alice)
+        self.assertEqual(self.wait_line(alice, "charge"), f"{GIB // 2}: ok")
+        log = (self.dir / "weftd.log").read_text()
+        self.assertEqual(log.count("were written over by a program"), 2, log)
+
     def test_set_is_live(self):
         bob, _ = self.open_tenant("bob", None, f"charge={3 * GIB}", "wait", "charge=1", "wait", "charge=1")
         self.open_tenant("alice", "1G:4G")

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <cmocka.h>
@@ -165,11 +166,69 @@ static void another_version_is_refused(void **state)
     assert_int_equal(weft_room_open(&opened, room, weft_room_bytes(), NULL), -WEFT_EPROTO);
 }
 
+/* All of a line, its words too, is as it was before somebody wrote over the room. */
+static void what_is_overwritten_is_put_right(void **state)
+{
+    (void)state;
+    struct tenant a, b;
+    struct weft_room *room = room_of(100);
+    sit(&a, room, 11);
+    sit(&b, room, 12);
+    assert_true(weft_room_promise(&a.seat, 40, false));
+    assert_true(charge(&a, 30) && charge(&b, 20));
+    struct weft_room_sums before = weft_room_sum(room, a.seat.line);
+    const struct weft_room_terms terms[] = {{a.seat.line, a.slot + 1, 11, 40},
+                                            {b.seat.line, b.slot + 1, 12, 0}};
+    assert_int_equal(weft_room_mend(room, terms, 2, 100, false), 0);
+    for (int value = 0; value < 256; value += 85) {
+        struct weft_room_look looks[2] = {0};
+        memset((char *)room + 16, value, weft_room_bytes() - 16); /* all but version and size */
+        assert_int_not_equal(weft_room_mend(room, terms, 2, 100, false), 0);
+        for (int look = 0; look < 12; look++) { /* too much is believed for some looks */
+            weft_room_mend_word(&a.seat, a.slot, a.ledger, 0, &looks[0]);
+            weft_room_mend_word(&b.seat, b.slot, b.ledger, 0, &looks[1]);
+        }
+        weft_room_mend_word(&a.seat, 0, NULL, 0, NULL);
+        weft_room_mend_word(&b.seat, 0, NULL, 0, NULL);
+        assert_int_equal(weft_room_mend(room, terms, 2, 100, false), 0);
+        struct weft_room_sums after = weft_room_sum(room, a.seat.line);
+        assert_int_equal(after.committed_bytes, before.committed_bytes);
+        assert_int_equal(after.guaranteed_bytes, before.guaranteed_bytes);
+        assert_int_equal(after.own_held_bytes, before.own_held_bytes);
+        assert_int_equal(after.capacity_bytes, before.capacity_bytes);
+        assert_int_equal(after.tenants, before.tenants);
+        assert_int_equal(weft_room_line_find(room, 12), b.seat.line);
+        assert_false(charge(&b, 41));
+    }
+    assert_true(charge(&a, 10));
+    assert_true(charge(&b, 20));
+}
+
+static void a_word_that_says_too_little_is_put_right_at_once(void **state)
+{
+    (void)state;
+    struct tenant a, b;
+    struct weft_room *room = room_of(100);
+    sit(&a, room, 11);
+    sit(&b, room, 12);
+    assert_true(weft_room_promise(&a.seat, 40, false));
+    assert_true(charge(&b, 60));
+    *b.account.mirrors[0] = 5;
+    assert_int_equal(weft_room_left(&b.seat), 55); /* what it would get by the lie */
+    assert_true(weft_room_mend_word(&b.seat, b.slot, b.ledger, 0, NULL));
+    assert_int_equal(weft_room_left(&b.seat), 0);
+    assert_false(weft_room_mend_word(&b.seat, b.slot, b.ledger, 0, NULL));
+    *b.account.mirrors[0] = 70;
+    assert_false(weft_room_mend_word(&b.seat, b.slot, b.ledger, 0, NULL));
+    assert_int_equal(weft_room_sum(room, b.seat.line).own_held_bytes, 70);
+}
+
 /* What the racers really have, counted when they have it and before they give it back. */
 static struct {
     uint64_t capacity, guarantee;
     uint64_t held[TENANTS];
-    bool too_much, refused_own;
+    bool too_much, refused_own, over;
+    uint32_t mended;
 } race;
 
 struct racer {
@@ -209,10 +268,23 @@ static void *run_racer(void *argument)
     return NULL;
 }
 
+/* Honest words never look like a lie, at whatever moment they are looked at. */
+static void *run_mender(void *argument)
+{
+    const struct racer *racers = argument;
+    while (!__atomic_load_n(&race.over, __ATOMIC_ACQUIRE)) {
+        for (uint32_t i = 0; i < RACERS; i++)
+            race.mended += weft_room_mend_word(&racers[i].tenant.seat, racers[i].tenant.slot,
+                                               racers[i].tenant.ledger, 0, NULL);
+    }
+    return NULL;
+}
+
 static void racers_stay_within_the_room(void **state)
 {
     (void)state;
     static struct racer racers[RACERS];
+    pthread_t mender;
     struct weft_room *room = room_of(100);
     race.capacity = 100;
     race.guarantee = 60;
@@ -228,8 +300,12 @@ static void racers_stay_within_the_room(void **state)
     assert_true(weft_room_promise(&racers[0].tenant.seat, race.guarantee, false));
     for (uint32_t i = 0; i < RACERS; i++)
         pthread_create(&racers[i].thread, NULL, run_racer, &racers[i]);
+    pthread_create(&mender, NULL, run_mender, racers);
     for (uint32_t i = 0; i < RACERS; i++)
         pthread_join(racers[i].thread, NULL);
+    __atomic_store_n(&race.over, true, __ATOMIC_RELEASE);
+    pthread_join(mender, NULL);
+    assert_int_equal(race.mended, 0);
     assert_false(race.too_much);
     assert_false(race.refused_own);
     assert_int_equal(weft_room_sum(room, 0).held_bytes, 0);
@@ -243,6 +319,8 @@ int main(void)
         cmocka_unit_test(pressure_restricts_growth),
         cmocka_unit_test(what_is_left_behind_is_cleared),
         cmocka_unit_test(another_version_is_refused),
+        cmocka_unit_test(what_is_overwritten_is_put_right),
+        cmocka_unit_test(a_word_that_says_too_little_is_put_right_at_once),
         cmocka_unit_test(racers_stay_within_the_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
