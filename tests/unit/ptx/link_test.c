@@ -1,16 +1,35 @@
 /* Bodies of linked modules are read when they are asked for, each by the parser of its input, and
  * name what the link made of its symbols. What would break it: reading at the link, a place of
  * before it, a place told twice, records of a .callprototype that stay empty, an error told of a
- * body that nobody uses, or only once, two threads at once. */
+ * body that nobody uses, or only once, a body that is left half read, two threads at once. */
 #include <pthread.h>
 
 #include "ptx_test.h"
+#include "softgpu/ptx/arena.h"
 #include "softgpu/ptx/link.h"
 
 #define THREADS 4
 #define INPUTS_MAX 4
 #define MANY 100
 #define KERNEL_BYTES 256
+
+/* The linker puts these between the parser and its memory, which ends after so many pieces. */
+void *__real_weft_ptx_arena_alloc(struct weft_ptx_arena *arena, size_t bytes);
+void *__wrap_weft_ptx_arena_alloc(struct weft_ptx_arena *arena, size_t bytes);
+void *__real_weft_ptx_arena_copy(struct weft_ptx_arena *arena, const void *data, size_t bytes);
+void *__wrap_weft_ptx_arena_copy(struct weft_ptx_arena *arena, const void *data, size_t bytes);
+
+static _Atomic int64_t pieces_left = INT64_MAX;
+
+void *__wrap_weft_ptx_arena_alloc(struct weft_ptx_arena *arena, size_t bytes)
+{
+    return pieces_left-- > 0 ? __real_weft_ptx_arena_alloc(arena, bytes) : NULL;
+}
+
+void *__wrap_weft_ptx_arena_copy(struct weft_ptx_arena *arena, const void *data, size_t bytes)
+{
+    return pieces_left-- > 0 ? __real_weft_ptx_arena_copy(arena, data, bytes) : NULL;
+}
 
 static const char *const names[INPUTS_MAX] = {"one.ptx", "two.ptx", "three.ptx", "four.ptx"};
 
@@ -237,25 +256,54 @@ static void test_prototypes(void **state)
     weft_ptx_destroy(module);
 }
 
+static const char addresses[] =
+    MODULE_HEAD ".extern .func weigh();\n.extern .global .u32 theirs;\n"
+                ".visible .global .u64 table[2] = {weigh, theirs};\n"
+                ".visible .func back() { ret; }\n"
+                ".visible .func f() { .global .u64 inner[2] = {theirs, weigh};\n"
+                " .global .u64 more[1] = {back}; call weigh; ret; }\n";
+
+static void has_addresses(const struct weft_ptx_module *module, const struct weft_ptx_function *f)
+{
+    const struct weft_ptx_relocation *inner = f->variables[0].relocations;
+    assert_string_equal(module->variables[inner[0].index].name, "theirs");
+    assert_string_equal(module->functions[inner[1].index].name, "weigh");
+    assert_string_equal(module->functions[f->variables[1].relocations[0].index].name, "back");
+    assert_string_equal(callee(module, f, 0), "weigh");
+}
+
 /* Variables with addresses in them: of the module, told at the link, and of a body. */
 static void test_addresses(void **state)
 {
-    static const char text[] =
-        MODULE_HEAD ".extern .func weigh();\n.extern .global .u32 theirs;\n"
-                    ".visible .global .u64 table[2] = {weigh, theirs};\n"
-                    ".visible .func f() { .global .u64 inner[2] = {theirs, weigh}; ret; }\n"
-                    ".visible .func back() { ret; }\n";
-    struct weft_ptx_module *module = link_good(text, two);
+    struct weft_ptx_module *module = link_good(two, addresses);
     (void)state;
     uint32_t table = weft_ptx_find_variable(module, "table");
     const struct weft_ptx_relocation *outer = module->variables[table].relocations;
     assert_string_equal(module->functions[outer[0].index].name, "weigh");
     assert_string_equal(module->variables[outer[1].index].name, "theirs");
     assert_int_equal(count_read(module), 0);
-    const struct weft_ptx_relocation *inner = read(module, "f")->variables[0].relocations;
-    assert_string_equal(module->variables[inner[0].index].name, "theirs");
-    assert_string_equal(module->functions[inner[1].index].name, "weigh");
+    has_addresses(module, read(module, "f"));
     weft_ptx_destroy(module);
+}
+
+/* A body that memory was too short for, wherever that was, is read from its start when somebody
+ * asks again. */
+static void test_no_memory(void **state)
+{
+    uint32_t failures = 0;
+    (void)state;
+    for (bool failed = true; failed; failures += failed) {
+        struct weft_ptx_module *module = link_good(two, addresses);
+        struct weft_err err = {0};
+        pieces_left = failures;
+        int rc = try_read(module, "f", &err);
+        failed = pieces_left < 0;
+        pieces_left = INT64_MAX;
+        assert_int_equal(rc, failed ? -WEFT_ENOMEM : 0);
+        has_addresses(module, read(module, "f"));
+        weft_ptx_destroy(module);
+    }
+    assert_true(failures > 3); /* two tables, names, the records of the body */
 }
 
 /* Each input counts its source files for itself. */
@@ -356,8 +404,9 @@ int main(void)
         cmocka_unit_test(test_read_late), cmocka_unit_test(test_private),
         cmocka_unit_test(test_failing),   cmocka_unit_test(test_undefined),
         cmocka_unit_test(test_aliases),   cmocka_unit_test(test_prototypes),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
