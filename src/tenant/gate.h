@@ -13,8 +13,8 @@
  * A held launch goes through after a bounded wait where other work of the tenant is unfinished,
  * since that may be waiting for it: collectives over several devices come to their end, and are
  * charged. The wait doubles each time until it is the tenant's turn again, so that long kernels do
- * not get past a cap that way. Who is alone and uncapped is neither delayed nor measured; streams
- * that are being captured are not touched.
+ * not get past a cap that way. Who is alone and uncapped is neither delayed nor measured, once what
+ * it held has ended; streams that are being captured are not touched.
  *
  * A program that launches nothing more does not look whether its work has ended, and others would
  * wait for it: while measured work is on its way a thread looks, and ends soon after. Another one,

@@ -67,9 +67,12 @@ static bool is_late(const struct weft_gate_lane *lane, const struct weft_gate_st
 bool weft_gate_hold_may_go(struct weft_gate_lane *lane, const struct weft_gate_stream *stream,
                            uint64_t key, uint64_t since_ns)
 {
-    if (weft_gate_is_free(lane->device))
+    bool is_free = weft_gate_is_free(lane->device);
+    if (is_free && !lane->held)
         return true;
-    if (weft_gate.arbiter.ask(weft_gate.arbiter.context, lane->device) && has_room(lane, key)) {
+    /* What was held goes on bit by bit for one who is alone now, too: somebody may come. */
+    if ((is_free || weft_gate.arbiter.ask(weft_gate.arbiter.context, lane->device)) &&
+        has_room(lane, key)) {
         lane->patience = 0;
         return true;
     }
@@ -81,8 +84,8 @@ bool weft_gate_hold_may_go(struct weft_gate_lane *lane, const struct weft_gate_s
 
 bool weft_gate_hold_has_place(const struct weft_gate_lane *lane)
 {
-    return weft_gate.held_count < WEFT_GATE_HELD_MAX && weft_gate.held_ns < WEFT_GATE_HELD_NS &&
-           lane->count < WEFT_GATE_FLIGHTS_MAX;
+    return !weft_gate_is_free(lane->device) && weft_gate.held_count < WEFT_GATE_HELD_MAX &&
+           weft_gate.held_ns < WEFT_GATE_HELD_NS && lane->count < WEFT_GATE_FLIGHTS_MAX;
 }
 
 void weft_gate_hold_add(struct weft_gate_lane *lane, struct weft_gate_flight *flight)

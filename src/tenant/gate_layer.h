@@ -102,7 +102,7 @@ struct weft_gate_state {
     uint32_t in_flight[WEFT_DEVICES_MAX]; /* queue; kernels on their way, of all lanes */
     uint32_t held[WEFT_DEVICES_MAX];      /* queue; launches in streams */
     uint32_t waiting[WEFT_DEVICES_MAX];   /* queue; launches in their callers */
-    uint32_t held_count;                  /* queue */
+    _Atomic uint32_t held_count;          /* changed under queue */
     uint64_t held_ns;                     /* queue; by the guesses */
     bool has_looker;                      /* queue */
     bool has_granter;                     /* queue; for good */
@@ -149,7 +149,8 @@ void weft_gate_change_capture_mode(CUstreamCaptureMode *mode);
 /* Whether a launch in that stream may be given to the device, if it waits since then. Queue. */
 bool weft_gate_hold_may_go(struct weft_gate_lane *lane, const struct weft_gate_stream *stream,
                            uint64_t key, uint64_t since_ns);
-/* Whether one more may wait in its stream. Queue. */
+/* Whether one more may wait in its stream: not of one who is alone, so that it comes to the end of
+ * what is held. Queue. */
 bool weft_gate_hold_has_place(const struct weft_gate_lane *lane);
 /* One is the last of its lane, and is held. Queue. */
 void weft_gate_hold_add(struct weft_gate_lane *lane, struct weft_gate_flight *flight);

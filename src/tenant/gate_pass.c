@@ -178,29 +178,41 @@ static bool add_part(struct passage *passage, const struct part *part)
     return true;
 }
 
-static bool add_part_of(struct passage *passage, const CUDA_LAUNCH_PARAMS *params)
+/* A stream has its own context, which need not be the current one: kernels of libraries may be
+ * launched there. A default stream is of the current one, and so is what cannot be asked. */
+static CUcontext foreign_context(const struct weft_gate_stream *stream)
+{
+    CUcontext current = NULL, own = NULL;
+    if (!stream->handle || stream->handle == CU_STREAM_LEGACY ||
+        stream->handle == CU_STREAM_PER_THREAD ||
+        weft_gate.next.cuStreamGetCtx(stream->handle, &own) ||
+        weft_gate.next.cuCtxGetCurrent(&current))
+        return NULL;
+    return own == current ? NULL : own;
+}
+
+static bool add_stream(struct passage *passage, const struct weft_gate_stream *stream, uint64_t key)
 {
     CUcontext before;
-    struct part part = {.stream = {params->hStream, false},
-                        .key = (uint64_t)(uintptr_t)params->function};
-    if (is_captured(&part.stream) ||
-        weft_gate.next.cuStreamGetCtx(params->hStream, &part.context) || !part.context ||
-        weft_gate.next.cuCtxPushCurrent_v2(part.context))
+    const struct part part = {.context = foreign_context(stream), .stream = *stream, .key = key};
+    if (part.context && weft_gate.next.cuCtxPushCurrent_v2(part.context))
         return false;
     bool added = add_part(passage, &part);
-    weft_gate.next.cuCtxPopCurrent_v2(&before);
+    if (part.context)
+        weft_gate.next.cuCtxPopCurrent_v2(&before);
     return added;
 }
 
 static bool add_all(struct passage *passage)
 {
     const struct weft_gate_launch *launch = passage->launch;
-    if (!launch->parts) {
-        const struct part part = {.stream = launch->stream, .key = key_of(launch)};
-        return add_part(passage, &part);
-    }
+    if (!launch->parts)
+        return add_stream(passage, &launch->stream, key_of(launch));
     for (uint32_t i = 0; i < launch->part_count; i++) {
-        if (!add_part_of(passage, &launch->parts[i]))
+        const CUDA_LAUNCH_PARAMS *part = &launch->parts[i];
+        const struct weft_gate_stream stream = {part->hStream, false};
+        if (is_captured(&stream) ||
+            !add_stream(passage, &stream, (uint64_t)(uintptr_t)part->function))
             return false;
     }
     return launch->part_count != 0;
@@ -220,7 +232,9 @@ static CUresult pass_measured(const struct weft_gate_launch *launch)
 
 CUresult weft_gate_pass(const struct weft_gate_launch *launch)
 {
-    if (all_are_free() || weft_gate.is_ending || (!launch->parts && is_captured(&launch->stream)))
+    bool holds = atomic_load_explicit(&weft_gate.held_count, memory_order_relaxed) != 0;
+    if ((!holds && all_are_free()) || weft_gate.is_ending ||
+        (!launch->parts && is_captured(&launch->stream)))
         return launch->call(launch);
     return pass_measured(launch);
 }

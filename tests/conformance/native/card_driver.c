@@ -106,6 +106,22 @@ DRIVER(cuCtxGetCurrent, CUcontext *context)
     return CUDA_SUCCESS;
 }
 
+static __thread CUcontext below;
+
+DRIVER(cuCtxPushCurrent_v2, CUcontext context)
+{
+    below = current;
+    current = context;
+    return CUDA_SUCCESS;
+}
+
+DRIVER(cuCtxPopCurrent_v2, CUcontext *context)
+{
+    *context = current;
+    current = below;
+    return CUDA_SUCCESS;
+}
+
 DRIVER(cuCtxGetDevice, CUdevice *device)
 {
     *device = card_of(current);

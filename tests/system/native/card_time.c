@@ -28,6 +28,7 @@
 
 /* In card_driver.c. */
 CUresult set_current(CUcontext context) __asm__("cuCtxSetCurrent");
+CUresult get_current(CUcontext *context) __asm__("cuCtxGetCurrent");
 
 #define DRIVER(name, ...)                \
     EXPORTED CUresult name(__VA_ARGS__); \
@@ -50,6 +51,7 @@ struct stream {
     uint32_t first, count;
     uint64_t end_ns;    /* when what it came to has ended */
     CUevent last_event; /* that it came to since the last kernel */
+    CUcontext context;
 };
 
 struct write {
@@ -308,9 +310,17 @@ DRIVER(cuStreamCreate, CUstream *stream, unsigned int flags)
 {
     (void)flags;
     begin_call();
-    if (stream_count < STREAMS)
+    if (stream_count < STREAMS) {
+        get_current(&streams[stream_count].context);
         *stream = (CUstream)stream_count++;
+    }
     end_call();
+    return CUDA_SUCCESS;
+}
+
+DRIVER(cuStreamGetCtx, CUstream stream, CUcontext *context)
+{
+    *context = stream_of(stream)->context;
     return CUDA_SUCCESS;
 }
 
