@@ -35,7 +35,8 @@ bool weft_flight_has_room(const struct weft_flight *flight, uint64_t key)
     const struct weft_flight_kernel *kernel = find(flight, key);
     if (flight->in_flight == 0)
         return true;
-    if (!kernel || flight->in_flight_ns + kernel->time_ns >= 2 * WEFT_FLIGHT_LONG_NS)
+    if (!kernel || kernel->time_ns >= WEFT_FLIGHT_LONG_NS ||
+        flight->in_flight_ns >= WEFT_FLIGHT_LONG_NS)
         return false;
     uint64_t bound = WEFT_FLIGHT_LATENCIES * flight->latency_ns;
     bound = WEFT_MAX(WEFT_FLIGHT_LEAST_NS, WEFT_MIN(bound, WEFT_FLIGHT_MOST_NS));

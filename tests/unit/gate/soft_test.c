@@ -192,25 +192,57 @@ static void graphs_are_held_and_captures_are_not(void **state)
     assert_int_equal(value_of(word), 3 * COUNT);
 }
 
+/* In the current context; its word is never read. */
+static void launch_count(int launches)
+{
+    CUmodule module;
+    CUfunction function;
+    void *word;
+    CUdeviceptr address;
+    uint64_t value = 0;
+    void *params[] = {&address, &value};
+    RIG_OK(cuda.cuMemHostAlloc(&word, 64, CU_MEMHOSTALLOC_PORTABLE));
+    RIG_OK(cuda.cuMemHostGetDevicePointer_v2(&address, word, 0));
+    RIG_OK(cuda.cuModuleLoadData(&module, rig_ptx));
+    RIG_OK(cuda.cuModuleGetFunction(&function, module, "count"));
+    for (int i = 0; i < launches; i++)
+        RIG_OK(cuda.cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, NULL, params, NULL));
+}
+
 static void a_context_takes_what_it_holds_with_it(void **state)
 {
     CUcontext context;
     (void)state;
     RIG_OK(cuda.cuCtxCreate_v2(&context, 0, 0));
-    CUmodule module;
-    CUfunction function;
-    void *word;
-    CUdeviceptr address;
-    RIG_OK(cuda.cuMemHostAlloc(&word, 64, CU_MEMHOSTALLOC_PORTABLE));
-    RIG_OK(cuda.cuMemHostGetDevicePointer_v2(&address, word, 0));
-    RIG_OK(cuda.cuModuleLoadData(&module, rig_ptx));
-    RIG_OK(cuda.cuModuleGetFunction(&function, module, "count"));
-    uint64_t value = 0;
-    void *params[] = {&address, &value};
-    for (int i = 0; i < COUNT; i++)
-        RIG_OK(cuda.cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, NULL, params, NULL));
+    launch_count(COUNT);
     RIG_OK(cuda.cuCtxDestroy_v2(context));
     wait_until_nothing_is_wanted();
+}
+
+/* Reset while it holds work, and used again: its handle may be the same, and its events are not. */
+static void a_primary_context_begins_anew(void **state)
+{
+    CUcontext primary, before;
+    (void)state;
+    RIG_OK(cuda.cuCtxGetCurrent(&before));
+    for (int i = 0; i < 3; i++) {
+        fake.is_open = false;
+        RIG_OK(cuda.cuDevicePrimaryCtxRetain(&primary, 0));
+        RIG_OK(cuda.cuCtxSetCurrent(primary));
+        launch_count(COUNT);
+        RIG_OK(cuda.cuDevicePrimaryCtxReset_v2(0));
+        wait_until_nothing_is_wanted();
+        RIG_OK(cuda.cuDevicePrimaryCtxRetain(&primary, 0));
+        RIG_OK(cuda.cuCtxSetCurrent(primary));
+        fake.is_open = true;
+        uint64_t charged_ns = fake.charged_ns;
+        launch_count(COUNT);
+        RIG_OK(cuda.cuCtxSynchronize());
+        wait_until_nothing_is_wanted();
+        assert_true(fake.charged_ns > charged_ns);
+        RIG_OK(cuda.cuDevicePrimaryCtxRelease_v2(0));
+    }
+    RIG_OK(cuda.cuCtxSetCurrent(before));
 }
 
 static void a_fault_leaves_nothing_held(void **state)
@@ -246,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_caller_goes_on, enter, leave),
         cmocka_unit_test_setup_teardown(graphs_are_held_and_captures_are_not, enter, leave),
         cmocka_unit_test_setup_teardown(a_context_takes_what_it_holds_with_it, enter, leave),
+        cmocka_unit_test_setup_teardown(a_primary_context_begins_anew, enter, leave),
         cmocka_unit_test_setup_teardown(a_fault_leaves_nothing_held, enter, leave),
     };
     rig_open(1);

@@ -62,6 +62,12 @@ static void the_bound_is_of_time(void **state)
     assert_int_equal(fill(2), 2);
     weft_flight_learn(&flight, 3, WEFT_FLIGHT_LONG_NS);
     assert_int_equal(fill(3), 1);
+    uint64_t guess_ns = weft_flight_begin(&flight, 2);
+    assert_false(weft_flight_has_room(&flight, 3));
+    weft_flight_end(&flight, guess_ns);
+    guess_ns = weft_flight_begin(&flight, 3);
+    assert_false(weft_flight_has_room(&flight, 2));
+    weft_flight_end(&flight, guess_ns);
     assert_int_equal(flight.in_flight + flight.in_flight_ns, 0);
 }
 
