@@ -466,7 +466,7 @@ struct weft_ptx_function {
     /* Private to the parser; where it is not NULL, weft_ptx_read_body comes before a look at
      * registers, variables and instructions. */
     struct weft_ptx_deferred *deferred;
-    bool read; /* its lock: they are there */
+    bool read; /* the parser's lock: that is there by now */
 };
 
 /* A source file, by .file. */
@@ -485,9 +485,10 @@ struct weft_ptx_module {
     uint32_t file_count;
     const struct weft_ptx_file *files;
     void *memory; /* private to the parser: all of the above lives there */
-    /* Private: the parser that reads what was deferred, with its lock; NULL: nothing was. */
+    /* Private: the parser that reads what was deferred, with its lock; NULL: nothing was, or the
+     * module was linked. */
     struct weft_ptx_parser *unread;
-    /* Private: what it was linked of, owned, whose parsers read its bodies. */
+    /* Private: what it was linked of, owned; their parsers read its bodies. */
     struct weft_ptx_module **inputs;
     uint32_t input_count;
 };
