@@ -80,6 +80,8 @@ struct weft_cli_limits {
 };
 /* Writes WEFT_CLI_LIMITS options that fill *asked, and returns how many. */
 size_t weft_cli_limits_options(struct weft_cli_limits *asked, struct weft_option *list);
+/* What the help says about limits in general. */
+void weft_cli_limits_help(void);
 /* Errors name the option. WEFT_EINVAL, WEFT_ERANGE, WEFT_ENOSYS. */
 int weft_cli_limits_parse(const struct weft_cli_limits *asked, struct weft_limits *limits,
                           struct weft_err *err);

@@ -67,3 +67,10 @@ int weft_cli_limits_parse(const struct weft_cli_limits *asked, struct weft_limit
     }
     return 0;
 }
+
+void weft_cli_limits_help(void)
+{
+    printf("\nThe node's configuration may have rules of how much you may ask for, which is then "
+           "what you\n"
+           "get where you ask for nothing. A refusal names the rule and what it permits.\n");
+}

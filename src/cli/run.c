@@ -169,6 +169,7 @@ int weft_cli_run(const struct weft_verb *verb, int argc, char **argv)
     int words = weft_options_parse(argc, argv, options, count, &err);
     if (words >= 0 && asked.help) {
         weft_cli_help(verb, options, count);
+        weft_cli_limits_help();
         return 0;
     }
     if (words == argc)

@@ -60,6 +60,7 @@ int weft_cli_set(const struct weft_verb *verb, int argc, char **argv)
     int rc = weft_cli_words_parse(argc, argv, options, count, &tenant, 1, &err);
     if (rc >= 0 && asked.help) {
         weft_cli_help(verb, options, count);
+        weft_cli_limits_help();
         return 0;
     }
     if (rc >= 0)

@@ -238,6 +238,8 @@ static int change(const struct weft_verb *verb, const char *what, int argc, char
     if (words >= 0 && asked.help) {
         weft_cli_help(verb, options, count);
         print_actions();
+        if (strcmp(what, "add") == 0)
+            weft_cli_limits_help();
         return 0;
     }
     if (words == 0)

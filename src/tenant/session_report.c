@@ -22,6 +22,7 @@ struct weft_session_unsent {
     pthread_mutex_t lock; /* guards all of it, and the session's socket while it is replaced */
     bool closed;          /* atomic; the session is gone: who has the lock next frees this */
     bool retrying;        /* a thread looks for weftd from time to time */
+    bool tries_at_exit;   /* the program's exit comes here too, so this stays for good */
     uint32_t count;
     struct weft_wire_report reports[UNSENT_MAX]; /* oldest first */
 };
@@ -42,7 +43,7 @@ void weft_session_unsent_destroy(struct weft_session_unsent *unsent)
     /* After a fork its lock may be held by a thread that is not here: then it is left behind. */
     if (pthread_mutex_trylock(&unsent->lock))
         return;
-    bool left = unsent->retrying;
+    bool left = unsent->retrying || unsent->tries_at_exit;
     pthread_mutex_unlock(&unsent->lock);
     if (!left)
         free(unsent);
@@ -139,9 +140,33 @@ static void *look_for_weftd(void *context)
         unsent->retrying = !done;
         pthread_mutex_unlock(&unsent->lock);
     }
-    if (closed)
+    if (closed && !unsent->tries_at_exit)
         free(unsent);
     return NULL;
+}
+
+/* Nobody waits for weftd here; but it may be there since the last look. */
+static void say_last(int status, void *context)
+{
+    const struct retry *retry = context;
+    struct weft_session_unsent *unsent = retry->unsent;
+    (void)status;
+    if (pthread_mutex_trylock(&unsent->lock))
+        return;
+    if (!__atomic_load_n(&unsent->closed, __ATOMIC_ACQUIRE))
+        deliver_kept(retry->session, unsent);
+    pthread_mutex_unlock(&unsent->lock);
+}
+
+static void try_at_exit(struct weft_session *session, struct weft_session_unsent *unsent)
+{
+    struct retry *retry = unsent->tries_at_exit ? NULL : malloc(sizeof(*retry));
+    if (!retry)
+        return;
+    *retry = (struct retry){session, unsent};
+    unsent->tries_at_exit = on_exit(say_last, retry) == 0;
+    if (!unsent->tries_at_exit)
+        free(retry);
 }
 
 /* None of the program's signals is for it. */
@@ -173,6 +198,8 @@ static void send_report(struct weft_session *session, const struct weft_wire_rep
     bool sent = deliver_kept(session, unsent) && deliver(session, report);
     if (!sent && unsent->count < UNSENT_MAX)
         unsent->reports[unsent->count++] = *report;
+    if (!sent)
+        try_at_exit(session, unsent);
     if (!sent && !unsent->retrying)
         unsent->retrying = start_retrying(session, unsent);
     pthread_mutex_unlock(&unsent->lock);

@@ -107,6 +107,19 @@ class TakeoverTest(SoftTest):
         self.assertEqual(self.audit(), expected)
         self.assertIn("used an address that is not allocated", alice.told)
 
+    def test_the_last_moment_to_say_so(self):
+        """weftd is back, the program has not looked yet, and ends."""
+        for _ in range(5):
+            alice = self.start("alice")
+            pid = alice.pid(self)
+            count = len(self.audit())
+            self.kill_daemon()
+            self.assertEqual(alice.do("wild"), ILLEGAL_ADDRESS)
+            self.start_daemon()
+            self.ends(alice, "end", 0)
+            self.assertEqual(self.audit()[count:], [("alice", pid, ILLEGAL_ADDRESS, None)])
+            self.assertEqual(alice.told.count("used an address that is not allocated"), 1, alice.told)
+
     def test_it_is_started_again(self):
         for away in (False, True):
             alice = self.start("alice", "--restart", "on-fault:2")
