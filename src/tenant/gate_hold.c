@@ -55,7 +55,8 @@ static bool is_late(const struct weft_gate_lane *lane, const struct weft_gate_st
 {
     uint64_t waited_ns = weft_gate_now_ns() - WEFT_MAX(since_ns, lane->let_ns);
     uint32_t doublings = WEFT_MIN(lane->patience, (uint32_t)WEFT_GATE_DOUBLINGS_MAX);
-    if (waited_ns < WEFT_GATE_PATIENCE_NS << doublings || lane->count == WEFT_GATE_FLIGHTS_MAX)
+    bool is_full = !lane->held && lane->count == WEFT_GATE_FLIGHTS_MAX;
+    if (waited_ns < WEFT_GATE_PATIENCE_NS << doublings || is_full)
         return false;
     if (flies_elsewhere(lane, stream) ||
         weft_gate.arbiter.others_are_busy(weft_gate.arbiter.context))

@@ -304,6 +304,26 @@ static void nothing_is_held_for_ever(void **state)
     assert_int_equal(fake.begun, begun + 1);
 }
 
+/* What is held has its place already, however many are on their way before it. */
+static void a_full_lane_holds_no_partner(void **state)
+{
+    (void)state;
+    fake_gpu_init(&table, 100, WHOLE);
+    fake.overlaps = true;
+    for (uintptr_t function = 7; function < 9; function++) {
+        fake_gpu_launch(&table, function, 1, 1);
+        fake_gpu_pass(MILLISECOND);
+    }
+    fake_gpu_launch(&table, 8, 1, UINT32_MAX);
+    /* Past the bound of time some have gone through by their patience. */
+    for (; weft_gate.lanes[0].count < WEFT_GATE_FLIGHTS_MAX; weft_gate.lanes[0].patience = 0)
+        fake_gpu_launch(&table, 7, 2, 1);
+    uint32_t begun = fake.begun;
+    assert_true(weft_gate.held_count > 0);
+    fake_gpu_pass(2 * WEFT_GATE_PATIENCE_NS);
+    assert_true(fake.begun > begun);
+}
+
 static void what_is_held_ends_with_its_context(void **state)
 {
     (void)state;
@@ -482,6 +502,7 @@ int main(void)
         cmocka_unit_test(who_comes_to_be_alone_holds_nothing),
         cmocka_unit_test(what_is_held_is_bounded),
         cmocka_unit_test(nothing_is_held_for_ever),
+        cmocka_unit_test(a_full_lane_holds_no_partner),
         cmocka_unit_test(what_is_held_ends_with_its_context),
         cmocka_unit_test(what_fails_while_it_is_held_holds_nothing_up),
         cmocka_unit_test(a_driver_that_is_stuck_is_not_waited_for),
