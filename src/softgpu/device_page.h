@@ -21,7 +21,7 @@
 
 #define WEFT_DEVICE_MAGIC 0x75706766u
 #define WEFT_DEVICE_MAJOR 1
-#define WEFT_DEVICE_MINOR 4
+#define WEFT_DEVICE_MINOR 5
 #define WEFT_DEVICE_SMS_MAX 256
 #define WEFT_DEVICE_TENANTS 1025 /* line 0 is of processes that weftd gave none */
 
@@ -45,7 +45,8 @@ struct weft_device_process {
     uint32_t beat;      /* goes up whenever a thread asks for its turn: it is alive */
     uint32_t admitted;  /* the policy's sequence, its lowest 16 bits, under which work last began */
     uint32_t in_flight; /* native: kernels that were given to the device and not seen to end */
-    uint64_t reserved[3];
+    uint64_t ran_ns;    /* native, since minor 5: for so long its work ran, monotone */
+    uint64_t reserved[2];
 };
 
 /* Whose turn it is to use the device; softgpu/engine/turn.h. A bit for each process' slot, set and

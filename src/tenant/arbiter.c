@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "softgpu/engine/turn.h"
+#include "tenant/overlap.h"
 #include "util/util.h"
 
 /* Who may go on and has too much on its way looks so often whether some of it has ended. */
@@ -15,6 +16,7 @@
 /* The CUDA ABI passes no context, so there is one a process. */
 static struct {
     struct weft_device_place places[WEFT_DEVICES_MAX]; /* on the tenant's devices; pages owned */
+    struct weft_overlap overlaps[WEFT_DEVICES_MAX];    /* the same */
     size_t device_count;
     uint32_t by_ordinal[WEFT_DEVICES_MAX]; /* which of them */
 } arbiter;
@@ -50,15 +52,30 @@ static bool ask(void *context, uint32_t ordinal)
     return weft_soft_turn_is_ours(place_at(ordinal), WEFT_SLICE_AT_KERNEL);
 }
 
-static void charge(void *context, uint32_t ordinal, uint64_t time_ns)
+static struct weft_overlap *overlap_at(uint32_t ordinal)
+{
+    return &arbiter.overlaps[arbiter.by_ordinal[ordinal]];
+}
+
+static void note_run(void *context, uint32_t ordinal, uint64_t time_ns)
+{
+    (void)context;
+    const struct weft_device_place *place = place_at(ordinal);
+    if (place->time)
+        weft_overlap_note(overlap_at(ordinal), place, weft_clock_ns(), time_ns);
+}
+
+/* Kernels are as long as they took; what ran beside them only makes them cheaper. */
+static void charge(void *context, uint32_t ordinal, uint64_t ran_ns)
 {
     (void)context;
     struct weft_device_place *place = place_at(ordinal);
     if (!place->time)
         return;
+    uint64_t time_ns = weft_overlap_charge(overlap_at(ordinal), place, weft_clock_ns(), ran_ns);
     __atomic_fetch_add(&own_process(place)->device_time_ns, time_ns, __ATOMIC_RELAXED);
-    if (time_ns)
-        weft_soft_turn_kernel_ended(place, time_ns);
+    if (ran_ns)
+        weft_soft_turn_kernel_ended(place, ran_ns);
     weft_soft_turn_charge(place, time_ns);
 }
 
@@ -66,8 +83,13 @@ static void note_flights(void *context, uint32_t ordinal, uint32_t count)
 {
     (void)context;
     const struct weft_device_place *place = place_at(ordinal);
-    if (place->time)
-        __atomic_store_n(&own_process(place)->in_flight, count, __ATOMIC_SEQ_CST);
+    if (!place->time)
+        return;
+    __atomic_store_n(&own_process(place)->in_flight, count, __ATOMIC_SEQ_CST);
+    if (count)
+        weft_overlap_begin(overlap_at(ordinal), place, weft_clock_ns());
+    else
+        weft_overlap_end(overlap_at(ordinal), place, weft_clock_ns());
 }
 
 /* Kernels on their way of other processes of the tenant, or of anybody, that want the device. */
@@ -170,6 +192,7 @@ int weft_arbiter_open(const struct weft_device_grant *devices, size_t device_cou
         .is_free = is_free,
         .want = want,
         .ask = ask,
+        .note_run = note_run,
         .charge = charge,
         .note_flights = note_flights,
         .others_are_busy = others_are_busy,

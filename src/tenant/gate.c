@@ -49,8 +49,18 @@ void weft_gate_count_flight(uint32_t device, int by)
     weft_gate.arbiter.note_flights(weft_gate.arbiter.context, device, weft_gate.in_flight[device]);
 }
 
-void weft_gate_charge(const struct weft_gate_lane *lane, uint64_t time_ns)
+void weft_gate_show_run(struct weft_gate_lane *lane, uint64_t time_ns)
 {
+    if (time_ns <= lane->shown_ns)
+        return;
+    weft_gate.arbiter.note_run(weft_gate.arbiter.context, lane->device, time_ns - lane->shown_ns);
+    lane->shown_ns = time_ns;
+}
+
+void weft_gate_charge(struct weft_gate_lane *lane, uint64_t time_ns)
+{
+    weft_gate_show_run(lane, time_ns);
+    lane->shown_ns -= time_ns;
     weft_gate.arbiter.charge(weft_gate.arbiter.context, lane->device, time_ns);
 }
 

@@ -2,7 +2,8 @@
  * stopped. Kernels (plain, with a configuration, cooperative) and graphs, on any stream, begin when
  * the arbiter lets the tenant through and not too much of its work is on its way
  * (policy/flight.h); what they took is measured between two events around each, without waiting for
- * anything, and charged as the union of the intervals.
+ * anything, and charged as the union of the intervals, of which the arbiter divides what others'
+ * work ran in, too (tenant/overlap.h says how well).
  *
  * A launch that has to wait does so in its stream: the stream itself is made to wait for a word of
  * ours in host memory, the launch is given to the driver behind that and returns, and the word is
@@ -42,6 +43,10 @@ struct weft_gate_arbiter {
     void (*want)(void *context, uint32_t device, bool wants);
     /* Whether work may begin. */
     bool (*ask)(void *context, uint32_t device);
+    /* The three of a device are called one at a time. Work ran for so much longer: shown while it
+     * runs, so that what tenants' work ran side by side can be divided among them. */
+    void (*note_run)(void *context, uint32_t device, uint64_t time_ns);
+    /* Work that ran for so long has ended; that was noted. */
     void (*charge)(void *context, uint32_t device, uint64_t time_ns);
     /* So many kernels of the process are on their way there. */
     void (*note_flights)(void *context, uint32_t device, uint32_t count);

@@ -126,11 +126,11 @@ static void count_ended(struct weft_gate_lane *lane)
             continue;
         if (__atomic_load_n(done, __ATOMIC_ACQUIRE) != flight->number)
             return;
-        uint64_t now_ns = weft_gate_now_ns() - lane->period_ns,
-                 from_ns = WEFT_MAX(lane->covered_ns, flight->since_ns - lane->period_ns),
+        uint64_t now_ns = weft_gate_now_ns(),
+                 from_ns = WEFT_MAX(lane->period_ns + lane->covered_ns, flight->since_ns),
                  time_ns = now_ns > from_ns ? now_ns - from_ns : 0;
         weft_gate_charge(lane, time_ns);
-        lane->covered_ns = WEFT_MAX(lane->covered_ns, now_ns);
+        lane->covered_ns = WEFT_MAX(lane->covered_ns, now_ns - lane->period_ns);
         weft_flight_end(&lane->known, flight->guess_ns);
         weft_gate_count_flight(lane->device, -1);
         flight->stage = WEFT_GATE_COUNTED;

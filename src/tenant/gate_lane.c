@@ -164,7 +164,7 @@ bool weft_gate_lane_begin(struct weft_gate_lane *lane, const struct weft_gate_st
     return true;
 }
 
-void weft_gate_lane_charge_guess(const struct weft_gate_lane *lane, uint64_t key)
+void weft_gate_lane_charge_guess(struct weft_gate_lane *lane, uint64_t key)
 {
     pthread_mutex_lock(&weft_gate.queue);
     if (lane->context)
@@ -298,6 +298,28 @@ static void end_first(struct weft_gate_lane *lane, const struct weft_gate_flight
     give_event(lane, origin);
 }
 
+/* For how long the one runs that has not ended, by the host's clock; not at each launch. */
+static void show_first(struct weft_gate_lane *lane, const struct weft_gate_flight *flight)
+{
+    uint64_t begin_ns, now_ns = weft_gate_now_ns();
+    if (now_ns - lane->shown_at_ns < WEFT_GATE_LOOK_NS)
+        return;
+    lane->shown_at_ns = now_ns;
+    CUresult rc = weft_gate.next.cuEventQuery(flight->begin);
+    pthread_mutex_lock(&weft_gate.queue);
+    /* The period begins with it, and so not before now. */
+    if (rc == CUDA_ERROR_NOT_READY && flight->begin == lane->origin)
+        lane->period_ns = now_ns;
+    pthread_mutex_unlock(&weft_gate.queue);
+    if (rc || !time_of(lane, flight->begin, &begin_ns))
+        return;
+    pthread_mutex_lock(&weft_gate.queue);
+    uint64_t from_ns = lane->period_ns + WEFT_MAX(begin_ns, lane->covered_ns);
+    if (now_ns > from_ns)
+        weft_gate_show_run(lane, now_ns - from_ns);
+    pthread_mutex_unlock(&weft_gate.queue);
+}
+
 void weft_gate_lane_look(struct weft_gate_lane *lane)
 {
     struct weft_gate_flight flight;
@@ -305,8 +327,10 @@ void weft_gate_lane_look(struct weft_gate_lane *lane)
         CUresult rc = CUDA_SUCCESS;
         if (flight.stage == WEFT_GATE_FLYING)
             rc = weft_gate.next.cuEventQuery(flight.end);
-        if (rc == CUDA_ERROR_NOT_READY)
+        if (rc == CUDA_ERROR_NOT_READY) {
+            show_first(lane, &flight);
             return;
+        }
         if (rc)
             weft_gate_lane_drop(lane, false);
         else

@@ -79,6 +79,8 @@ struct weft_gate_lane {
     CUevent origin;                /* queue; from which the period's times count; owned */
     uint64_t period_ns;            /* queue; when it began, on the arbiter's clock */
     uint64_t covered_ns;           /* queue; of the period, until when all was charged */
+    uint64_t shown_ns;             /* queue; noted as run, and not charged */
+    uint64_t shown_at_ns;          /* lock; when it was last looked for how long one runs */
     uint64_t let_ns;               /* queue; when one was last let through */
     uint32_t patience;             /* queue; how often since it was the tenant's turn */
     struct weft_flight known;      /* queue */
@@ -120,7 +122,9 @@ bool weft_gate_is_free(uint32_t device);
 /* Changes one of the counters of a device; the process wants it while any is not 0. Queue. */
 void weft_gate_count(uint32_t device, uint32_t *counters, int by);
 void weft_gate_count_flight(uint32_t device, int by);
-void weft_gate_charge(const struct weft_gate_lane *lane, uint64_t time_ns);
+/* Work that is not charged yet ran for so long. Queue. */
+void weft_gate_show_run(struct weft_gate_lane *lane, uint64_t time_ns);
+void weft_gate_charge(struct weft_gate_lane *lane, uint64_t time_ns);
 /* Whether kernels are on their way. Queue. */
 bool weft_gate_has_flights(void);
 
@@ -133,7 +137,7 @@ bool weft_gate_lane_begin(struct weft_gate_lane *lane, const struct weft_gate_st
 /* The launch was made, with that result. Lock. */
 void weft_gate_lane_end(struct weft_gate_lane *lane, struct weft_gate_flight *flight, CUresult rc);
 /* One was launched that nothing marks. Lock. */
-void weft_gate_lane_charge_guess(const struct weft_gate_lane *lane, uint64_t key);
+void weft_gate_lane_charge_guess(struct weft_gate_lane *lane, uint64_t key);
 /* Sees what has ended. Its context need not be current. Lock; capturing is relaxed. */
 void weft_gate_lane_look(struct weft_gate_lane *lane);
 /* Nothing of it can be measured any more; nothing of it stays held. Where its context is gone, its

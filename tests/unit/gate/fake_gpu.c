@@ -348,6 +348,8 @@ static void note_flights(void *context, uint32_t device, uint32_t count)
 {
     (void)context, (void)device;
     fake.in_flight = count;
+    if (fake.beside)
+        fake.beside->note_flights(count);
 }
 
 static bool others_are_busy(void *context)
@@ -356,10 +358,20 @@ static bool others_are_busy(void *context)
     return fake.other_is_busy;
 }
 
+static void note_run(void *context, uint32_t device, uint64_t time_ns)
+{
+    (void)context, (void)device;
+    fake.ran_ns += time_ns;
+    if (fake.beside)
+        fake.beside->note_run(time_ns);
+}
+
 static void charge(void *context, uint32_t device, uint64_t time_ns)
 {
     (void)context, (void)device;
     fake.charges++;
+    if (fake.beside)
+        time_ns = fake.beside->charge(time_ns);
     weft_share_charge(&fake.share, &fake.own, time_ns);
 }
 
@@ -375,6 +387,8 @@ static void step(void)
     uint64_t wait_ns = 0;
     fake.now_ns += STEP_NS;
     update();
+    if (fake.beside)
+        fake.beside->pass();
     bool busy = fake.free_ns > fake.now_ns;
     if (fake.neighbour_ns && !busy && judge(&fake.neighbour, &wait_ns) == WEFT_SHARE_RUN) {
         fake.idle_ns += fake.now_ns - fake.free_ns - STEP_NS / 2;
@@ -426,6 +440,7 @@ void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4)
                                               .is_free = is_free,
                                               .want = want,
                                               .ask = ask,
+                                              .note_run = note_run,
                                               .charge = charge,
                                               .note_flights = note_flights,
                                               .others_are_busy = others_are_busy,

@@ -67,10 +67,20 @@ struct fake_gpu {
     bool other_is_busy;    /* another process of the tenant has kernels on their way */
     bool wants;            /* we do */
     uint64_t neighbour_ns; /* of its kernels; 0: there is none */
+    uint64_t ran_ns;       /* as the gate shows */
+    const struct fake_beside *beside;
     struct weft_share share;
     struct weft_share_tenant own, neighbour;
 };
 extern struct fake_gpu fake;
+
+/* Other processes beside ours: what is told to them, and when time has passed. NULL: none. */
+struct fake_beside {
+    void (*note_run)(uint64_t time_ns);
+    uint64_t (*charge)(uint64_t time_ns); /* what is charged of that */
+    void (*note_flights)(uint32_t count);
+    void (*pass)(void);
+};
 
 /* A fresh one, with the gate before it. */
 void fake_gpu_init(struct weft_cuda *table, uint32_t weight, uint32_t cap_e4);

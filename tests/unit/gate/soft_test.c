@@ -37,6 +37,11 @@ static bool ask(void *context, uint32_t device)
     return fake.is_open;
 }
 
+static void note_run(void *context, uint32_t device, uint64_t time_ns)
+{
+    (void)context, (void)device, (void)time_ns;
+}
+
 static void charge(void *context, uint32_t device, uint64_t time_ns)
 {
     (void)context, (void)device;
@@ -266,6 +271,7 @@ int main(void)
                                               .is_free = is_free,
                                               .want = want,
                                               .ask = ask,
+                                              .note_run = note_run,
                                               .charge = charge,
                                               .note_flights = note_flights,
                                               .others_are_busy = others_are_busy,
