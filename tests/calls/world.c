@@ -7,7 +7,8 @@
 #define UNTOUCHED 0xa5       /* what outputs hold before a call */
 #define ELEMENTS_MAX 16      /* of arrays */
 #define HOST_BYTES_MAX 65536 /* of buffers */
-#define COPY_BYTES (1 << 20)
+/* Of a copy: numbers go up to 64, so an offset and a width up to 128, in three directions. */
+#define COPY_BYTES (128 * 128 * 128)
 #define ATTRIBUTE_BYTES 64 /* enough for any attribute's value */
 #define INVENTED 0x5eed0000u
 
