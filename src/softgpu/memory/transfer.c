@@ -69,7 +69,10 @@ CUresult weft_soft_side_resolve(struct weft_soft_side *side, enum weft_soft_plac
     return CUDA_SUCCESS;
 }
 
-static void set_row(char *row, uint64_t bytes, uint32_t value, uint32_t element_bytes)
+/* A stream may wait for what is written here, as on a card: each element is written whole, and who
+ * looks meanwhile sees the old or the new one. */
+__attribute__((no_sanitize("thread"))) static void set_row(char *row, uint64_t bytes,
+                                                           uint32_t value, uint32_t element_bytes)
 {
     if (element_bytes == 1) {
         memset(row, (int)value, bytes);
